@@ -1,0 +1,75 @@
+# Two commands for a fresh machine with Python (3.10 or newer) and make: `make demo`, `make test`.
+# Each sets up .venv when it is missing. To use an environment of your own: make test PYTHON=python
+
+SYSTEM_PYTHON ?= python3
+VENV := .venv
+PYTHON ?= $(VENV)/bin/python
+EXTRAS ?= dev
+OUTPUT ?= demo_masked.mp4
+PYTEST_ARGS ?=
+# A Python with torch and the reference (tests/parity/oracle.py says which); the official-format
+# checkpoint of the bundled model and its config, which only `make golden` needs.
+ORACLE ?= python
+NANO_CONFIG ?= nano/config.yaml
+NANO_WEIGHTS ?= nano/nano.pt
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint format parity golden bench clip build clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | \
+	  while IFS='|' read -r name what; do printf '  make %-9s %s\n' "$$name" "$$what"; done
+
+# Reinstalled when pyproject.toml changes; nothing to do when PYTHON is another interpreter.
+$(VENV)/.installed: pyproject.toml
+	@$(SYSTEM_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "Python 3.10 or newer is needed; try: make install SYSTEM_PYTHON=python3.12"; exit 2; }
+	@$(SYSTEM_PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "this Python cannot make virtual environments; on Debian or Ubuntu: apt install python3-venv"; exit 2; }
+	$(SYSTEM_PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install -q --retries 10 -e '.[$(EXTRAS)]'
+	@touch $@
+
+ifeq ($(PYTHON),$(VENV)/bin/python)
+READY := $(VENV)/.installed
+endif
+
+install: $(READY)  ## set up .venv with everything for development
+
+demo: $(READY)  ## mask three objects in the bundled clip with the bundled weights, offline
+	$(PYTHON) -m sam2_mlx.video demo --model nano \
+	  --point 1:105,118 --point 2:520,196 --point 3:250,276 --output $(OUTPUT)
+
+test: $(READY)  ## run the tests
+	$(PYTHON) -m pytest $(PYTEST_ARGS)
+
+lint: $(READY)  ## ruff and mypy
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+format: $(READY)  ## let ruff put the code in order
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+parity: $(READY)  ## run the live reference beside this code (ORACLE=python with torch)
+	$(PYTHON) tests/parity/compare.py --oracle-python $(ORACLE)
+
+golden:  ## make the goldens anew with the reference (ORACLE, NANO_CONFIG, NANO_WEIGHTS)
+	$(ORACLE) tests/parity/make_goldens.py --nano-config $(NANO_CONFIG) --nano-weights $(NANO_WEIGHTS)
+
+bench: $(READY)  ## one tracked frame of SAM 2.1 tiny at 1024, timed
+	$(PYTHON) benchmarks/tracked_frame.py
+
+clip: $(READY)  ## draw the bundled clip and its true masks anew
+	$(PYTHON) demos/make_clip.py
+
+build: $(READY)  ## build the wheel and check its size
+	rm -rf dist
+	$(PYTHON) -m build --wheel --outdir dist .
+	@size=$$(wc -c < dist/*.whl); echo "wheel: $$size bytes"; \
+	  test $$size -lt 20000000 || { echo "the wheel must stay under 20 MB"; exit 1; }
+
+clean:  ## remove what the other targets made
+	rm -rf $(VENV) dist build .pytest_cache .ruff_cache .mypy_cache $(OUTPUT)
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,63 @@
+"""Follow objects in the picture of a camera: click on one.
+
+    python demos/webcam.py
+    python demos/webcam.py --source clip.mp4 --model nano
+    python demos/webcam.py --source rtsp://192.168.1.20/stream
+
+Press h in the window for the keys.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import sam2_mlx
+from sam2_mlx.commands.guard import guarded
+from sam2_mlx.commands.model import ModelChoice, load_model
+from sam2_mlx.live.capture import Capture
+from sam2_mlx.live.feeds import open_feed
+from sam2_mlx.live.viewer import Viewer
+from sam2_mlx.live.window import HighguiWindow
+from sam2_mlx.tracking.options import TrackingOptions
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the demo; returns the exit code."""
+    args = _parser().parse_args(argv)
+    return guarded(lambda: _run(args))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--source", default="0", help="camera number, clip, folder or address")
+    parser.add_argument("--model", default="auto", help="a model's name, folder or file")
+    parser.add_argument("--dtype", default="auto", help="auto, float32, float16 or bfloat16")
+    parser.add_argument("--image-size", type=int, help="side of the model's input; less is faster")
+    parser.add_argument("--width", type=int, default=1280, help="widest picture shown, in pixels")
+    parser.add_argument("--folder", type=Path, default=Path(), help="for recordings and masks")
+    parser.add_argument("--every-frame", action="store_true", help="skip no frame of a clip")
+    return parser
+
+
+def _run(args: argparse.Namespace) -> int:
+    # The window comes first: see sam2_mlx/live/window.py.
+    window = HighguiWindow("sam2_mlx")
+    feed = open_feed(args.source, live=not args.every_frame)
+    model = load_model(ModelChoice(args.model, args.dtype, args.image_size))
+    # A correction that is to last must not roll out of the memory after some frames.
+    options = TrackingOptions(corrections_become_prompts=True)
+    session = sam2_mlx.TrackingSession(model, options=options)
+    capture = Capture(feed, keep_all=args.every_frame)
+    try:
+        Viewer(session, capture, window, args.folder, args.width).run()
+    finally:
+        capture.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

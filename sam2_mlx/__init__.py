@@ -1,0 +1,67 @@
+"""SAM 2 for Apple silicon, in MLX: masks from clicks in pictures and videos.
+
+Importing this package is cheap: no weights, no video or picture library. Public names are
+imported when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ._runtime import prepare as _prepare
+
+# Before anything imports MLX: its CPU build for Linux binds to the first BLAS it finds.
+_prepare()
+
+if TYPE_CHECKING:
+    from .build import build_sam2 as build_sam2
+    from .build import build_sam2_video_predictor as build_sam2_video_predictor
+    from .checkpoints.load import load as load
+    from .config import MODELS as MODELS
+    from .config import ModelConfig as ModelConfig
+    from .image_predictor import SAM2ImagePredictor as SAM2ImagePredictor
+    from .mask_generator import SAM2AutomaticMaskGenerator as SAM2AutomaticMaskGenerator
+    from .tracking.session import TrackingSession as TrackingSession
+    from .video_predictor import SAM2VideoPredictor as SAM2VideoPredictor
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "MODELS": ".config",
+    "ModelConfig": ".config",
+    "SAM2AutomaticMaskGenerator": ".mask_generator",
+    "SAM2ImagePredictor": ".image_predictor",
+    "SAM2VideoPredictor": ".video_predictor",
+    "TrackingSession": ".tracking.session",
+    "build_sam2": ".build",
+    "build_sam2_video_predictor": ".build",
+    "load": ".checkpoints.load",
+}
+
+__all__ = [
+    "MODELS",
+    "ModelConfig",
+    "SAM2AutomaticMaskGenerator",
+    "SAM2ImagePredictor",
+    "SAM2VideoPredictor",
+    "TrackingSession",
+    "__version__",
+    "build_sam2",
+    "build_sam2_video_predictor",
+    "load",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module when it is first used (PEP 562)."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(home, __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

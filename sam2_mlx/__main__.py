@@ -1,0 +1,86 @@
+"""The `sam2-mlx` command: hands the arguments to one of its subcommands."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from . import __version__
+
+# name: (module, what it does); a module is imported only when its command is called.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "video": ("sam2_mlx.video", "mask objects on every frame of a video"),
+    "image": ("sam2_mlx.image", "mask objects in a picture"),
+    "everything": ("sam2_mlx.everything", "find and mask everything in pictures, without prompts"),
+    "convert": ("sam2_mlx.checkpoints.convert", "turn a checkpoint into this package's format"),
+    "info": ("sam2_mlx.info", "say what MLX runs on here, and which models are at hand"),
+    "selftest": ("sam2_mlx.selftest", "compare every custom kernel with plain MLX on this machine"),
+}
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand.
+
+    Args:
+        argv: the arguments after the program's name; None takes those of the process.
+
+    Returns:
+        The exit code: 0 done, 2 for a mistake in the arguments or the input, 130 on Ctrl-C.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0 if arguments else 2
+    name, *rest = arguments
+    if name in ("-V", "--version"):
+        print(f"sam2-mlx {__version__}")
+        return 0
+    if name not in COMMANDS:
+        print(f"sam2-mlx: {_unknown(name)}", file=sys.stderr)
+        return 2
+    command: Callable[[list[str]], int] = import_module(COMMANDS[name][0]).main
+    return _guarded(command, rest)
+
+
+def _guarded(command: Callable[[list[str]], int], arguments: list[str]) -> int:
+    """Run a command; Ctrl-C and a reader that went away (`| head`) are no crashes."""
+    try:
+        code = command(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Python flushes stdout once more at exit; give it somewhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def _help() -> str:
+    lines = [
+        "usage: sam2-mlx COMMAND ...",
+        "",
+        "SAM 2 in MLX: masks from clicks in pictures and videos.",
+        "",
+        "commands:",
+        *(f"  {name:10} {what}" for name, (_, what) in COMMANDS.items()),
+        "",
+        "`sam2-mlx COMMAND --help` explains one of them; --version prints the version.",
+    ]
+    return "\n".join(lines)
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, COMMANDS, n=1)
+    hint = f"did you mean `{near[0]}`?" if near else f"expected one of {', '.join(COMMANDS)}."
+    kind = "option" if name.startswith("-") else "command"
+    return f"unknown {kind} {name!r}; {hint}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

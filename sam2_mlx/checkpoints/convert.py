@@ -1,0 +1,199 @@
+"""Convert any checkpoint to a folder of ours: `config.json` and `model.safetensors`."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import mlx.core as mx
+
+from sam2_mlx.config import ModelConfig
+
+from .assemble import DTYPES, Weights, read_weights
+from .files import FORMAT_VERSION
+from .locate import find_file
+from .read_safetensors import read_safetensors
+from .stored import CheckpointError
+
+CONFIG_NAME = "config.json"
+WEIGHTS_NAME = "model.safetensors"
+
+
+def convert_checkpoint(
+    source: Path,
+    out: Path,
+    *,
+    dtype: str = "float32",
+    config: ModelConfig | None = None,
+    image_size: int | None = None,
+    overwrite: bool = False,
+) -> ModelConfig:
+    """Convert a checkpoint; the folder appears complete or not at all.
+
+    Args:
+        source: a `.pt` or safetensors file, or a folder with one of them.
+        out: the folder to make.
+        dtype: "float32", "float16" or "bfloat16".
+        config: the dimensions, where they are known.
+        image_size: input size in pixels to write into the config.
+        overwrite: replace an earlier converted folder.
+
+    Returns:
+        The config that was written.
+
+    Raises:
+        FileNotFoundError: no source, or no folder to put `out` in.
+        FileExistsError: `out` is there already, and may not be replaced.
+        CheckpointError: a source that is damaged, foreign, or does not fit the model.
+        OSError: `out` cannot be written, for example on a full disk.
+    """
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}")
+    file = find_file(source)
+    _check_target(out, file, overwrite)
+    weights = read_weights(file, config=config, image_size=image_size, dtype=DTYPES[dtype])
+    with _appearing(out) as folder:
+        _write(folder, weights, dtype, file)
+    return weights.config
+
+
+def _check_target(out: Path, source: Path, overwrite: bool) -> None:
+    if not out.exists() and not out.is_symlink():
+        return
+    if not out.is_dir() or out.is_symlink():
+        raise FileExistsError(f"{out} is there already and is not a folder; choose another name")
+    names = {entry.name for entry in out.iterdir()}
+    if not names:
+        return
+    if not overwrite:
+        raise FileExistsError(f"{out} is there already; add --overwrite or choose another name")
+    if not names <= {CONFIG_NAME, WEIGHTS_NAME}:
+        other = sorted(names - {CONFIG_NAME, WEIGHTS_NAME})[0]
+        raise FileExistsError(
+            f"{out} also holds {other}, so it is not replaced; choose another name"
+        )
+    if source.resolve().parent == out.resolve():
+        raise FileExistsError(f"{out} holds the source itself; choose another name")
+
+
+@contextmanager
+def _appearing(out: Path) -> Iterator[Path]:
+    """A folder beside `out` to write in, which takes its place when all went well."""
+    out = Path(os.path.abspath(out))
+    if not out.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {out.parent} to put {out.name} in")
+    scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        folder = scratch / "new"
+        folder.mkdir()
+        yield folder
+        if out.exists():
+            out.rename(scratch / "old")
+        try:
+            folder.rename(out)
+        except OSError:
+            if (scratch / "old").exists():
+                (scratch / "old").rename(out)
+            raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _write(folder: Path, weights: Weights, dtype: str, source: Path) -> None:
+    path = folder / WEIGHTS_NAME
+    size = sum(array.nbytes for array in weights.arrays.values())
+    free = shutil.disk_usage(folder).free
+    if free < size + 2**20:
+        raise OSError(
+            f"not enough space in {folder.parent.parent}: {size / 1e6:.0f} MB are needed, "
+            f"{free / 1e6:.0f} MB are free"
+        )
+    try:
+        mx.save_safetensors(str(path), weights.arrays, metadata={"format": "mlx"})
+        # MLX does not report a short write, so the file is read back as far as its table.
+        read_safetensors(path)
+    except (RuntimeError, CheckpointError) as error:
+        raise OSError(f"could not write {size / 1e6:.0f} MB to {folder.parent.parent}") from error
+    record = {
+        "format": "sam2_mlx",
+        "format_version": FORMAT_VERSION,
+        "dtype": dtype,
+        "source": {
+            "name": source.name,
+            "sha256": _sha256(source),
+            "layout": weights.layout,
+        },
+        "model": weights.config.to_dict(),
+    }
+    (folder / CONFIG_NAME).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sam2-mlx convert",
+        description="Convert a checkpoint to a folder with config.json and model.safetensors.",
+    )
+    parser.add_argument(
+        "source",
+        help="a .pt or .safetensors file, a folder, a model name (tiny), or a Hugging Face id",
+    )
+    parser.add_argument("out", type=Path, help="the folder to make")
+    parser.add_argument("--dtype", choices=list(DTYPES), default="float32")
+    parser.add_argument("--image-size", type=int, metavar="PIXELS", help="another input size")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace an earlier converted folder"
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run `sam2-mlx convert`.
+
+    Args:
+        argv: the arguments after the command's name; None takes the process's.
+
+    Returns:
+        Exit code: 0, 2 on bad input (with one line on stderr), 130 after Ctrl-C.
+    """
+    from .load import locate
+
+    args = _parser().parse_args(argv)
+    try:
+        source = locate(args.source)
+        config = convert_checkpoint(
+            source,
+            args.out,
+            dtype=args.dtype,
+            image_size=args.image_size,
+            overwrite=args.overwrite,
+        )
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; nothing was written", file=sys.stderr)
+        return 130
+    size = (args.out / WEIGHTS_NAME).stat().st_size / 1e6
+    # With a separator in it, a folder is not taken for a model's name.
+    model = args.out if len(args.out.parts) > 1 else os.path.join(".", args.out)
+    print(
+        f"wrote {args.out}: {config.name}, {config.image_size} px, {args.dtype}, {size:.1f} MB; "
+        f"use it with --model {model}"
+    )
+    return 0

@@ -1,0 +1,234 @@
+"""Download published checkpoints once, convert them once, and find them again without a network."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import sys
+import threading
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from .convert import CONFIG_NAME, WEIGHTS_NAME, convert_checkpoint
+from .files import read_given
+from .names import PUBLISHED
+from .stored import CheckpointError
+
+PROBE_SECONDS = 4.0
+"""How long to wait for the hub to answer at all before the machine counts as offline."""
+
+_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
+_FILENAME = re.compile(r"[A-Za-z0-9][\w.+-]{0,200}\.(?:pt|pth|safetensors)", re.ASCII)
+_GET_FILE = "or download the checkpoint elsewhere and give its path"
+
+_T = TypeVar("_T")
+
+
+class DownloadError(OSError):
+    """A checkpoint that could not be downloaded; the message says why and what to do."""
+
+
+def cache_dir() -> Path:
+    """Where converted models are kept: SAM2_MLX_CACHE, else the platform's cache folder."""
+    chosen = os.environ.get("SAM2_MLX_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "sam2_mlx"
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "sam2_mlx"
+
+
+def is_repository(text: str) -> bool:
+    """Whether a text has the form of a Hugging Face id, `owner/name`."""
+    return bool(_ID.fullmatch(text)) and ".." not in text and "--" not in text
+
+
+def cached(repository: str) -> Path | None:
+    """The converted folder of a model that was fetched before, or None; no network is used."""
+    folder = _folder(repository)
+    if not (folder / WEIGHTS_NAME).is_file():
+        return None
+    try:
+        given = read_given(folder / CONFIG_NAME)
+    except CheckpointError:
+        # Written by another version; converting again replaces it.
+        return None
+    return None if given is None else folder
+
+
+def fetch(repository: str) -> Path:
+    """A published model, ready to load: downloaded and converted if it was not before.
+
+    Args:
+        repository: a Hugging Face id.
+
+    Returns:
+        The converted folder; the downloaded file itself where the cache cannot be written.
+
+    Raises:
+        ValueError: not a Hugging Face id, or a checkpoint that is not a SAM 2 model.
+        DownloadError: no network, no such repository, no access, or no checkpoint in it.
+    """
+    folder = cached(repository)
+    if folder is not None:
+        return folder
+    file = download(repository)
+    folder = _folder(repository)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        convert_checkpoint(file, folder, overwrite=True)
+    except OSError:
+        return file
+    return folder
+
+
+def download(repository: str) -> Path:
+    """The published checkpoint file of a repository, from Hugging Face's own cache or the network.
+
+    Args:
+        repository: a Hugging Face id.
+
+    Raises:
+        ValueError: not a Hugging Face id.
+        DownloadError: no network, no such repository, no access, or no checkpoint in it.
+    """
+    _require_repository(repository)
+    names = [p.filename for p in PUBLISHED.values() if p.repository == repository]
+    names += ["model.safetensors"]
+    from huggingface_hub import try_to_load_from_cache
+
+    for name in names:
+        found = try_to_load_from_cache(repository, name)
+        if isinstance(found, str):
+            return Path(found)
+    _probe(repository)
+    for name in names:
+        file = _download_file(repository, name)
+        if file is not None:
+            return _with_config(repository, file)
+    file = _download_file(repository, _only_torch_file(repository))
+    if file is None:
+        raise DownloadError(f"{repository} changed while it was read; try again, {_GET_FILE}")
+    return _with_config(repository, file)
+
+
+def _require_repository(repository: str) -> None:
+    if not is_repository(repository):
+        raise ValueError(
+            f"{repository!r} is not a Hugging Face id; one looks like facebook/sam2.1-hiera-tiny"
+        )
+
+
+def _folder(repository: str) -> Path:
+    _require_repository(repository)
+    return cache_dir() / "models" / repository.replace("/", "--")
+
+
+def _download_file(repository: str, filename: str) -> Path | None:
+    """Download one file with the hub's progress bar; None if the repository does not have it."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    def ask() -> Path | None:
+        try:
+            return Path(hf_hub_download(repository, filename))
+        except LocalEntryNotFoundError as error:
+            raise DownloadError(_offline(repository)) from error
+        except EntryNotFoundError:
+            return None
+
+    return _explained(repository, ask)
+
+
+def _with_config(repository: str, file: Path) -> Path:
+    # A fine-tune with an encoder of its own keeps its config.json beside the weights.
+    if not any(p.repository == repository for p in PUBLISHED.values()):
+        _download_file(repository, CONFIG_NAME)
+    return file
+
+
+def _only_torch_file(repository: str) -> str:
+    from huggingface_hub import HfApi
+
+    names = _explained(repository, lambda: HfApi().list_repo_files(repository))
+    found = sorted(name for name in names if _FILENAME.fullmatch(name))
+    if len(found) == 1:
+        return found[0]
+    what = "no checkpoint" if not found else f"several checkpoints ({', '.join(found[:10])})"
+    raise DownloadError(
+        f"https://huggingface.co/{repository} holds {what}; download one and give its path"
+    )
+
+
+def _explained(repository: str, ask: Callable[[], _T]) -> _T:
+    """Run a request to the hub, with its errors as one line that says what to do."""
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        RepositoryNotFoundError,
+    )
+
+    page = f"https://huggingface.co/{repository}"
+    # The hub's HTTP errors derive from those of the HTTP library in use, whichever it is.
+    transport = [base for base in HfHubHTTPError.__bases__ if issubclass(base, Exception)]
+    failures: tuple[type[Exception], ...] = (OSError, RuntimeError, *transport)
+    try:
+        return ask()
+    except DownloadError:
+        raise
+    except GatedRepoError as error:
+        raise DownloadError(
+            f"{page} asks for its terms to be accepted; do so, then log in with: hf auth login"
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise DownloadError(
+            f"no model at {page} (or it is private; log in with: hf auth login)"
+        ) from error
+    except HFValidationError as error:
+        raise ValueError(f"{repository!r} is not a Hugging Face id: {error}") from error
+    except failures as error:
+        line = str(error).strip().splitlines() or [type(error).__name__]
+        raise DownloadError(
+            f"could not download {repository}: {line[0]}; try again, {_GET_FILE}"
+        ) from error
+
+
+def _offline(repository: str) -> str:
+    return f"no connection to Hugging Face to download {repository}; connect, {_GET_FILE}"
+
+
+def _probe(repository: str) -> None:
+    """Find out quickly that there is no network; the hub itself retries for half a minute."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        raise DownloadError(
+            f"HF_HUB_OFFLINE is set and {repository} is not in the cache; unset it, {_GET_FILE}"
+        )
+    endpoint = urllib.parse.urlsplit(constants.ENDPOINT)
+    proxy = urllib.request.getproxies().get(endpoint.scheme)
+    if proxy and not urllib.request.proxy_bypass(endpoint.hostname or ""):
+        endpoint = urllib.parse.urlsplit(proxy if "//" in proxy else f"//{proxy}")
+    answered = threading.Event()
+
+    def connect() -> None:
+        try:
+            port = endpoint.port or (80 if endpoint.scheme == "http" else 443)
+            with socket.create_connection((endpoint.hostname, port), PROBE_SECONDS):
+                answered.set()
+        except (OSError, ValueError):
+            pass
+        finished.set()
+
+    # In a thread, because looking a name up cannot be given a time limit.
+    finished = threading.Event()
+    threading.Thread(target=connect, daemon=True).start()
+    finished.wait(PROBE_SECONDS)
+    if not answered.is_set():
+        raise DownloadError(_offline(repository))

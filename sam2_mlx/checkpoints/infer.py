@@ -1,0 +1,146 @@
+"""A model's dimensions, read off its tensors, so that a fine-tune loads without a config file.
+
+Four things leave no trace in the tensors: the attention heads of the encoder, its global blocks,
+its window sizes after the first stage, and the image size. They come from the published model with
+the same encoder, or from a `config.json` beside the file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from sam2_mlx.config import MODELS, HieraConfig, ModelConfig
+
+from .stored import CheckpointError
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+_TRUNK = "image_encoder.trunk"
+_UNSEEN = ("num_heads", "global_blocks", "window_sizes")
+
+
+def infer_config(shapes: Shapes, given: Mapping[str, Any] | None = None) -> ModelConfig:
+    """Work out the dimensions of a checkpoint.
+
+    Args:
+        shapes: our parameter names -> shapes in our axis order.
+        given: values that the tensors cannot show (and any other), as in config.json: a nested
+            dict with some of `ModelConfig`'s keys. They go before what is inferred.
+
+    Returns:
+        A config whose model has these tensors; without a memory if the checkpoint has none.
+
+    Raises:
+        CheckpointError: a tensor that must be there is missing; the encoder is not a published one
+            and `given` lacks what the tensors cannot show; or `given` holds an impossible value.
+    """
+    given = dict(given or {})
+    encoder = {**_infer_encoder(shapes), **_part(given, "encoder")}
+    memory = _infer_memory(shapes)
+    if memory is not None:
+        memory |= _part(given, "memory")
+    decoder = {**_infer_decoder(shapes), **_part(given, "decoder")}
+    values: dict[str, Any] = {"hidden_dim": _shape(shapes, _NECK_BIAS)[0]}
+    published = _published(encoder, memory)
+    if published is not None:
+        values |= {"name": published.name, "image_size": published.image_size}
+        for key in _UNSEEN:
+            encoder.setdefault(key, getattr(published.encoder, key))
+    values |= {k: v for k, v in given.items() if k not in ("encoder", "decoder", "memory")}
+    _require_unseen(values, encoder)
+    values.setdefault("name", "custom")
+    values |= {"encoder": encoder, "decoder": decoder, "memory": memory}
+    try:
+        return ModelConfig.from_dict(values)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"has a config.json that cannot be used: {error}") from error
+
+
+_NECK_BIAS = "image_encoder.neck.convs.0.conv.bias"
+
+
+def _infer_encoder(shapes: Shapes) -> dict[str, Any]:
+    embedding = _shape(shapes, f"{_TRUNK}.pos_embed")
+    blocks = _count(shapes, rf"{_TRUNK}\.blocks\.(\d+)\.norm1\.weight")
+    starts = [0] + [i for i in range(1, blocks) if f"{_TRUNK}.blocks.{i}.proj.weight" in shapes]
+    return {
+        "embed_dim": embedding[-1],
+        "stages": tuple(b - a for a, b in zip(starts, [*starts[1:], blocks], strict=True)),
+        "background_size": embedding[1:3],
+    }
+
+
+def _infer_decoder(shapes: Shapes) -> dict[str, Any]:
+    layers = "mask_decoder.transformer.layers"
+    return {
+        "num_layers": _count(shapes, r"mask_decoder\.transformer\.layers\.(\d+)\.norm1\.weight"),
+        "mlp_dim": _shape(shapes, f"{layers}.0.mlp.layers.0.bias")[0],
+        "iou_hidden_dim": _shape(shapes, "mask_decoder.iou_prediction_head.layers.0.bias")[0],
+        "num_multimasks": _shape(shapes, "mask_decoder.mask_tokens.weight")[0] - 1,
+    }
+
+
+def _infer_memory(shapes: Shapes) -> dict[str, Any] | None:
+    if "memory.time_embedding" not in shapes:
+        return None
+    frames, dim = _shape(shapes, "memory.time_embedding")
+    return {
+        "dim": dim,
+        "num_frames": frames,
+        "num_layers": _count(shapes, r"memory\.attention\.layers\.(\d+)\.norm1\.weight"),
+        "feedforward_dim": _shape(shapes, "memory.attention.layers.0.linear1.bias")[0],
+        "fuser_layers": _count(shapes, r"memory\.encoder\.fuser\.layers\.(\d+)\.gamma"),
+        "absent_embedding": "memory.absent_embedding" in shapes,
+        "pointer_time": "memory.pointer_time_projection.weight" in shapes,
+    }
+
+
+def _published(encoder: dict[str, Any], memory: dict[str, Any] | None) -> ModelConfig | None:
+    """The published model with this encoder, and with this memory's switches if there is one."""
+    same = [m for m in MODELS.values() if _same_trunk(m.encoder, encoder)]
+    for model in same:
+        switches = ("absent_embedding", "pointer_time")
+        if memory and all(getattr(model.memory, key) == memory[key] for key in switches):
+            return model
+    return same[0] if same else None
+
+
+def _same_trunk(known: HieraConfig, encoder: dict[str, Any]) -> bool:
+    return known.embed_dim == encoder["embed_dim"] and known.stages == tuple(encoder["stages"])
+
+
+def _require_unseen(values: dict[str, Any], encoder: dict[str, Any]) -> None:
+    missing = [f"encoder.{key}" for key in _UNSEEN if key not in encoder]
+    missing += ["image_size"] if "image_size" not in values else []
+    if missing:
+        raise CheckpointError(
+            f"has an encoder of its own (embed_dim {encoder['embed_dim']}, stages "
+            f"{list(encoder['stages'])}), and tensors do not show {', '.join(missing)}; put a "
+            'config.json beside it, such as {"image_size": 1024, "encoder": {"num_heads": 1, '
+            '"global_blocks": [5, 7, 9], "window_sizes": [8, 4, 14, 7]}}'
+        )
+
+
+def _part(given: dict[str, Any], key: str) -> dict[str, Any]:
+    value = given.get(key) or {}
+    if not isinstance(value, dict):
+        raise CheckpointError(f"has a config.json whose {key!r} is not an object: {value!r}")
+    return value
+
+
+def _shape(shapes: Shapes, name: str) -> tuple[int, ...]:
+    shape = shapes.get(name)
+    if shape is None or 0 in shape or len(shape) != _RANKS.get(name.rsplit(".", 1)[-1], 2):
+        found = "is missing" if shape is None else f"has the shape {shape}"
+        raise CheckpointError(f"cannot be understood: its parameter {name} {found}")
+    return shape
+
+
+_RANKS = {"bias": 1, "pos_embed": 4}
+
+
+def _count(shapes: Shapes, pattern: str) -> int:
+    numbers = {int(match[1]) for name in shapes if (match := re.fullmatch(pattern, name))}
+    return len(numbers)

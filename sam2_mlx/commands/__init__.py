@@ -1,0 +1,1 @@
+"""What the commands share: arguments, errors, signals, the work itself."""

@@ -1,0 +1,181 @@
+"""The masks of a stretch of a clip, in the order the frames are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sam2_mlx.media.errors import MediaError
+from sam2_mlx.media.frame_source import FrameSource
+from sam2_mlx.media.mask_writer import MaskRecord
+from sam2_mlx.media.prefetch import Prefetch
+from sam2_mlx.ops import rle
+
+from .arguments import ObjectPrompt
+from .stop import StopSignals
+
+if TYPE_CHECKING:
+    from sam2_mlx.model.sam import Sam
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Which frames are followed.
+
+    Attributes:
+        first: first frame of the result.
+        prompted: frame of the prompts; first <= prompted <= last.
+        last: last frame of the result, included.
+    """
+
+    first: int
+    prompted: int
+    last: int
+
+    @property
+    def num_frames(self) -> int:
+        """Number of frames of the result."""
+        return self.last - self.first + 1
+
+    @property
+    def num_tracked(self) -> int:
+        """Frames that the model works on; the prompted one twice if there are two passes."""
+        two = self.first < self.prompted < self.last
+        return self.num_frames + (1 if two else 0)
+
+
+@dataclass(frozen=True)
+class ShownFrame:
+    """A frame with its masks.
+
+    Attributes:
+        image: uint8 (H, W, 3) RGB.
+        record: masks and scores.
+    """
+
+    image: np.ndarray
+    record: MaskRecord
+
+
+class ClipMasks:
+    """Follows the prompted objects through a stretch of a clip.
+
+    Frames before the prompted one are followed backward first; of those only run lengths are
+    kept, and their pictures are read again for the result. Memory therefore does not depend on
+    the length of the clip, but for some kilobytes for each frame before the prompt.
+
+    Args:
+        model: a model with a memory.
+        source: the clip.
+        prompts: what to follow.
+        stretch: which frames.
+        stop: asks to end after the frame at hand.
+
+    Attributes:
+        problem: why the clip could not be read to its end, or None.
+        progress: called after each frame that the model has worked on.
+    """
+
+    def __init__(
+        self,
+        model: Sam,
+        source: FrameSource,
+        prompts: Sequence[ObjectPrompt],
+        stretch: Stretch,
+        stop: StopSignals,
+    ) -> None:
+        self._model = model
+        self._source = source
+        self._prompts = prompts
+        self._stretch = stretch
+        self._stop = stop
+        self.problem: MediaError | None = None
+        self.progress: Any = lambda: None
+
+    def __iter__(self) -> Iterator[ShownFrame]:
+        """Frames with masks in the order they are shown; fewer if asked to stop, or on damage."""
+        stretch = self._stretch
+        if stretch.first < stretch.prompted:
+            kept = {
+                shown.record.frame: _pack(shown.record)
+                for shown in self._follow(stretch.prompted, stretch.first)
+            }
+            ended = self._stop.received or self.problem
+            if not ended and stretch.prompted < stretch.last:
+                # The pass forward gives the prompted frame again.
+                kept.pop(stretch.prompted)
+            yield from self._replay(kept)
+            if ended:
+                return
+        if stretch.prompted < stretch.last or stretch.first == stretch.prompted:
+            yield from self._follow(stretch.prompted, stretch.last)
+
+    def _follow(self, start: int, end: int) -> Iterator[ShownFrame]:
+        """One pass of the model from one frame to another, in either direction."""
+        from sam2_mlx.tracking.session import TrackingSession
+
+        reverse = end < start
+        order = range(start, end - 1, -1) if reverse else range(start, end + 1)
+        with closing(Prefetch(self._source, order)) as ahead:
+            session = TrackingSession(self._model, ahead, memory="rolling")
+            try:
+                for prompt in self._prompts:
+                    _give(session, prompt, start)
+                for masks in session.propagate(
+                    start=start, length=abs(end - start), reverse=reverse
+                ):
+                    name = ahead.name(masks.frame)
+                    record = MaskRecord(
+                        masks.frame,
+                        name,
+                        np.array(masks.logits[:, 0] > 0),
+                        np.array(masks.iou),
+                        np.array(masks.presence),
+                    )
+                    yield ShownFrame(ahead.read(masks.frame), record)
+                    self.progress()
+                    if self._stop.received:
+                        return
+            except MediaError as problem:
+                self.problem = problem
+
+    def _replay(self, kept: dict[int, _Packed]) -> Iterator[ShownFrame]:
+        """Frames followed before, with their pictures."""
+        frames = sorted(kept)
+        with closing(Prefetch(self._source, frames)) as ahead:
+            for frame in frames:
+                packed = kept.pop(frame)
+                masks = np.stack([rle.decode(mask) for mask in packed.masks])
+                record = MaskRecord(frame, ahead.name(frame), masks, packed.iou, packed.presence)
+                yield ShownFrame(ahead.read(frame), record)
+
+
+@dataclass(frozen=True)
+class _Packed:
+    """Masks of a frame as COCO run lengths."""
+
+    masks: list[dict[str, Any]]
+    iou: np.ndarray
+    presence: np.ndarray
+
+
+def _pack(record: MaskRecord) -> _Packed:
+    return _Packed([rle.encode(mask) for mask in record.masks], record.iou, record.presence)
+
+
+def _give(session: Any, prompt: ObjectPrompt, frame: int) -> None:
+    """Prompt one object on a frame."""
+    if prompt.mask is not None:
+        session.prompt(prompt.object_id, frame=frame, mask=prompt.mask)
+        return
+    session.prompt(
+        prompt.object_id,
+        frame=frame,
+        points=prompt.points or None,
+        labels=prompt.labels or None,
+        box=prompt.box,
+    )

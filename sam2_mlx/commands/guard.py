@@ -1,0 +1,40 @@
+"""Every end of a command: an exit code and at most one line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+INVALID = 2
+INTERRUPTED = 130
+
+
+def guarded(work: Callable[[], int]) -> int:
+    """Do a command's work and turn its errors into one line and an exit code.
+
+    Args:
+        work: does it and returns the exit code.
+
+    Returns:
+        The exit code: 2 for input that cannot be carried out, 130 for Ctrl-C.
+    """
+    try:
+        return work()
+    except KeyboardInterrupt:
+        print("sam2-mlx: interrupted; nothing was written", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        raise
+    # Bad input: every layer below raises these with a message for the user.
+    except (ValueError, OSError) as problem:
+        report(problem)
+        return INVALID
+    except MemoryError:
+        report("out of memory; use a smaller --image-size or a smaller picture")
+        return INVALID
+
+
+def report(problem: object) -> None:
+    """Print a problem as one line."""
+    text = " ".join(str(problem).split()) or type(problem).__name__
+    print(f"sam2-mlx: error: {text}", file=sys.stderr)

@@ -1,0 +1,191 @@
+"""Model configurations: frozen records, and the one table of published models.
+
+Every dimension of the network comes from here; a fine-tune, another image size or another
+width is only another `ModelConfig`. Nothing here imports MLX.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+
+@dataclass(frozen=True)
+class HieraConfig:
+    """Dimensions of the Hiera image encoder.
+
+    Attributes:
+        embed_dim: channels of the first stage; doubled at every later stage.
+        num_heads: attention heads of the first stage; doubled at every later stage.
+        stages: transformer blocks per stage.
+        global_blocks: indices (counted over all stages) of the blocks without windows.
+        window_sizes: attention window of each stage, in tokens of that stage.
+        background_size: grid (h, w) of the learned position embedding before resizing.
+    """
+
+    embed_dim: int = 96
+    num_heads: int = 1
+    stages: tuple[int, ...] = (1, 2, 7, 2)
+    global_blocks: tuple[int, ...] = (5, 7, 9)
+    window_sizes: tuple[int, ...] = (8, 4, 14, 7)
+    background_size: tuple[int, int] = (7, 7)
+
+    @property
+    def stage_starts(self) -> tuple[int, ...]:
+        """Index of each stage's first block; every one but the first pools its queries."""
+        return tuple(sum(self.stages[:i]) for i in range(len(self.stages)))
+
+    @property
+    def stage_dims(self) -> tuple[int, ...]:
+        """Channels of each stage, finest first."""
+        return tuple(self.embed_dim * 2**i for i in range(len(self.stages)))
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """Dimensions of the two-way transformer and the mask decoder.
+
+    Attributes:
+        num_layers: two-way blocks.
+        num_heads: attention heads.
+        mlp_dim: hidden width of the token MLP.
+        iou_hidden_dim: hidden width of the IoU head.
+        num_multimasks: masks offered for an ambiguous prompt, beside the single mask.
+        stability_delta: logit offset of the stability score.
+        stability_threshold: below it a single mask gives way to the best of the multimasks;
+            zero keeps the single mask always.
+    """
+
+    num_layers: int = 2
+    num_heads: int = 8
+    mlp_dim: int = 2048
+    iou_hidden_dim: int = 256
+    num_multimasks: int = 3
+    stability_delta: float = 0.05
+    stability_threshold: float = 0.98
+
+
+@dataclass(frozen=True)
+class MemoryConfig:
+    """Dimensions and behaviour of the memory.
+
+    Attributes:
+        dim: channels of a memory token.
+        num_frames: spatial memories a frame attends to (the prompted one included).
+        num_layers: memory-attention layers.
+        num_heads: heads of the memory attention.
+        feedforward_dim: hidden width of a memory-attention layer's MLP.
+        rope_theta: base of the axial rotary frequencies.
+        max_pointers: object pointers a frame attends to, counted in frames.
+        fuser_layers: ConvNeXt blocks of the memory encoder.
+        absent_embedding: add a learned embedding to the memory of a frame without the object.
+        pointer_time: pointers carry a projected temporal encoding (signed distance).
+    """
+
+    dim: int = 64
+    num_frames: int = 7
+    num_layers: int = 4
+    num_heads: int = 1
+    feedforward_dim: int = 2048
+    rope_theta: float = 10000.0
+    max_pointers: int = 16
+    fuser_layers: int = 2
+    absent_embedding: bool = True
+    pointer_time: bool = True
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A whole model.
+
+    Attributes:
+        name: short name, for messages.
+        image_size: side of the square model input, in pixels; a multiple of 32.
+        hidden_dim: channels of the image embedding, prompts and pointers.
+        encoder: the image encoder.
+        decoder: the mask decoder.
+        memory: the memory, or None for a model that only does single images.
+    """
+
+    name: str = "tiny"
+    image_size: int = 1024
+    hidden_dim: int = 256
+    encoder: HieraConfig = field(default_factory=HieraConfig)
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
+    memory: MemoryConfig | None = field(default_factory=MemoryConfig)
+
+    def __post_init__(self) -> None:
+        if self.image_size < 32 or self.image_size % 32:
+            raise ValueError(
+                f"image_size must be a positive multiple of 32; got {self.image_size}. "
+                "Published models use 1024; 512 is about four times as fast."
+            )
+
+    @property
+    def grid(self) -> int:
+        """Side of the coarse feature grid (stride 16)."""
+        return self.image_size // 16
+
+    @property
+    def mask_size(self) -> int:
+        """Side of the low-resolution mask logits (stride 4)."""
+        return self.image_size // 4
+
+    def with_image_size(self, image_size: int | None) -> ModelConfig:
+        """The same model at another input size; None keeps the present one."""
+        return self if image_size is None else replace(self, image_size=image_size)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for config.json."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
+        """Rebuild from `to_dict`'s values (lists for tuples are fine).
+
+        Raises:
+            ValueError: on an unknown key or a value of the wrong kind.
+        """
+        values = dict(values)
+        parts = {"encoder": HieraConfig, "decoder": DecoderConfig, "memory": MemoryConfig}
+        for key, kind in parts.items():
+            if isinstance(values.get(key), dict):
+                values[key] = _build(kind, values[key])
+        return _build(cls, values)
+
+
+def _build(kind: Any, values: dict[str, Any]) -> Any:
+    known = {f.name for f in fields(kind)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ValueError(
+            f"unknown {kind.__name__} key {unknown[0]!r}; known keys: {', '.join(sorted(known))}"
+        )
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+_TINY = HieraConfig()
+_SMALL = HieraConfig(stages=(1, 2, 11, 2), global_blocks=(7, 10, 13))
+_BASE_PLUS = HieraConfig(112, 2, (2, 3, 16, 3), (12, 16, 20), (8, 4, 14, 7), (14, 14))
+_LARGE = HieraConfig(144, 2, (2, 6, 36, 4), (23, 33, 43), (8, 4, 16, 8), (7, 7))
+_NANO = HieraConfig(32, 1, (1, 2, 3, 1), (4, 5), (8, 4, 8, 8), (7, 7))
+_MEMORY_2_0 = MemoryConfig(absent_embedding=False, pointer_time=False)
+
+MODELS: dict[str, ModelConfig] = {
+    "tiny": ModelConfig("tiny", encoder=_TINY),
+    "small": ModelConfig("small", encoder=_SMALL),
+    "base_plus": ModelConfig("base_plus", encoder=_BASE_PLUS),
+    "large": ModelConfig("large", encoder=_LARGE),
+    "2.0-tiny": ModelConfig("2.0-tiny", encoder=_TINY, memory=_MEMORY_2_0),
+    "2.0-small": ModelConfig("2.0-small", encoder=_SMALL, memory=_MEMORY_2_0),
+    "2.0-base_plus": ModelConfig("2.0-base_plus", encoder=_BASE_PLUS, memory=_MEMORY_2_0),
+    "2.0-large": ModelConfig("2.0-large", encoder=_LARGE, memory=_MEMORY_2_0),
+    "nano": ModelConfig(
+        "nano",
+        image_size=256,
+        hidden_dim=128,
+        encoder=_NANO,
+        memory=MemoryConfig(num_layers=2, feedforward_dim=512),
+    ),
+}
+"""The published models by name (SAM 2.1 without a prefix), and the bundled one."""

@@ -1,0 +1,1 @@
+"""Following objects in a live picture: capture, controls, drawing, recording."""

@@ -1,0 +1,104 @@
+"""Recordings and masks of a live picture."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from sam2_mlx.live.objects import ObjectView
+from sam2_mlx.media.errors import MediaError
+from sam2_mlx.media.frame_source import StreamFormat
+from sam2_mlx.media.overlay import object_color
+
+_NOMINAL_RATE = Fraction(30)
+_MILLISECONDS = 1000
+
+
+def fresh_name(folder: Path, stem: str, suffix: str) -> Path:
+    """A file name with the present time that is not taken."""
+    base = f"{stem}_{time.strftime('%Y%m%d_%H%M%S')}"
+    target, count = folder / f"{base}{suffix}", 1
+    while target.exists():
+        count += 1
+        target = folder / f"{base}_{count}{suffix}"
+    return target
+
+
+class Recording:
+    """A video of what was seen, with the times at which it was seen.
+
+    Args:
+        target: the video (.mp4, .mov, .mkv).
+        size: (height, width) of its frames.
+    """
+
+    def __init__(self, target: Path, size: tuple[int, int]) -> None:
+        from sam2_mlx.media.video_writer import VideoWriter
+
+        self.target = target
+        self.size = size
+        self._writer = VideoWriter(target, StreamFormat(size[1], size[0], _NOMINAL_RATE))
+        self._waiting: tuple[np.ndarray, Fraction] | None = None
+        self._start: float | None = None
+
+    def add(self, scene: np.ndarray, moment: float) -> None:
+        """Add a frame.
+
+        Args:
+            scene: uint8 (height, width, 3) RGB.
+            moment: when it was seen, in seconds; rising.
+
+        Raises:
+            MediaError: if it cannot be written, or the picture changed its size. What was
+                recorded before can be finished.
+        """
+        if scene.shape[:2] != self.size:
+            sizes = " to ".join(f"{w}x{h}" for h, w in (self.size, scene.shape[:2]))
+            raise MediaError(f"the picture changed from {sizes} pixels; record anew")
+        if self._start is None:
+            self._start = moment
+        now = Fraction(round((moment - self._start) * _MILLISECONDS), _MILLISECONDS)
+        # How long a frame is shown is known when the next one comes.
+        if self._waiting is not None:
+            if now <= self._waiting[1]:
+                return
+            self._flush(now)
+        self._waiting = scene, now
+
+    def finish(self) -> int:
+        """Complete the video; returns the number of its frames."""
+        if self._waiting is not None:
+            self._flush(self._waiting[1] + 1 / _NOMINAL_RATE)
+        self._writer.finish()
+        return self._writer.frames
+
+    def _flush(self, end: Fraction) -> None:
+        assert self._waiting is not None
+        scene, start = self._waiting
+        self._waiting = None
+        self._writer.write(scene, start, end - start)
+
+
+def save_masks(target: Path, views: Sequence[ObjectView]) -> None:
+    """Save the masks of a frame as a palette PNG: the value of a pixel is the object's id.
+
+    Args:
+        target: the PNG.
+        views: the objects, at least one.
+
+    Raises:
+        MediaError: if it cannot be written.
+    """
+    from sam2_mlx.media.cutout import save_picture
+    from sam2_mlx.media.mask_writer import palette_image
+
+    palette = np.zeros((256, 3), np.uint8)
+    for view in views:
+        palette[view.object_id] = object_color(view.object_id - 1)
+    masks = np.stack([view.mask for view in views])
+    values = [view.object_id for view in views]
+    save_picture(target, palette_image(masks, values, palette.tobytes()))

@@ -1,0 +1,140 @@
+"""What every source of frames offers, whatever it reads from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+# About 128 million pixels: well above any camera, well below what fills the memory.
+MAX_PIXELS = 2**27
+
+
+@dataclass(frozen=True)
+class ColorTags:
+    """How a video's numbers become light (code points of ITU-T H.273).
+
+    Attributes:
+        primaries: colour primaries, 1 is BT.709.
+        transfer: transfer characteristics, 1 is BT.709.
+        matrix: matrix coefficients, 1 is BT.709, 5 and 6 BT.601, 9 BT.2020.
+    """
+
+    primaries: int = 1
+    transfer: int = 1
+    matrix: int = 1
+
+
+@dataclass(frozen=True)
+class StreamFormat:
+    """What a written video must share with its source.
+
+    Attributes:
+        width: in pixels, as displayed.
+        height: in pixels, as displayed.
+        frame_rate: frames a second (their mean, where the rate varies).
+        pixel_aspect: width of a pixel over its height.
+        colors: colour tags.
+    """
+
+    width: int
+    height: int
+    frame_rate: Fraction
+    pixel_aspect: Fraction = Fraction(1)
+    colors: ColorTags = ColorTags()
+
+
+class FrameSource(ABC):
+    """Frames by number.
+
+    Attributes:
+        path: the file, folder or pattern, as given.
+        format: size (as displayed: rotation applied), frame rate, pixel shape and colours.
+        num_frames: exact number of frames.
+        origin: seconds from the container's zero to frame 0; its sound counts from the same zero.
+        has_audio: whether `path` is a file with sound.
+        note: something the user should know (the file ends early, for example), or None.
+    """
+
+    path: Path
+    format: StreamFormat
+    num_frames: int
+    origin: Fraction = Fraction(0)
+    has_audio: bool = False
+    note: str | None = None
+
+    @property
+    def width(self) -> int:
+        """Width in pixels, as displayed."""
+        return self.format.width
+
+    @property
+    def height(self) -> int:
+        """Height in pixels, as displayed."""
+        return self.format.height
+
+    @property
+    def frame_rate(self) -> Fraction:
+        """Frames a second; their mean where the rate varies."""
+        return self.format.frame_rate
+
+    @property
+    def times(self) -> tuple[float, ...]:
+        """Seconds from frame 0 to each frame."""
+        return tuple(float(self.time(index)) for index in range(self.num_frames))
+
+    @abstractmethod
+    def time(self, index: int) -> Fraction:
+        """Exact seconds from frame 0 to a frame; `num_frames` gives the end of the last one."""
+
+    @abstractmethod
+    def name(self, index: int) -> str:
+        """A file name for what belongs to a frame, without extension: `00012`, or the picture's."""
+
+    @abstractmethod
+    def read(self, index: int) -> np.ndarray:
+        """One frame.
+
+        Args:
+            index: number of the frame, from zero.
+
+        Returns:
+            uint8 (height, width, 3) RGB in [0, 255], upright; read-only, it may be kept.
+
+        Raises:
+            IndexError: if there is no such frame.
+            MediaError: if the frame cannot be decoded.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the file; reading is over."""
+
+    def check_index(self, index: int) -> int:
+        """The frame number as a plain int.
+
+        Raises:
+            IndexError: if there is no such frame.
+        """
+        if not 0 <= index < self.num_frames:
+            raise IndexError(
+                f"{self.path} has frames 0 to {self.num_frames - 1}; there is no frame {index}"
+            )
+        return int(index)
+
+    def __len__(self) -> int:
+        return self.num_frames
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for index in range(self.num_frames):
+            yield self.read(index)
+
+    def __enter__(self) -> FrameSource:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

@@ -1,0 +1,353 @@
+"""Save the masks of a clip as they come: palette PNGs, a NumPy archive, or COCO JSON.
+
+Nothing is held but the frame at hand, so the length of the clip does not matter; the target gets
+its name when everything is written.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import zipfile
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from PIL import Image
+
+from ..ops import rle
+from .errors import MediaError, writing_failed
+from .overlay import object_color
+from .staging import StagedFile, StagedFolder
+
+_MARKER = "masks.json"
+
+
+@dataclass(frozen=True)
+class MaskRecord:
+    """The masks of one frame, ready to be saved.
+
+    Attributes:
+        frame: number of the frame.
+        name: the frame's file name without extension.
+        masks: bool (O, H, W).
+        iou: (O,) predicted IoU in [0, 1].
+        presence: (O,) presence logits; above zero the object is in the picture.
+    """
+
+    frame: int
+    name: str
+    masks: np.ndarray
+    iou: np.ndarray
+    presence: np.ndarray
+
+
+class MaskWriter(ABC):
+    """Takes the masks of one frame after the other.
+
+    Args:
+        target: what is written.
+        object_ids: one id for each mask of every record.
+        size: (height, width) of the masks.
+    """
+
+    def __init__(self, target: Path, object_ids: Sequence[int], size: tuple[int, int]) -> None:
+        self.target = target
+        self.object_ids = tuple(int(number) for number in object_ids)
+        self.size = size
+
+    def add(self, record: MaskRecord) -> None:
+        """Save the masks of a frame.
+
+        Args:
+            record: masks of the objects and the size that were announced.
+
+        Raises:
+            MediaError: if they cannot be written; nothing is left behind then.
+        """
+        expected = (len(self.object_ids), *self.size)
+        if record.masks.shape != expected:
+            raise ValueError(f"masks need shape {expected}; got {record.masks.shape}")
+        try:
+            self._add(record)
+        except OSError as problem:
+            self.abort()
+            raise writing_failed(self.target, problem) from problem
+
+    def finish(self) -> None:
+        """Complete what is written and give it its name.
+
+        Raises:
+            MediaError: if it cannot be completed; nothing is left behind then.
+        """
+        try:
+            self._finish()
+        except OSError as problem:
+            self.abort()
+            raise writing_failed(self.target, problem) from problem
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Drop what was written; the target stays as it was."""
+
+    @abstractmethod
+    def _add(self, record: MaskRecord) -> None: ...
+
+    @abstractmethod
+    def _finish(self) -> None: ...
+
+
+def open_mask_writer(target: Path, object_ids: Sequence[int], size: tuple[int, int]) -> MaskWriter:
+    """A writer for the form that a name asks for.
+
+    Args:
+        target: `masks.npz`, `masks.json`, or a folder for PNGs (a name without extension).
+        object_ids: one id, 1 or more, for each mask.
+        size: (height, width) of the masks.
+
+    Returns:
+        The writer.
+
+    Raises:
+        MediaError: if the name has another extension or cannot be written.
+    """
+    kinds: dict[str, type[MaskWriter]] = {".npz": NpzMasks, ".json": CocoMasks, "": PngMasks}
+    kind = kinds.get(target.suffix.lower(), PngMasks if target.is_dir() else None)
+    if kind is None:
+        raise MediaError(
+            f"masks cannot be saved as '{target.suffix}': {target}; give a folder, "
+            "or a file that ends in .npz or .json"
+        )
+    return kind(target, object_ids, size)
+
+
+class PngMasks(MaskWriter):
+    """A folder with one palette PNG a frame, as DAVIS has them: 0 is background.
+
+    The value of a pixel is the object's id (its place, from 1, where an id is above 255). Where
+    masks overlap the later object wins. `masks.json` beside them holds ids and scores. To read::
+
+        index = np.array(Image.open("masks/00012.png"))   # uint8 (H, W)
+        second = index == 2
+    """
+
+    def __init__(self, target: Path, object_ids: Sequence[int], size: tuple[int, int]) -> None:
+        super().__init__(target, object_ids, size)
+        count = len(self.object_ids)
+        if count > 255:
+            raise MediaError(f"a PNG holds at most 255 objects, not {count}; save .npz or .json")
+        direct = all(0 < number <= 255 for number in self.object_ids)
+        self.values = self.object_ids if direct else tuple(range(1, count + 1))
+        palette = np.zeros((256, 3), np.uint8)
+        for rank, value in enumerate(self.values):
+            palette[value] = object_color(rank)
+        self._palette = palette.tobytes()
+        self._scores: list[dict[str, Any]] = []
+        self._staged = StagedFolder(target, _MARKER)
+
+    def _add(self, record: MaskRecord) -> None:
+        image = palette_image(record.masks, self.values, self._palette)
+        image.save(self._staged.path / f"{record.name}.png", compress_level=3)
+        self._scores.append(
+            {
+                "frame": record.frame,
+                "file": f"{record.name}.png",
+                "iou": [round(float(value), 4) for value in record.iou],
+                "presence": [round(probability(value), 4) for value in record.presence],
+            }
+        )
+
+    def _finish(self) -> None:
+        content = {
+            "objects": [
+                {"id": number, "value": value}
+                for number, value in zip(self.object_ids, self.values, strict=True)
+            ],
+            "size": list(self.size),
+            "frames": self._scores,
+        }
+        (self._staged.path / _MARKER).write_text(json.dumps(content, indent=1) + "\n")
+        self._staged.commit()
+
+    def abort(self) -> None:
+        """Drop what was written; the target stays as it was."""
+        self._staged.discard()
+
+
+class NpzMasks(MaskWriter):
+    """A NumPy archive, compressed, one array of packed bits for each frame.
+
+    | key | value |
+    |---|---|
+    | `frames` | int64 (F,): numbers of the frames |
+    | `object_ids` | int64 (O,) |
+    | `size` | int64 (2,): height, width |
+    | `iou` | float32 (F, O): predicted IoU in [0, 1] |
+    | `presence` | float32 (F, O): presence logits; above zero the object is in the picture |
+    | `frame_000012` | uint8 (O, H, ceil(W / 8)): the masks of frame 12, eight pixels a byte |
+
+    To read, `read_npz_masks`, or without this package::
+
+        data = np.load("masks.npz")
+        masks = np.unpackbits(data["frame_000012"], axis=2, count=data["size"][1]).astype(bool)
+    """
+
+    def __init__(self, target: Path, object_ids: Sequence[int], size: tuple[int, int]) -> None:
+        super().__init__(target, object_ids, size)
+        self._staged = StagedFile(target)
+        self._frames: list[int] = []
+        self._scores: list[tuple[np.ndarray, np.ndarray]] = []
+        try:
+            self._archive = zipfile.ZipFile(
+                self._staged.path, "w", zipfile.ZIP_DEFLATED, compresslevel=3
+            )
+        except OSError as problem:
+            raise writing_failed(target, problem) from problem
+
+    def _put(self, key: str, value: np.ndarray) -> None:
+        with self._archive.open(f"{key}.npy", "w", force_zip64=True) as file:
+            np.lib.format.write_array(file, np.ascontiguousarray(value), allow_pickle=False)
+
+    def _add(self, record: MaskRecord) -> None:
+        self._put(f"frame_{record.frame:06d}", np.packbits(record.masks != 0, axis=2))
+        self._frames.append(record.frame)
+        self._scores.append(
+            (np.array(record.iou, np.float32), np.array(record.presence, np.float32))
+        )
+
+    def _finish(self) -> None:
+        shape = (len(self._frames), len(self.object_ids))
+        self._put("frames", np.array(self._frames, np.int64))
+        self._put("object_ids", np.array(self.object_ids, np.int64))
+        self._put("size", np.array(self.size, np.int64))
+        for place, key in enumerate(("iou", "presence")):
+            rows = [scores[place] for scores in self._scores]
+            self._put(key, np.array(rows, np.float32).reshape(shape))
+        self._archive.close()
+        self._staged.commit()
+
+    def abort(self) -> None:
+        """Drop what was written; the target stays as it was."""
+        try:
+            self._archive.close()
+        except (OSError, ValueError):
+            pass  # it fails for the reason that led here
+        self._staged.discard()
+
+
+class CocoMasks(MaskWriter):
+    """A COCO file: one annotation for each frame and object, empty masks included.
+
+    An annotation has `image_id` and `frame` (the frame's number), `object_id`, `segmentation`
+    (compressed run lengths), `area`, `bbox` (x, y, width, height), `score` (predicted IoU) and
+    `presence` (probability that the object is in the picture). pycocotools reads it; so does::
+
+        data = json.load(open("masks.json"))
+        mask = sam2_mlx.ops.rle.decode(data["annotations"][0]["segmentation"])   # bool (H, W)
+    """
+
+    def __init__(self, target: Path, object_ids: Sequence[int], size: tuple[int, int]) -> None:
+        super().__init__(target, object_ids, size)
+        self._staged = StagedFile(target)
+        self._images: list[tuple[int, str]] = []
+        self._count = 0
+        try:
+            self._file: IO[str] = open(self._staged.path, "w", encoding="utf-8")
+            self._file.write('{"annotations": [')
+        except OSError as problem:
+            self._staged.discard()
+            raise writing_failed(target, problem) from problem
+
+    def _add(self, record: MaskRecord) -> None:
+        for number, mask, iou, presence in zip(
+            self.object_ids, record.masks, record.iou, record.presence, strict=True
+        ):
+            segmentation = rle.encode(mask)
+            self._count += 1
+            annotation = {
+                "id": self._count,
+                "image_id": record.frame,
+                "category_id": 1,
+                "frame": record.frame,
+                "object_id": number,
+                "segmentation": segmentation,
+                "area": rle.area(segmentation),
+                "bbox": list(rle.bounding_box(mask)),
+                "iscrowd": 0,
+                "score": round(float(iou), 4),
+                "presence": round(probability(presence), 4),
+            }
+            self._file.write(",\n" if self._count > 1 else "\n")
+            self._file.write(json.dumps(annotation))
+        self._images.append((record.frame, record.name))
+
+    def _finish(self) -> None:
+        height, width = self.size
+        images = [
+            {"id": frame, "file_name": name, "width": width, "height": height}
+            for frame, name in self._images
+        ]
+        self._file.write('\n],\n"images": ' + json.dumps(images))
+        self._file.write(',\n"categories": [{"id": 1, "name": "object"}],\n')
+        self._file.write(f'"info": {json.dumps({"object_ids": self.object_ids})}}}\n')
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._staged.commit()
+
+    def abort(self) -> None:
+        """Drop what was written; the target stays as it was."""
+        try:
+            self._file.close()
+        except OSError:
+            pass  # it fails for the reason that led here
+        self._staged.discard()
+
+
+def palette_image(masks: np.ndarray, values: Sequence[int], palette: bytes) -> Image.Image:
+    """Masks as one palette picture; later masks lie on top.
+
+    Args:
+        masks: bool (O, H, W).
+        values: the pixel value of each mask, 1 to 255.
+        palette: 768 bytes, RGB of each value.
+
+    Returns:
+        A picture of mode P.
+    """
+    index = np.zeros(masks.shape[1:], np.uint8)
+    for value, mask in zip(values, masks, strict=True):
+        index[mask] = value
+    image = Image.fromarray(index)
+    image.putpalette(palette)
+    return image
+
+
+def read_npz_masks(path: str | os.PathLike[str], frame: int) -> tuple[tuple[int, ...], np.ndarray]:
+    """The masks of one frame of an archive that `NpzMasks` wrote.
+
+    Args:
+        path: the .npz file.
+        frame: number of the frame.
+
+    Returns:
+        Object ids, and bool (O, H, W).
+
+    Raises:
+        KeyError: if the frame is not in it.
+    """
+    with np.load(path, allow_pickle=False) as data:
+        packed = data[f"frame_{frame:06d}"]
+        width = int(data["size"][1])
+        ids = tuple(int(number) for number in data["object_ids"])
+    return ids, np.unpackbits(packed, axis=2, count=width).astype(bool)
+
+
+def probability(logit: float) -> float:
+    """The probability in [0, 1] of a logit."""
+    bounded = min(max(float(logit), -60.0), 60.0)
+    return 1.0 / (1.0 + math.exp(-bounded))

@@ -1,0 +1,253 @@
+"""Frames of a video file: any frame by its number, exactly, one at a time."""
+
+from __future__ import annotations
+
+import struct
+from collections import OrderedDict
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+
+from .errors import MediaError
+from .frame_source import MAX_PIXELS, ColorTags, FrameSource, StreamFormat
+from .video_index import drop_before, index_video, open_video
+
+_MATRICES = {1: 1, 5: 5, 6: 5, 9: 9, 10: 9}
+_UNSPECIFIED = 2
+
+
+class VideoFrames(FrameSource):
+    """The frames of a video file.
+
+    Reading forward never seeks. Reading backward decodes a stretch once and keeps it, so a pass
+    from the last frame to the first costs about as much as one forward.
+
+    Args:
+        path: an existing file.
+        cache_bytes: how much of a backward stretch may be kept.
+
+    Raises:
+        MediaError: if it is not a video that can be decoded.
+    """
+
+    def __init__(self, path: Path, cache_bytes: int = 2**28) -> None:
+        self.path = path
+        self._container: Any = None
+        self._stream: Any = None
+        self._frames: Iterator[Any] = iter(())
+        self._next = 0
+        self._last = -1
+        self._problem: Exception | None = None
+        self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
+        self._cache_bytes = cache_bytes
+        self._reformatter = VideoReformatter()
+        self._index = index_video(path)
+        self._describe(self._restart_and_peek())
+
+    def time(self, index: int) -> Fraction:
+        """Exact seconds from frame 0 to a frame."""
+        return self._index.time(index)
+
+    def name(self, index: int) -> str:
+        """The number of the frame with five digits."""
+        return f"{index:05d}"
+
+    def read(self, index: int) -> np.ndarray:
+        """One frame; see `FrameSource.read`."""
+        index = self.check_index(index)
+        if index not in self._cache:
+            # A step back from the last frame is taken as the start of a backward pass.
+            backward = index == self._last - 1
+            room = max(1, self._cache_bytes // (3 * self.width * self.height))
+            self._fill(max(0, index - room + 1) if backward else index, index)
+        self._last = index
+        return self._cache[index]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._cache.clear()
+        self._frames = iter(())
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    # --- decoding ------------------------------------------------------------------------------
+
+    def _fill(self, first: int, last: int) -> None:
+        """Put the frames first..last into the cache, which holds nothing else afterwards."""
+        self._cache.clear()
+        key = self._index.keyframe_at(first)
+        starts = [key, self._index.keyframe_at(max(0, key - 1)), 0]
+        if self._next <= first and (key <= self._next or not self._index.seekable):
+            starts.insert(0, -1)
+        for start in dict.fromkeys(starts):
+            if start >= 0:
+                self._start_at(start)
+            if self._collect(first, last):
+                return
+            self._cache.clear()
+        reason = f": {self._problem}" if self._problem else ""
+        raise MediaError(
+            f"frame {last} of {self.path} cannot be decoded{reason}; the file is damaged there, "
+            f"frames 0 to {last - 1} may be good"
+        ) from self._problem
+
+    def _collect(self, first: int, last: int) -> bool:
+        """Decode on until frame `last`; False if it does not come."""
+        for frame in self._frames:
+            number = self._number(frame)
+            if number is None:
+                continue
+            self._next = number + 1
+            if first <= number <= last:
+                self._cache[number] = self._to_rgb(frame, number)
+            if number >= last:
+                return number == last
+        return False
+
+    def _number(self, frame: Any) -> int | None:
+        """The number of a decoded frame; None if the index does not know it."""
+        if not self._index.seekable:
+            return self._next
+        stamps = self._index.stamps
+        if frame.pts is None:
+            return None
+        number = int(np.searchsorted(stamps, frame.pts))
+        return number if number < len(stamps) and stamps[number] == frame.pts else None
+
+    def _start_at(self, keyframe: int) -> None:
+        """Make the next decoded frame be at or before `keyframe`, if the file allows it."""
+        if keyframe == 0 or not self._index.seekable:
+            self._restart()
+            return
+        self._problem = None
+        try:
+            self._container.seek(int(self._index.stamps[keyframe]), stream=self._stream)
+        except av.FFmpegError:
+            self._restart()
+            return
+        self._next = keyframe
+        self._frames = self._decode()
+
+    def _restart(self) -> None:
+        """Decode from the start of the file."""
+        if self._container is not None:
+            self._container.close()
+        self._container, self._stream = open_video(self.path)
+        self._check_size(self._stream.codec_context.width, self._stream.codec_context.height)
+        self._problem = None
+        self._next = 0
+        self._frames = self._decode()
+
+    def _restart_and_peek(self) -> Any:
+        """Decode the first frame that can be shown and make it frame 0."""
+        self._restart()
+        first = next(self._frames, None)
+        if first is None:
+            reason = f": {self._problem}" if self._problem else ""
+            self.close()
+            raise MediaError(f"no frame of {self.path} can be decoded{reason}; convert the file")
+        if self._index.seekable and first.pts is not None:
+            if self._index.stamps[0] < first.pts <= self._index.stamps[-1]:
+                self._index = drop_before(self._index, first.pts)
+        self._next = 1
+        return first
+
+    def _decode(self) -> Iterator[Any]:
+        """Frames from where the container is; damaged packets are skipped and remembered."""
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets)
+                frames = packet.decode()
+            except StopIteration:
+                return
+            except av.FFmpegError as problem:
+                self._problem = problem
+                if isinstance(problem, av.EOFError):
+                    return
+                continue
+            yield from frames
+
+    # --- pixels --------------------------------------------------------------------------------
+
+    def _describe(self, first: Any) -> None:
+        """Learn size, rotation and colours from the first frame."""
+        index, context = self._index, self._stream.codec_context
+        self.num_frames = len(index)
+        self._coded_size = (first.width, first.height)
+        self._turn = _turn_of(first)
+        width, height = first.width, first.height
+        aspect = self._stream.sample_aspect_ratio or context.sample_aspect_ratio or Fraction(1)
+        if self._turn[0] % 2:
+            width, height, aspect = height, width, 1 / aspect
+        self._matrix = int(first.colorspace)
+        if self._matrix == _UNSPECIFIED:
+            # What players assume: BT.709 for high definition, BT.601 below.
+            self._matrix = 1 if min(width, height) >= 720 else 5
+        tags = ColorTags()
+        primaries, transfer = int(context.color_primaries), int(context.color_trc)
+        if _UNSPECIFIED not in (primaries, transfer) and self._matrix in _MATRICES:
+            tags = ColorTags(primaries, transfer, _MATRICES[self._matrix])
+        self.format = StreamFormat(width, height, index.frame_rate, aspect, tags)
+        self.origin = int(index.stamps[0]) * index.time_base if index.seekable else Fraction(0)
+        self.has_audio = bool(self._container.streams.audio)
+        if index.expected:
+            self.note = (
+                f"{self.path} ends early: it should hold {index.expected} frames, "
+                f"{self.num_frames} are there"
+            )
+        self._cache[0] = self._to_rgb(first, 0)
+
+    def _to_rgb(self, frame: Any, number: int) -> np.ndarray:
+        if (frame.width, frame.height) != self._coded_size:
+            raise MediaError(
+                f"frame {number} of {self.path} has {frame.width}x{frame.height} pixels, those "
+                f"before it {self._coded_size[0]}x{self._coded_size[1]}; convert it to one size"
+            )
+        full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+        matrix = _MATRICES.get(self._matrix)
+        rgb: np.ndarray = self._reformatter.reformat(
+            frame,
+            format="rgb24",
+            src_colorspace=None if matrix is None else Colorspace(matrix),
+            src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
+            dst_color_range=ColorRange.JPEG,
+        ).to_ndarray()
+        quarters, mirrored = self._turn
+        if mirrored:
+            rgb = rgb[:, ::-1]
+        rgb = np.ascontiguousarray(np.rot90(rgb, quarters))
+        rgb.flags.writeable = False
+        return rgb
+
+    def _check_size(self, width: int, height: int) -> None:
+        if width * height > MAX_PIXELS:
+            self.close()
+            raise MediaError(
+                f"{self.path} has {width}x{height} pixels (at most {MAX_PIXELS:,}); make it smaller"
+            )
+
+
+def _turn_of(frame: Any) -> tuple[int, bool]:
+    """How a phone's display matrix turns the picture.
+
+    Returns:
+        Quarter turns counter-clockwise, and whether to mirror left to right before turning.
+    """
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return 0, False
+    a, b, _, c, d = struct.unpack("<5i", bytes(data)[:20])
+    # Rows of the matrix: (x, y) -> (a x + c y, b x + d y), with y downwards, in 16.16.
+    mirrored = a * d - b * c < 0
+    if mirrored:
+        a, b = -a, -b
+    if abs(a) >= abs(b):
+        return (0 if a >= 0 else 2), mirrored
+    return (3 if b > 0 else 1), mirrored

@@ -1,0 +1,133 @@
+"""Weights folded once after loading: the same function with fewer operations.
+
+Every fold is exact up to rounding and is computed in float32. `SAM2_MLX_FOLD=0` leaves a model
+as it was loaded, for finding faults.
+"""
+
+from __future__ import annotations
+
+import os
+
+import mlx.core as mx
+import mlx.nn as nn
+
+from sam2_mlx.model.attention import RoPEAttention
+from sam2_mlx.model.image_encoder.hiera import MultiScaleAttention
+from sam2_mlx.model.layers import Pointwise
+from sam2_mlx.model.memory_encoder import CXBlock
+from sam2_mlx.model.sam import Sam
+
+# Head widths that MLX's fused GPU attention takes; others are padded up to the next.
+_FUSED_HEAD_DIMS = (64, 80, 128)
+
+
+def folding_wanted() -> bool:
+    """Whether `SAM2_MLX_FOLD` leaves folding on (the default).
+
+    Raises:
+        ValueError: if the variable is neither 0 nor 1.
+    """
+    value = os.environ.get("SAM2_MLX_FOLD", "1")
+    if value not in ("0", "1"):
+        raise ValueError(f"SAM2_MLX_FOLD is 0 or 1; got {value!r}")
+    return value == "1"
+
+
+def fold(model: Sam) -> Sam:
+    """Fold a loaded model's weights in place; folding twice changes nothing.
+
+    Args:
+        model: a model with its weights loaded.
+
+    Returns:
+        The same model.
+    """
+    _fold_fine_levels(model)
+    for module in model.modules():
+        if isinstance(module, CXBlock):
+            _fold_layer_scale(module)
+        elif isinstance(module, MultiScaleAttention) and mx.default_device().type == mx.gpu:
+            pad_heads(module)
+    if model.memory is not None:
+        for layer in model.memory.attention.layers:
+            _fold_values(layer.cross_attn_image)
+            _fuse_projections(layer.self_attn)
+    return model
+
+
+def _compose(first: nn.Module, second: nn.Module) -> tuple[mx.array, mx.array]:
+    """Weight and bias of `second` after `first`, both (out, in) matrices in the end."""
+
+    def parts(layer: nn.Module) -> tuple[mx.array, mx.array]:
+        weight = layer.weight.astype(mx.float32)
+        return weight.reshape(weight.shape[0], -1), layer.bias.astype(mx.float32)
+
+    (w1, b1), (w2, b2) = parts(first), parts(second)
+    dtype = second.weight.dtype
+    return (w2 @ w1).astype(dtype), (w2 @ b1 + b2).astype(dtype)
+
+
+def _fold_fine_levels(model: Sam) -> None:
+    # The two finest levels get nothing from above, so the neck's and the decoder's 1x1
+    # convolutions are one, and the wide map between them is never made.
+    convs, decoder = model.image_encoder.neck.convs, model.mask_decoder
+    for name, lateral in (("conv_s0", convs[3]), ("conv_s1", convs[2])):
+        last = decoder[name]
+        if not isinstance(last, Pointwise):
+            continue
+        weight, bias = _compose(lateral.conv, last)
+        folded = Pointwise(weight.shape[1], weight.shape[0])
+        folded.weight, folded.bias = weight[:, None, None], bias
+        lateral.conv = folded
+        setattr(decoder, name, nn.Identity())
+
+
+def _fold_layer_scale(block: CXBlock) -> None:
+    if "gamma" not in block:
+        return
+    scale, layer = block.gamma.astype(mx.float32), block.pwconv2
+    dtype = layer.weight.dtype
+    layer.weight = (scale[:, None] * layer.weight.astype(mx.float32)).astype(dtype)
+    layer.bias = (scale * layer.bias.astype(mx.float32)).astype(dtype)
+    del block["gamma"]
+
+
+def _fold_values(attention: RoPEAttention) -> None:
+    if not attention.averages_first or isinstance(attention.v_proj, nn.Identity):
+        return
+    weight, bias = _compose(attention.v_proj, attention.out_proj)
+    folded = nn.Linear(weight.shape[1], weight.shape[0])
+    folded.weight, folded.bias = weight, bias
+    attention.out_proj, attention.v_proj = folded, nn.Identity()
+
+
+def _fuse_projections(attention: RoPEAttention) -> None:
+    if "qkv_proj" in attention:
+        return
+    layers = [attention.pop(name) for name in ("q_proj", "k_proj", "v_proj")]
+    fused = nn.Linear(1, 1)
+    fused.weight = mx.concatenate([layer.weight for layer in layers], axis=0)
+    fused.bias = mx.concatenate([layer.bias for layer in layers], axis=0)
+    attention.qkv_proj = fused
+
+
+def pad_heads(attention: MultiScaleAttention) -> None:
+    """Widen attention heads with zeros to a width that has a fused kernel.
+
+    Args:
+        attention: a block of the encoder; left alone where its width is fused or too wide.
+    """
+    heads, dims = attention.heads, attention.head_dims
+    width = next((w for w in _FUSED_HEAD_DIMS if w >= dims), dims)
+    if attention.qkv.bias.shape[0] != 3 * heads * dims or width == dims:
+        return
+    extra = width - dims
+    qkv, proj = attention.qkv, attention.proj
+    inputs = qkv.weight.shape[1]
+    weight = qkv.weight.reshape(3 * heads, dims, inputs)
+    qkv.weight = mx.pad(weight, [(0, 0), (0, extra), (0, 0)]).reshape(-1, inputs)
+    bias = qkv.bias.reshape(3 * heads, dims)
+    qkv.bias = mx.pad(bias, [(0, 0), (0, extra)]).reshape(-1)
+    outputs = proj.weight.shape[0]
+    weight = proj.weight.reshape(outputs, heads, dims)
+    proj.weight = mx.pad(weight, [(0, 0), (0, 0), (0, extra)]).reshape(outputs, -1)

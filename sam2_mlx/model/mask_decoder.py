@@ -1,0 +1,164 @@
+"""The mask decoder: candidates for a mask, their predicted quality and the object's presence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import mlx.core as mx
+import mlx.nn as nn
+
+from sam2_mlx.config import DecoderConfig
+from sam2_mlx.model.layers import MLP, Pointwise, Table, Upsample2x
+from sam2_mlx.model.two_way_transformer import TwoWayTransformer
+from sam2_mlx.ops.activations import gelu
+
+
+@dataclass(frozen=True)
+class MaskCandidates:
+    """Masks that the decoder offers for each prompt.
+
+    Attributes:
+        logits: (B, M, S/4, S/4) mask logits.
+        iou: (B, M) predicted IoU in [0, 1].
+        tokens: (B, M, C) output tokens; the object pointer comes from the chosen one.
+        presence: (B, 1) logit; above zero the object is in the picture.
+    """
+
+    logits: mx.array
+    iou: mx.array
+    tokens: mx.array
+    presence: mx.array
+
+
+class Upscaling(nn.Module):
+    """Image tokens at stride 16 to per-pixel features at stride 4, with skip connections.
+
+    Args:
+        dims: input channels; the output has an eighth of them.
+    """
+
+    def __init__(self, dims: int) -> None:
+        super().__init__()
+        self.conv1 = Upsample2x(dims, dims // 4)
+        self.norm1 = nn.LayerNorm(dims // 4, eps=1e-6)
+        self.conv2 = Upsample2x(dims // 4, dims // 8)
+
+    def __call__(self, x: mx.array, fine: tuple[mx.array, mx.array]) -> mx.array:
+        """(B, h, w, C) and fine features at stride 4 and 8 to (B, 4h, 4w, C/8)."""
+        x = gelu(self.norm1(self.conv1(x) + fine[1]))
+        return gelu(self.conv2(x) + fine[0])
+
+
+class MaskDecoder(nn.Module):
+    """Decodes prompts into masks.
+
+    Args:
+        dims: channels of the image embedding and the prompts.
+        config: widths and the rule for unstable single masks.
+
+    Source: sam2/modeling/sam/mask_decoder.py, MaskDecoder.
+    """
+
+    def __init__(self, dims: int, config: DecoderConfig) -> None:
+        super().__init__()
+        self._config = config
+        self.stability_threshold = config.stability_threshold
+        masks = config.num_multimasks + 1
+        self.transformer = TwoWayTransformer(dims, config)
+        self.obj_score_token = Table(1, dims)
+        self.iou_token = Table(1, dims)
+        self.mask_tokens = Table(masks, dims)
+        self.upscaling = Upscaling(dims)
+        self.conv_s0 = Pointwise(dims, dims // 8)
+        self.conv_s1 = Pointwise(dims, dims // 4)
+        self.output_hypernetworks_mlps = [MLP((dims, dims, dims, dims // 8)) for _ in range(masks)]
+        hidden = config.iou_hidden_dim
+        self.iou_prediction_head = MLP((dims, hidden, hidden, masks))
+        self.pred_obj_score_head = MLP((dims, dims, dims, 1))
+
+    def __call__(
+        self,
+        image: mx.array,
+        image_positions: mx.array,
+        fine: tuple[mx.array, mx.array],
+        prompt: mx.array,
+        dense: mx.array,
+    ) -> MaskCandidates:
+        """Predict every mask: the single one first, then the multimasks.
+
+        Args:
+            image: (B or 1, h, w, C) image embedding, memory included.
+            image_positions: (1, h*w, C).
+            fine: features at stride 4 and 8, batch B or 1.
+            prompt: (B, P, C) prompt tokens.
+            dense: (B or 1, h or 1, w or 1, C) dense prompt embedding.
+
+        Returns:
+            Candidates with M = 1 + num_multimasks.
+        """
+        batch, (height, width, dims) = prompt.shape[0], image.shape[1:]
+        own = mx.concatenate(
+            [self.obj_score_token.weight, self.iou_token.weight, self.mask_tokens.weight]
+        )
+        own = mx.broadcast_to(own[None], (batch, *own.shape))
+        tokens = mx.concatenate([own, prompt], axis=1)
+        source = (image + dense).reshape(-1, height * width, dims)
+        source = mx.broadcast_to(source, (batch, height * width, dims))
+        tokens, source = self.transformer(source, image_positions, tokens)
+        pixels = self.upscaling(source.reshape(batch, height, width, dims), fine)
+        mask_tokens = tokens[:, 2 : 2 + self._masks]
+        weights = mx.stack(
+            [mlp(mask_tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], axis=1
+        )
+        flat = pixels.reshape(batch, -1, pixels.shape[-1]).transpose(0, 2, 1)
+        logits = (weights @ flat).reshape(batch, self._masks, 4 * height, 4 * width)
+        iou = mx.sigmoid(self.iou_prediction_head(tokens[:, 1]))
+        return MaskCandidates(logits, iou, mask_tokens, self.pred_obj_score_head(tokens[:, 0]))
+
+    @property
+    def _masks(self) -> int:
+        return self._config.num_multimasks + 1
+
+    def multimask(self, candidates: MaskCandidates) -> MaskCandidates:
+        """Keep the masks for an ambiguous prompt."""
+        return MaskCandidates(
+            candidates.logits[:, 1:],
+            candidates.iou[:, 1:],
+            candidates.tokens[:, 1:],
+            candidates.presence,
+        )
+
+    def single(self, candidates: MaskCandidates) -> MaskCandidates:
+        """Keep the single mask, or the best multimask where the single one is unstable.
+
+        The token stays that of the single mask, as in training. A stability threshold of zero
+        keeps the single mask always.
+
+        Source: MaskDecoder._dynamic_multimask_via_stability.
+        """
+        logits, iou = candidates.logits[:, :1], candidates.iou[:, :1]
+        if self.stability_threshold > 0:
+            best = best_by_iou(self.multimask(candidates))
+            stable = self._stability(logits) >= self.stability_threshold
+            logits = mx.where(stable[..., None, None], logits, best.logits)
+            iou = mx.where(stable, iou, best.iou)
+        return MaskCandidates(logits, iou, candidates.tokens[:, :1], candidates.presence)
+
+    def _stability(self, logits: mx.array) -> mx.array:
+        # Areas are counted in float32: half precision cannot count to a mask's pixels.
+        flat = logits.reshape(*logits.shape[:2], -1)
+        delta = self._config.stability_delta
+        inner = (flat > delta).astype(mx.float32).sum(axis=-1)
+        outer = (flat > -delta).astype(mx.float32).sum(axis=-1)
+        return mx.where(outer > 0, inner / mx.maximum(outer, 1), 1.0)
+
+
+def best_by_iou(candidates: MaskCandidates) -> MaskCandidates:
+    """Keep the candidate with the highest predicted IoU; M becomes 1."""
+    best = mx.argmax(candidates.iou, axis=1)[:, None]
+    return MaskCandidates(
+        mx.take_along_axis(candidates.logits, best[..., None, None], axis=1),
+        mx.take_along_axis(candidates.iou, best, axis=1),
+        mx.take_along_axis(candidates.tokens, best[..., None], axis=1),
+        candidates.presence,
+    )

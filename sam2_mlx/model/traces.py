@@ -1,0 +1,55 @@
+"""Compiled forms of the steady-state functions: arrays in, a tuple of arrays out, exact shapes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Hashable
+
+import mlx.core as mx
+
+_Function = Callable[..., tuple[mx.array, ...]]
+
+
+def compile_wanted() -> bool:
+    """Whether whole steps are compiled: on a GPU, unless `SAM2_MLX_COMPILE` says otherwise.
+
+    On a CPU MLX builds each fused loop with a C++ compiler, which costs more than it saves.
+
+    Raises:
+        ValueError: if the variable is not auto, 0 or 1.
+    """
+    value = os.environ.get("SAM2_MLX_COMPILE", "auto")
+    if value not in ("auto", "0", "1"):
+        raise ValueError(f"SAM2_MLX_COMPILE is auto, 0 or 1; got {value!r}")
+    return mx.default_device().type == mx.gpu if value == "auto" else value == "1"
+
+
+class Traces:
+    """Compiled functions by a static key; MLX traces each again only for new shapes.
+
+    Attributes:
+        count: traces so far; constant once a video is in its steady state.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._compiled: dict[Hashable, _Function] = {}
+
+    def run(self, key: Hashable, function: _Function, *arrays: mx.array) -> tuple[mx.array, ...]:
+        """Call a function, compiled where that is wanted.
+
+        Args:
+            key: everything the function depends on beside its arguments and the weights.
+            function: arrays in, a tuple of arrays out.
+            arrays: its arguments.
+        """
+        if not compile_wanted():
+            return function(*arrays)
+        if key not in self._compiled:
+
+            def traced(*inputs: mx.array) -> tuple[mx.array, ...]:
+                self.count += 1
+                return function(*inputs)
+
+            self._compiled[key] = mx.compile(traced)
+        return self._compiled[key](*arrays)

@@ -1,0 +1,182 @@
+"""COCO run-length masks: column by column, first the zeros.
+
+A mask is read down its columns; the counts are the lengths of its runs, of zeros first (possibly
+0) and of ones next, in turn. COCO's compressed form packs the counts into printable characters.
+
+Source: the format of the COCO API's mask module (maskApi.c), which these functions agree with.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+# A character carries 5 bits and a "more follows" bit, on top of the character '0'.
+_BITS = 5
+_MORE = 1 << _BITS
+_BASE = 48
+
+
+def mask_to_counts(mask: np.ndarray) -> np.ndarray:
+    """Lengths of a mask's runs.
+
+    Args:
+        mask: (H, W), anything but zero is the object.
+
+    Returns:
+        int64 (R,): zeros, ones, zeros, ... in column order; they sum to H * W.
+
+    Raises:
+        ValueError: if the mask does not have two axes or has no pixels.
+    """
+    array = np.asarray(mask)
+    if array.ndim != 2 or 0 in array.shape:
+        raise ValueError(f"a mask needs shape (height, width); got {array.shape}")
+    flat = (array != 0).T.ravel()
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    bounds = np.concatenate([[0], changes, [flat.size]])
+    counts = np.diff(bounds)
+    return np.concatenate([[0], counts]) if flat[0] else counts
+
+
+def counts_to_mask(counts: Any, size: tuple[int, int]) -> np.ndarray:
+    """The mask of some run lengths.
+
+    Args:
+        counts: (R,) integers: zeros, ones, zeros, ...
+        size: (height, width).
+
+    Returns:
+        bool (height, width).
+
+    Raises:
+        ValueError: if the counts do not fill the size.
+    """
+    height, width = size
+    lengths = np.asarray(counts, np.int64)
+    if lengths.ndim != 1 or (lengths < 0).any() or int(lengths.sum()) != height * width:
+        raise ValueError(
+            f"run lengths must be at least 0 and sum to {height} * {width} = {height * width}; "
+            f"got a sum of {int(lengths.sum())}"
+        )
+    values = np.arange(len(lengths)) % 2 == 1
+    return np.ascontiguousarray(np.repeat(values, lengths).reshape(width, height).T)
+
+
+def counts_to_string(counts: np.ndarray) -> str:
+    """COCO's compressed form of run lengths.
+
+    Args:
+        counts: (R,) integers.
+
+    Returns:
+        Printable ASCII.
+    """
+    values = np.array(counts, np.int64)
+    # From the fourth on, each is stored as the difference to the one of its kind before.
+    values[3:] -= np.asarray(counts, np.int64)[1:-2]
+    groups = []
+    pending = np.ones(len(values), bool)
+    while pending.any():
+        low = values & (_MORE - 1)
+        values = values >> _BITS
+        # Done when only the sign is left and the last group's top bit already tells it.
+        done = np.where(low & (_MORE >> 1), values == -1, values == 0)
+        code = low + np.where(done, 0, _MORE) + _BASE
+        groups.append(np.where(pending, code, 0))
+        pending = pending & ~done
+    codes = np.stack(groups, axis=1).ravel() if groups else np.zeros(0, np.int64)
+    return codes[codes > 0].astype(np.uint8).tobytes().decode("ascii")
+
+
+def string_to_counts(text: str | bytes) -> np.ndarray:
+    """Run lengths of COCO's compressed form.
+
+    Args:
+        text: as `counts_to_string` gives it.
+
+    Returns:
+        int64 (R,).
+
+    Raises:
+        ValueError: if it holds other characters or ends within a number.
+    """
+    data = text.encode("ascii", "replace") if isinstance(text, str) else bytes(text)
+    codes = np.frombuffer(data, np.uint8).astype(np.int64) - _BASE
+    if ((codes < 0) | (codes >= 2 * _MORE)).any() or (len(codes) and codes[-1] & _MORE):
+        raise ValueError("not a compressed COCO mask: unexpected characters in its counts")
+    counts: list[int] = []
+    value, shift = 0, 0
+    for code in codes.tolist():
+        value |= (code & (_MORE - 1)) << shift
+        shift += _BITS
+        if code & _MORE:
+            continue
+        if code & (_MORE >> 1):
+            value -= 1 << shift
+        counts.append(value + counts[-2] if len(counts) > 2 else value)
+        value, shift = 0, 0
+    return np.array(counts, np.int64)
+
+
+def encode(mask: np.ndarray, compress: bool = True) -> dict[str, Any]:
+    """A mask as a COCO record.
+
+    Args:
+        mask: (H, W), anything but zero is the object.
+        compress: whether the counts are packed into a string, or stay a list.
+
+    Returns:
+        `{"size": [H, W], "counts": ...}`, ready for JSON.
+    """
+    counts = mask_to_counts(mask)
+    height, width = np.asarray(mask).shape
+    packed = counts_to_string(counts) if compress else counts.tolist()
+    return {"size": [int(height), int(width)], "counts": packed}
+
+
+def decode(record: dict[str, Any]) -> np.ndarray:
+    """The mask of a COCO record, compressed or not.
+
+    Args:
+        record: `{"size": [H, W], "counts": ...}`.
+
+    Returns:
+        bool (H, W).
+
+    Raises:
+        ValueError: if the counts do not fit the size.
+    """
+    height, width = record["size"]
+    return counts_to_mask(_counts_of(record), (int(height), int(width)))
+
+
+def area(record: dict[str, Any]) -> int:
+    """Number of pixels of a COCO record's mask."""
+    return int(_counts_of(record)[1::2].sum())
+
+
+def bounding_box(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """The smallest box around a mask, as COCO gives it.
+
+    Args:
+        mask: (H, W), anything but zero is the object.
+
+    Returns:
+        (x, y, width, height) in pixels; zeros for an empty mask.
+    """
+    array = np.asarray(mask) != 0
+    columns = np.flatnonzero(array.any(axis=0))
+    rows = np.flatnonzero(array.any(axis=1))
+    if not len(columns):
+        return 0, 0, 0, 0
+    x, y = int(columns[0]), int(rows[0])
+    return x, y, int(columns[-1]) - x + 1, int(rows[-1]) - y + 1
+
+
+def _counts_of(record: dict[str, Any]) -> np.ndarray:
+    counts = record["counts"]
+    if isinstance(counts, (str, bytes)):
+        return string_to_counts(counts)
+    return np.asarray(counts, np.int64)

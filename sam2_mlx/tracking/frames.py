@@ -1,0 +1,156 @@
+"""Where frames come from, and the features of the ones being worked on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import mlx.core as mx
+import numpy as np
+
+from sam2_mlx.media.read_ahead import ReadAhead
+from sam2_mlx.model.image_encoder import ImageFeatures
+from sam2_mlx.model.sam import Sam
+from sam2_mlx.transforms import check_picture, normalise, resize_frame
+
+
+class FrameSource(Protocol):
+    """Frames that can be read by number, such as `media.reader.open_frames` gives."""
+
+    @property
+    def num_frames(self) -> int:
+        """Length of the clip."""
+
+    @property
+    def width(self) -> int:
+        """Width of a frame in pixels."""
+
+    @property
+    def height(self) -> int:
+        """Height of a frame in pixels."""
+
+    def read(self, index: int) -> np.ndarray:
+        """One frame, uint8 (H, W, 3) RGB."""
+
+
+@dataclass(frozen=True)
+class _Frame:
+    image: np.ndarray
+    features: ImageFeatures
+
+
+class CurrentFrame:
+    """Encodes frames when they are needed; keeps the one worked on, and the next one.
+
+    Args:
+        model: the model whose encoder is used.
+        source: frames by number, or None where frames are handed in.
+    """
+
+    def __init__(self, model: Sam, source: FrameSource | None) -> None:
+        self._model = model
+        self._source = source
+        self._frames: dict[int, _Frame] = {}
+        self._ahead: ReadAhead[tuple[np.ndarray, np.ndarray]] | None = None
+        self._reading = threading.Lock()
+
+    def show(self, index: int, image: np.ndarray) -> None:
+        """Make a frame the only one; it is encoded when its features are first evaluated.
+
+        Args:
+            index: its number.
+            image: uint8 (H, W, 3) RGB.
+        """
+        self._frames = {index: self._encode(image, self._resize(image))}
+
+    def features(self, index: int) -> ImageFeatures:
+        """Features of a frame, read from the source if it is not at hand.
+
+        Raises:
+            RuntimeError: if there is no source and the frame is not the current one.
+        """
+        return self._frame(index).features
+
+    def image(self, index: int) -> np.ndarray:
+        """The picture of a frame; see `features`."""
+        return self._frame(index).image
+
+    def prepare(self, index: int) -> None:
+        """Read the frame that comes next and start to encode it, beside the current one."""
+        frame = self._frame(index)
+        mx.async_eval(frame.features.coarse, *frame.features.fine)
+
+    def _frame(self, index: int) -> _Frame:
+        if index not in self._frames:
+            if self._source is None:
+                raise RuntimeError(f"frame {index} is gone; a stream only has the frame shown last")
+            image, pixels = self._read(index)
+            # The last one read before stays: it is the one being worked on.
+            last = list(self._frames.items())[-1:]
+            self._frames = {**dict(last), index: self._encode(image, pixels)}
+        return self._frames[index]
+
+    def _read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        assert self._source is not None
+        found = self._ahead.take(index) if self._ahead is not None else None
+        return found if found is not None else self._read_now(index)
+
+    def _read_now(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        assert self._source is not None
+        with self._reading:
+            image = self._source.read(index)
+        return image, self._resize(image)
+
+    def _resize(self, image: np.ndarray) -> np.ndarray:
+        return resize_frame(check_picture(image), self._model.config.image_size)
+
+    def _encode(self, image: np.ndarray, pixels: np.ndarray) -> _Frame:
+        features = self._model.encode_image(normalise(pixels[None], self._model.dtype))
+        return _Frame(image, features)
+
+    @contextmanager
+    def reading_ahead(self, order: Sequence[int], depth: int) -> Iterator[None]:
+        """Let a worker thread read and resize frames in advance.
+
+        Args:
+            order: numbers of the frames in the order they will be needed.
+            depth: how many may wait; 0 reads each when it is needed.
+        """
+        order = [index for index in order if index not in self._frames]
+        if depth > 0 and self._source is not None and self._ahead is None and order:
+            self._ahead = ReadAhead(self._read_now, order, depth)
+            try:
+                yield
+            finally:
+                self._ahead.close()
+                self._ahead = None
+        else:
+            yield
+
+    def size(self, index: int | None) -> tuple[int, int]:
+        """(height, width) of the source's frames, or of the frame shown last."""
+        if self._source is not None:
+            return self._source.height, self._source.width
+        if index is None or index not in self._frames:
+            return 0, 0
+        return self._frames[index].image.shape[0], self._frames[index].image.shape[1]
+
+    def check(self, index: int) -> None:
+        """Check that a frame can be worked on.
+
+        Raises:
+            RuntimeError: if there is no frame yet.
+            ValueError: if the clip has no such frame, or the stream is past it.
+        """
+        if self._source is not None:
+            if not 0 <= index < self._source.num_frames:
+                last = self._source.num_frames - 1
+                raise ValueError(f"the clip has frames 0 to {last}; got {index}")
+        elif not self._frames:
+            raise RuntimeError("show a frame with step() before prompting on it")
+        elif index not in self._frames:
+            (shown,) = self._frames
+            raise ValueError(f"a stream is prompted on the frame shown last ({shown}); got {index}")

@@ -1,0 +1,361 @@
+"""A video being segmented: frames and prompts in, masks out. All of its state is here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import mlx.core as mx
+import numpy as np
+
+from sam2_mlx.model.sam import Sam
+from sam2_mlx.prompts import Prompt
+from sam2_mlx.results import FrameMasks
+from sam2_mlx.tracking.batches import ObjectTracker, SubmittedFrame, remember_prompts
+from sam2_mlx.tracking.frames import CurrentFrame, FrameSource
+from sam2_mlx.tracking.memory_policy import FullMemory, MemoryPolicy, RollingMemory
+from sam2_mlx.tracking.options import TrackingOptions
+from sam2_mlx.tracking.shown import absent_mask, frame_masks, without_holes
+from sam2_mlx.tracking.track_frame import gather_memory, prompt_object
+from sam2_mlx.tracking.tracked_object import Draft, TrackedObject
+from sam2_mlx.transforms import check_picture
+
+MemoryKind = Literal["rolling", "full"]
+"""Names of the memory policies."""
+
+
+class TrackingSession:
+    """Follows objects through a video file or a stream.
+
+    A stream has no source: hand frames to `step`, and prompt objects on the frame shown last.
+    A file has one: prompt objects on any frame, then `propagate`.
+
+    Args:
+        model: a model with a memory.
+        source: frames by number, or None for a stream.
+        memory: "rolling" keeps what one direction can still need, so memory is bounded for any
+            length; "full" keeps every frame, for corrections and both directions.
+        num_frames: length of a stream where it is known; a source knows its own.
+        options: how to follow.
+
+    Attributes:
+        model: the model.
+        source: the source, or None.
+        options: how objects are followed.
+        memory: the name of the memory policy.
+        num_frames: length of the video where known.
+        frame: index of the frame shown last, or None.
+
+    Raises:
+        ValueError: if the model has no memory, or an option is out of range.
+    """
+
+    def __init__(
+        self,
+        model: Sam,
+        source: FrameSource | None = None,
+        *,
+        memory: MemoryKind = "rolling",
+        num_frames: int | None = None,
+        options: TrackingOptions | None = None,
+    ) -> None:
+        if model.config.memory is None:
+            raise ValueError(
+                f"{model.config.name} has no memory and only does single images; "
+                "load a SAM 2 model to follow objects in a video"
+            )
+        self.model = model
+        self.source = source
+        self.options = options or TrackingOptions()
+        self.memory = memory
+        self.num_frames = source.num_frames if source else num_frames
+        self.frame: int | None = None
+        self._policy = self._make_policy(memory)
+        self._tracker = ObjectTracker(model, self._policy)
+        self._reverse: bool | None = None
+        self._objects: dict[int, TrackedObject] = {}
+        self._current = CurrentFrame(model, source)
+
+    def _make_policy(self, memory: str) -> MemoryPolicy:
+        assert self.model.config.memory is not None
+        schedule = self.options.schedule(self.model.config.memory, self.num_frames)
+        stream = self.source is None
+        if memory == "full":
+            return FullMemory(schedule)
+        if memory == "rolling":
+            return RollingMemory(schedule, stream)
+        raise ValueError(f"memory is 'rolling' or 'full'; got {memory!r}")
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """Ids of the objects, in the order they were added."""
+        return tuple(self._objects)
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """(height, width) of the frame shown last, or of the source's frames, in pixels."""
+        return self._current.size(self.frame)
+
+    @property
+    def image(self) -> np.ndarray | None:
+        """The frame shown last, uint8 (H, W, 3) RGB, or None before the first one."""
+        return None if self.frame is None else self._current.image(self.frame)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held in memory banks."""
+        return sum(tracked.bank.nbytes for tracked in self._objects.values())
+
+    # Frames in
+
+    def step(self, image: np.ndarray) -> FrameMasks:
+        """Show the next frame of a stream.
+
+        Frames may change their size; masks have the size of their own frame.
+
+        Args:
+            image: uint8 (H, W, 3) RGB.
+
+        Returns:
+            The masks of all objects on it; none before the first prompt.
+
+        Raises:
+            RuntimeError: if the session reads from a source.
+            TypeError, ValueError: if the image is not a picture; the session stays usable.
+        """
+        if self.source is not None:
+            raise RuntimeError("this session reads its own frames; use propagate()")
+        check_picture(image)
+        # Drafts are remembered with the features of the frame they were made on.
+        self.commit()
+        frame = 0 if self.frame is None else self.frame + 1
+        self._current.show(frame, image)
+        self.frame = frame
+        return self._finish(self._submit(frame, reverse=False))
+
+    def propagate(
+        self, start: int | None = None, length: int | None = None, reverse: bool = False
+    ) -> Iterator[FrameMasks]:
+        """Follow all objects through the source.
+
+        While a frame's masks are looked at, the next frame is being encoded already.
+
+        Args:
+            start: first frame; the earliest prompted one by default.
+            length: how many frames to follow after the first; to the end by default.
+            reverse: go backwards from the first frame.
+
+        Yields:
+            Masks of each frame, the first included.
+
+        Raises:
+            RuntimeError: if nothing was prompted, the session is a stream, or a rolling memory
+                is asked to turn round.
+        """
+        if self.source is None or self.num_frames is None:
+            raise RuntimeError("a stream is followed with step(); only a source can be propagated")
+        self.commit()
+        self.require_prompts()
+        if start is None:
+            start = min(min(tracked.bank.prompted) for tracked in self._objects.values())
+        self._current.check(start)
+        count = self.num_frames if length is None else length
+        if reverse:
+            # As in the reference, there is nothing behind the first frame.
+            frames = range(start, max(start - count, 0) - 1, -1) if start > 0 else range(0)
+        else:
+            frames = range(start, min(start + count, self.num_frames - 1) + 1)
+        with self._current.reading_ahead(frames, self.options.read_ahead):
+            for frame in frames:
+                self.frame = frame
+                submitted = self._submit(frame, reverse)
+                problem = None
+                if frame != frames[-1]:
+                    try:
+                        self._current.prepare(frame + frames.step)
+                    except (OSError, ValueError, IndexError) as caught:
+                        problem = caught  # this frame is still good
+                yield self._finish(submitted)
+                if problem is not None:
+                    raise problem
+
+    # Prompts in
+
+    def prompt(
+        self,
+        object_id: int,
+        *,
+        points: Any = None,
+        labels: Any = None,
+        box: Any = None,
+        mask: Any = None,
+        frame: int | None = None,
+    ) -> FrameMasks:
+        """Point at an object: a new one, or a correction of one that is followed.
+
+        Args:
+            object_id: any integer.
+            points: (P, 2) as (x, y) in pixels of the frame.
+            labels: (P,), 1 on the object and 0 not on it.
+            box: (x0, y0, x1, y1) in pixels.
+            mask: (H, W), anything but zero is the object.
+            frame: which frame; the last one shown by default.
+
+        Returns:
+            The masks of all objects on that frame.
+
+        Raises:
+            ValueError: on malformed prompts, or a mask together with points.
+            RuntimeError: if there is no frame yet.
+        """
+        if frame is None:
+            frame = self.frame or 0
+        if mask is not None:
+            if points is not None or box is not None:
+                raise ValueError("give either a mask or points and a box, not both")
+            return self.add(object_id, frame, Prompt.from_mask(mask))
+        self._current.check(frame)
+        size = self._current.size(frame)
+        return self.add(object_id, frame, Prompt.from_points(points, labels, box, size))
+
+    def add(
+        self, object_id: int, frame: int, prompt: Prompt, *, keep_points: bool = False
+    ) -> FrameMasks:
+        """Add a checked prompt.
+
+        Args:
+            object_id: any integer.
+            frame: index of the frame.
+            prompt: what was pointed at.
+            keep_points: add to the points given for this frame before, instead of replacing.
+
+        Returns:
+            The masks of all objects on that frame.
+
+        Source: sam2/sam2_video_predictor.py, add_new_points_or_box and add_new_mask.
+        """
+        self._current.check(frame)
+        features = self._current.features(frame)
+        tracked = self._objects.get(object_id) or TrackedObject()
+        if keep_points and frame in tracked.prompts and tracked.prompts[frame].mask is None:
+            prompt = tracked.prompts[frame].extended(prompt)
+        # The first prompt on a frame that tracking has not passed needs no memory. Neither has
+        # an object whose prompts were all cleared any to look at.
+        initial = frame not in tracked.tracked or not tracked.bank.prompted
+        memory = None
+        if not initial:
+            plan = self._policy.plan(tracked.bank, frame, tracked.tracked[frame])
+            memory = gather_memory(self.model, [tracked.bank], [plan])
+        shown = tracked.shown(frame)
+        previous = shown.logits if shown is not None and prompt.mask is None else None
+        answer = prompt_object(self.model, features, prompt, memory, previous)
+        answer = without_holes([answer], self.options.fill_hole_area)[0]
+        mx.eval(answer.arrays())
+        tracked.prompts[frame] = prompt
+        prompted = initial or self.options.corrections_become_prompts
+        tracked.drafts[frame] = Draft(answer, prompted or frame in tracked.bank.prompted)
+        self._objects[object_id] = tracked
+        return self.masks_on(frame)
+
+    def clear(self, object_id: int, frame: int) -> None:
+        """Forget an object's prompts on a frame; unknown ids and frames are ignored."""
+        if object_id in self._objects:
+            self._objects[object_id].clear(frame)
+
+    def remove(self, object_id: int) -> bool:
+        """Forget an object; the others are not touched. Returns whether it existed."""
+        return self._objects.pop(object_id, None) is not None
+
+    def prompted_frames(self, object_id: int) -> list[int]:
+        """Frames on which an object has prompts, in the order they were given.
+
+        A stream only knows those of the frame shown last.
+        """
+        return list(self._objects[object_id].prompts)
+
+    def reset(self) -> None:
+        """Forget all objects; the frames stay where they are."""
+        self._objects.clear()
+        self._reverse = None
+
+    # Masks out
+
+    def masks_on(self, frame: int) -> FrameMasks:
+        """The masks last shown on a frame; an object not seen there is absent."""
+        shown = {
+            object_id: tracked.shown(frame) or absent_mask(self.model.config)
+            for object_id, tracked in self._objects.items()
+        }
+        return frame_masks(frame, shown, self._current.size(frame), self.options)
+
+    # One frame
+
+    def _submit(self, frame: int, reverse: bool) -> SubmittedFrame:
+        """Start the work on a frame."""
+        if not self._objects:
+            return SubmittedFrame(frame, {})
+        if self._policy.one_way and self._reverse not in (None, reverse):
+            raise RuntimeError(
+                "a rolling memory follows one direction only; "
+                "use memory='full' or a second session for the other"
+            )
+        self._reverse = reverse
+        features = self._current.features(frame)
+        submitted = self._tracker.submit(frame, features, self._objects, reverse)
+        for object_id, tracked in self._objects.items():
+            tracked.tracked[frame] = reverse
+            if object_id not in submitted.tracked:
+                self._clear_around(tracked, frame)
+            if self._policy.one_way:
+                self._policy.tidy(tracked.bank, frame, reverse)
+                tracked.passed(frame, stream=self.source is None)
+        return submitted
+
+    def _finish(self, submitted: SubmittedFrame) -> FrameMasks:
+        """Wait for a frame where that is needed, and show it."""
+        self._tracker.watch(submitted, self._objects)
+        masks = submitted.masks
+        tracked = [masks[object_id] for object_id in submitted.tracked]
+        filled = without_holes(tracked, self.options.fill_hole_area)
+        for object_id, mask in zip(submitted.tracked, filled, strict=True):
+            masks[object_id] = mask
+            self._objects[object_id].bank.set_mask(submitted.frame, mask)
+        size = self._current.size(submitted.frame)
+        return frame_masks(submitted.frame, masks, size, self.options)
+
+    def commit(self) -> None:
+        """Remember all prompts given so far, as their masks were shown."""
+        for frame in sorted({t for tracked in self._objects.values() for t in tracked.drafts}):
+            drafts = [
+                (tracked, tracked.drafts.pop(frame))
+                for tracked in self._objects.values()
+                if frame in tracked.drafts
+            ]
+            records = remember_prompts(
+                self.model,
+                self._current.features(frame),
+                [draft.mask for _, draft in drafts],
+                self.options.binarise_prompted_masks,
+            )
+            for (tracked, draft), record in zip(drafts, records, strict=True):
+                tracked.bank.write(frame, record, prompted=draft.prompted)
+                self._clear_around(tracked, frame)
+
+    def _clear_around(self, tracked: TrackedObject, frame: int) -> None:
+        if self.options.clear_memory_around_prompts:
+            reach = self._policy.schedule.memories * self._policy.schedule.stride
+            tracked.bank.forget(lambda t: t != frame and abs(t - frame) <= reach)
+
+    def require_prompts(self) -> None:
+        """Check that every object has something to be followed by.
+
+        Raises:
+            RuntimeError: if there is no object, or one whose prompts were all cleared.
+        """
+        if not self._objects:
+            raise RuntimeError("nothing to follow: prompt an object first")
+        for object_id, tracked in self._objects.items():
+            if not tracked.bank.prompted:
+                raise RuntimeError(
+                    f"object {object_id} has no prompt left; prompt it again or remove it"
+                )

@@ -1,0 +1,64 @@
+"""One object of a video: its prompts, what is remembered of it, and drafts not yet remembered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sam2_mlx.model.memory import ObjectMask
+from sam2_mlx.prompts import Prompt
+from sam2_mlx.tracking.memory_bank import MemoryBank
+
+
+@dataclass(frozen=True)
+class Draft:
+    """The answer to a prompt, shown at once and remembered when tracking goes on.
+
+    Attributes:
+        mask: the mask that was shown.
+        prompted: whether it becomes a prompted frame, or a corrected one among the recent.
+    """
+
+    mask: ObjectMask
+    prompted: bool
+
+
+@dataclass
+class TrackedObject:
+    """All state of one object.
+
+    Attributes:
+        prompts: prompts by frame.
+        drafts: answers by frame that are not in the bank yet.
+        bank: what is remembered.
+        tracked: frames that tracking has passed, and whether backwards.
+    """
+
+    prompts: dict[int, Prompt] = field(default_factory=dict)
+    drafts: dict[int, Draft] = field(default_factory=dict)
+    bank: MemoryBank = field(default_factory=MemoryBank)
+    tracked: dict[int, bool] = field(default_factory=dict)
+
+    def shown(self, frame: int) -> ObjectMask | None:
+        """The mask last shown on a frame, or None."""
+        if frame in self.drafts:
+            return self.drafts[frame].mask
+        record = self.bank.get(frame)
+        return record.mask if record else None
+
+    def clear(self, frame: int) -> None:
+        """Forget the prompts of a frame; its mask stays as one that was tracked."""
+        self.prompts.pop(frame, None)
+        self.drafts.pop(frame, None)
+        if self.bank.demote(frame):
+            self.tracked.pop(frame, None)
+
+    def passed(self, frame: int, stream: bool) -> None:
+        """Drop what only frames before this one needed; for memories that go one way.
+
+        Args:
+            frame: the frame just tracked.
+            stream: earlier frames cannot be prompted again.
+        """
+        self.tracked = {frame: self.tracked[frame]}
+        kept = () if stream else (*self.bank.prompted, *self.drafts)
+        self.prompts = {t: prompt for t, prompt in self.prompts.items() if t == frame or t in kept}

@@ -1,0 +1,78 @@
+"""A stand-in for the model: every object is a disc that follows the clip's own drift."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+
+from sam2_mlx.results import FrameMasks
+
+RADIUS = 10
+DRIFT = 1.5  # pixels a frame, to the right
+
+
+class FakeSession:
+    """Has the interface of a tracking session, and remembers what it was asked.
+
+    Attributes:
+        opened: every session since `reset`.
+        on_frame: called with the number of each frame before its masks are given.
+    """
+
+    opened: list[FakeSession] = []
+    on_frame: Callable[[int], None] = staticmethod(lambda frame: None)
+
+    def __init__(self, model: Any, source: Any = None, **options: Any) -> None:
+        self.source = source
+        self.options = options
+        self.prompts: dict[int, dict[str, Any]] = {}
+        self.passes: list[tuple[int, int, bool]] = []
+        FakeSession.opened.append(self)
+
+    @classmethod
+    def reset(cls) -> None:
+        cls.opened = []
+        cls.on_frame = staticmethod(lambda frame: None)
+
+    def prompt(self, object_id: int, **prompt: Any) -> None:
+        self.source.read(prompt["frame"])
+        self.prompts[object_id] = prompt
+
+    def propagate(self, start: int, length: int, reverse: bool = False) -> Iterator[FrameMasks]:
+        self.passes.append((start, length, reverse))
+        step = -1 if reverse else 1
+        for frame in range(start, start + step * (length + 1), step):
+            FakeSession.on_frame(frame)
+            self.source.read(frame)
+            yield self._masks(frame)
+
+    def _masks(self, frame: int) -> FrameMasks:
+        y, x = np.mgrid[: self.source.height, : self.source.width]
+        logits = []
+        for prompt in self.prompts.values():
+            cx, cy = _centre(prompt)
+            cx += DRIFT * (frame - prompt["frame"])
+            logits.append(RADIUS**2 - (x - cx) ** 2 - (y - cy) ** 2)
+        count = len(logits)
+        stack = mx.array(np.array(logits, np.float32)[:, None])
+        ids = tuple(self.prompts)
+        return FrameMasks(frame, ids, stack, mx.full((count,), 0.9), mx.full((count,), 5.0))
+
+
+def fake_model(choice: Any) -> SimpleNamespace:
+    """In place of `load_model`."""
+    return SimpleNamespace(choice=choice)
+
+
+def _centre(prompt: dict[str, Any]) -> tuple[float, float]:
+    if prompt.get("mask") is not None:
+        rows, columns = np.nonzero(prompt["mask"])
+        return float(columns.mean()), float(rows.mean())
+    if prompt.get("box") is not None:
+        x0, y0, x1, y1 = prompt["box"]
+        return (x0 + x1) / 2, (y0 + y1) / 2
+    return prompt["points"][0]

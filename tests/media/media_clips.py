@@ -1,0 +1,156 @@
+"""Small clips made on the fly; each frame carries its number in its pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+BITS = 6
+
+
+def numbered_frame(number: int, width: int = 96, height: int = 64) -> np.ndarray:
+    """A picture that tells its number: black and white stripes are its bits.
+
+    The top left corner is red, so that turning and mirroring show.
+    """
+    frame = np.full((height, width, 3), 128, np.uint8)
+    for bit in range(BITS):
+        x0, x1 = (width * (2 * bit + side) // (2 * BITS) for side in (0, 2))
+        frame[height // 2 :, x0:x1] = 255 if number >> bit & 1 else 0
+    frame[: height // 4, : width // 4] = (255, 0, 0)
+    return frame
+
+
+def read_number(frame: np.ndarray) -> int:
+    """The number in a frame that `numbered_frame` made."""
+    height, width = frame.shape[:2]
+    row = frame[height * 3 // 4, :, 1].astype(int)
+    return sum(int(row[width * (2 * bit + 1) // (2 * BITS)] > 128) << bit for bit in range(BITS))
+
+
+@dataclass
+class Recipe:
+    """How a clip is made.
+
+    Attributes:
+        frames: how many.
+        size: (width, height).
+        rate: frames a second.
+        stamps: milliseconds at which the frames are shown; None for a constant rate.
+        codec: of the picture.
+        gop: distance of the keyframes.
+        bframes: number of B-frames in a row.
+        audio: codec of the sound, or None.
+        options: for the encoder.
+    """
+
+    frames: int = 24
+    size: tuple[int, int] = (96, 64)
+    rate: Fraction = Fraction(25)
+    stamps: Sequence[int] | None = None
+    codec: str = "libx264"
+    gop: int = 8
+    bframes: int = 2
+    audio: str | None = None
+    options: dict[str, str] = field(default_factory=dict)
+
+
+def make_clip(path: Path, recipe: Recipe | None = None) -> Path:
+    """Write a clip.
+
+    Args:
+        path: its name; the extension chooses the container.
+        recipe: how it is made.
+
+    Returns:
+        The path.
+    """
+    recipe = recipe or Recipe()
+    width, height = recipe.size
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(recipe.codec, rate=recipe.rate, options=recipe.options)
+        stream.width, stream.height = width, height
+        stream.pix_fmt = {"mjpeg": "yuvj420p", "png": "rgb24"}.get(recipe.codec, "yuv420p")
+        stream.gop_size, stream.max_b_frames = recipe.gop, recipe.bframes
+        sound = None
+        if recipe.audio is not None:
+            sound = container.add_stream(recipe.audio, rate=48000)
+            sound.codec_context.layout = "mono"
+        if recipe.stamps is not None:
+            stream.codec_context.time_base = Fraction(1, 1000)
+        for number in range(recipe.frames):
+            frame = numbered_frame(number, width, height)
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            picture = picture.reformat(format=stream.pix_fmt)
+            stamps = recipe.stamps
+            picture.pts = number if stamps is None else stamps[number]
+            picture.time_base = 1 / recipe.rate if stamps is None else Fraction(1, 1000)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+        if sound is not None:
+            _write_tone(container, sound, recipe.frames / recipe.rate)
+    return path
+
+
+def rising_tone(seconds: float, start: float = 0.0) -> np.ndarray:
+    """48 kHz sound, float32 (N,), whose pitch tells the time: 300 Hz + 200 Hz a second."""
+    time = start + np.arange(round(seconds * 48000)) / 48000
+    return (0.5 * np.sin(2 * np.pi * (300 * time + 100 * time**2))).astype(np.float32)
+
+
+def read_sound(path: Path) -> tuple[np.ndarray, float]:
+    """The sound of a file as float32 (N,) at 48 kHz from time 0, and when it ends."""
+    with av.open(str(path)) as container:
+        resampler = av.AudioResampler(format="flt", layout="mono", rate=48000)
+        samples = np.zeros(48000 * 20, np.float32)
+        end = 0
+        for frame in container.decode(audio=0):
+            begin = round(float(frame.time) * 48000)
+            for part in resampler.resample(frame):
+                values = part.to_ndarray().ravel()
+                skip = max(0, -begin)
+                place = slice(begin + skip, begin + len(values))
+                samples[place] = values[skip:]
+                begin += len(values)
+            end = max(end, begin)
+    return samples[:end], end / 48000
+
+
+def pitch_at(samples: np.ndarray, time: float) -> float:
+    """The frequency in Hz around a time, by counting zero crossings over a tenth of a second."""
+    window = samples[round((time - 0.05) * 48000) : round((time + 0.05) * 48000)]
+    crossings = np.flatnonzero((window[1:] > 0) & (window[:-1] <= 0))
+    return 48000 * (len(crossings) - 1) / (crossings[-1] - crossings[0])
+
+
+def set_rotation(path: Path, matrix: tuple[int, int, int, int]) -> Path:
+    """Write (a, b, c, d) of a display matrix into an mp4 file's video track."""
+    data = bytearray(path.read_bytes())
+    start = data.index(b"tkhd") + 4 + 40
+    a, b, c, d = (value << 16 for value in matrix)
+    values = (a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    data[start : start + 36] = b"".join(value.to_bytes(4, "big", signed=True) for value in values)
+    path.write_bytes(bytes(data))
+    return path
+
+
+def _write_tone(container: object, sound: object, seconds: Fraction) -> None:
+    tone = rising_tone(float(seconds))
+    rate = Fraction(1, 48000)
+    size = 1024
+    kind = sound.codec_context.format.name
+    for start in range(0, len(tone), size):
+        values = tone[None, start : start + size]
+        if kind.startswith("s16"):
+            values = (values * 32767).astype(np.int16)
+        elif kind.startswith("s32"):
+            values = (values * 2147483000.0).astype(np.int32)
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(values), format=kind, layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = 48000, start, rate
+        container.mux(sound.encode(frame))
+    container.mux(sound.encode(None))

@@ -1,0 +1,31 @@
+"""The emulator as a fixture; tests that use it skip where it cannot run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from emulator import Emulated, compiler_obstacle
+
+Emulate = Callable[..., Emulated]
+
+
+@pytest.fixture(scope="session")
+def program_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where compiled kernels are kept for the session."""
+    obstacle = compiler_obstacle()
+    if obstacle:
+        pytest.skip(obstacle)
+    return tmp_path_factory.mktemp("kernels")
+
+
+@pytest.fixture
+def emulate(program_folder: Path) -> Emulate:
+    """Turns the callable of `mx.fast.metal_kernel` into one that runs here."""
+
+    def wrap(function: Callable[..., Any], **options: Any) -> Emulated:
+        return Emulated(function, program_folder, **options)
+
+    return wrap

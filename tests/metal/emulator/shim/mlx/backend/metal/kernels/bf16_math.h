@@ -1,0 +1,2 @@
+// The shim's bfloat has these functions through float.
+#pragma once

@@ -1,0 +1,2 @@
+// Kernels here do not log.
+#pragma once

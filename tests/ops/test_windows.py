@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import mlx.core as mx
+import pytest
+
+from sam2_mlx.ops.windows import padded, partition, unpartition
+
+
+@pytest.mark.parametrize(("height", "width", "window"), [(8, 8, 4), (9, 6, 4), (3, 5, 8)])
+def test_round_trip(height: int, width: int, window: int) -> None:
+    x = mx.random.normal((2, height, width, 3))
+    windows = partition(x, window)
+    count = padded(height, window) * padded(width, window) // window**2
+    assert windows.shape == (2 * count, window, window, 3)
+    assert mx.array_equal(unpartition(windows, height, width), x)
+
+
+def test_order_and_padding() -> None:
+    x = mx.arange(1, 7).reshape(1, 2, 3, 1)
+    windows = partition(x, 2)
+    assert windows[0, :, :, 0].tolist() == [[1, 2], [4, 5]]
+    assert windows[1, :, :, 0].tolist() == [[3, 0], [6, 0]]

@@ -1,0 +1,190 @@
+"""The shape of the source: imports point down, files stay small, names say something."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = "sam2_mlx"
+MAX_LINES = 400
+VAGUE_NAMES = {"utils", "util", "misc", "common", "helpers"}
+
+# The first name after the package decides. A file imports from its own layer or from one below.
+LAYERS = {
+    # data and arithmetic; no weights
+    "_allocator": 0,
+    "_blas": 0,
+    "_runtime": 0,
+    "config": 0,
+    "prompts": 0,
+    "results": 0,
+    "transforms": 0,
+    "media": 0,
+    "ops": 0,
+    # the network
+    "model": 1,
+    # the state of a video
+    "tracking": 2,
+    # what people call
+    "checkpoints": 3,
+    "image_predictor": 3,
+    "video_predictor": 3,
+    "mask_generator": 3,
+    "generation": 3,
+    "build": 3,
+    # commands
+    "video": 4,
+    "image": 4,
+    "info": 4,
+    "selftest": 4,
+    "everything": 4,
+    "commands": 4,
+    "__main__": 4,
+}
+# Files to model: beside the predictors, but it knows nothing of tracking or of them.
+NARROWER = {"checkpoints": {"_runtime", "config", "model", "checkpoints"}}
+
+
+def violations(root: Path) -> list[str]:
+    """Every import that points up.
+
+    Args:
+        root: the folder that holds the package.
+
+    Returns:
+        One line an offence, `file:line: what`.
+    """
+    found = []
+    for path in sorted((root / PACKAGE).rglob("*.py")):
+        module = module_name(path, root)
+        if module == PACKAGE:
+            continue  # the public names; imported by nobody below
+        home = module.split(".")[1]
+        if home not in LAYERS:
+            found.append(f"{path.name}: {home!r} has no layer; add it to LAYERS")
+            continue
+        for line, target in imports(path, root):
+            place = f"{path.relative_to(root)}:{line}"
+            if target not in LAYERS:
+                found.append(f"{place}: {target!r} has no layer")
+            elif LAYERS[target] > LAYERS[home]:
+                found.append(f"{place}: {home} must not import {target}, which is above it")
+            elif home in NARROWER and target not in NARROWER[home]:
+                found.append(f"{place}: {home} must not import {target}")
+    return found
+
+
+def imports(path: Path, root: Path) -> Iterator[tuple[int, str]]:
+    """The parts of the package that a file imports, wherever in the file.
+
+    Args:
+        path: the file.
+        root: the folder that holds the package.
+
+    Yields:
+        The line, and the first name after the package.
+    """
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = absolute(node, path, root)
+            # `from . import x` names modules of the package, or attributes of the package itself.
+            names = [base] if base != PACKAGE else [f"{base}.{a.name}" for a in node.names]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == PACKAGE and len(parts) > 1 and parts[1] != "__version__":
+                yield getattr(node, "lineno", 0), parts[1]
+
+
+def absolute(node: ast.ImportFrom, path: Path, root: Path) -> str:
+    """The module that a `from` import names, without leading dots."""
+    if not node.level:
+        return node.module or ""
+    package = list(path.relative_to(root).parent.parts)
+    package = package[: len(package) - (node.level - 1)]
+    return ".".join([*package, *([node.module] if node.module else [])])
+
+
+def module_name(path: Path, root: Path) -> str:
+    """The dotted name of a source file."""
+    parts = list(path.relative_to(root).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def test_imports_point_down(repository: Path) -> None:
+    assert violations(repository) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "expected"),
+    [
+        ("ops/rope.py", "from sam2_mlx.model.sam import Sam", "ops must not import model"),
+        ("model/sam.py", "from ..tracking import session", "model must not import tracking"),
+        ("config.py", "from . import build", "config must not import build"),
+        ("ops/rope.py", "def f():\n    import sam2_mlx.video", "ops must not import video"),
+        ("checkpoints/load.py", "from ..tracking import session", "must not import tracking"),
+        ("checkpoints/load.py", "from ..build import build_sam2", "must not import build"),
+        ("novelty.py", "import os", "'novelty' has no layer"),
+    ],
+)
+def test_a_wrong_import_is_found(tmp_path: Path, path: str, source: str, expected: str) -> None:
+    file = tmp_path / PACKAGE / path
+    file.parent.mkdir(parents=True)
+    file.write_text(source)
+    (found,) = violations(tmp_path)
+    assert expected in found
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from .ops.rope import axial_rope",
+        "from . import __version__, _runtime",
+        "import mlx.core as mx",
+        "from sam2_mlx import build",
+    ],
+)
+def test_a_right_import_is_not(tmp_path: Path, source: str) -> None:
+    (tmp_path / PACKAGE).mkdir()
+    (tmp_path / PACKAGE / "video.py").write_text(source)
+    assert violations(tmp_path) == []
+
+
+def test_files_stay_small(repository: Path) -> None:
+    sources = [*(repository / PACKAGE).rglob("*.py"), *(repository / "tests").rglob("*.py")]
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in sources}
+    assert {str(path): count for path, count in lengths.items() if count > MAX_LINES} == {}
+
+
+def test_names_say_something(repository: Path) -> None:
+    sources = [*(repository / PACKAGE).rglob("*.py"), *(repository / "tests").rglob("*.py")]
+    assert [str(path) for path in sources if path.stem in VAGUE_NAMES] == []
+
+
+def test_the_version_is_in_one_place(repository: Path) -> None:
+    from sam2_mlx import __version__
+
+    assert re.fullmatch(r"\d+\.\d+\.\d+", __version__)
+    assert f"## [{__version__}]" in (repository / "CHANGELOG.md").read_text(encoding="utf-8")
+    project = (repository / "pyproject.toml").read_text(encoding="utf-8")
+    assert 'dynamic = ["version"]' in project
+    assert not re.search(r'^version\s*=\s*"', project, re.MULTILINE)
+    literal = re.compile(rf'"{re.escape(__version__)}"')
+    sources = (repository / PACKAGE).rglob("*.py")
+    homes = [path.name for path in sources if literal.search(path.read_text(encoding="utf-8"))]
+    assert homes == ["__init__.py"]
+
+
+def test_every_source_explains_itself(repository: Path) -> None:
+    silent = []
+    for path in (repository / PACKAGE).rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        if tree.body and not ast.get_docstring(tree):
+            silent.append(str(path))
+    assert silent == []
