@@ -9,6 +9,7 @@ from pathlib import Path
 import mlx.core as mx
 
 from sam2_mlx.config import MODELS, ModelConfig
+from sam2_mlx.model.folding import fold, folding_wanted
 from sam2_mlx.model.sam import Sam
 
 from . import hub
@@ -165,6 +166,9 @@ def _looks_like_path(text: str) -> bool:
 def _build(weights: Weights) -> Sam:
     model = Sam(weights.config)
     model.load_weights(list(weights.arrays.items()), strict=True)
+    if folding_wanted():
+        fold(model)
+        mx.eval(model.parameters())
     model.eval()
     model.freeze()
     return model
