@@ -19,6 +19,7 @@ from unittest import mock
 import numpy as np
 
 import sam2_mlx
+from sam2_mlx._allocator import keep_freed_memory
 from sam2_mlx.media import demo_clip, open_frames
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.tracking.memory_schedule import MemoryPlan
@@ -34,6 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--objects", type=int, nargs="+", default=[1, 2, 4, 8, 16])
     parser.add_argument("--rounds", type=int, default=10)
     args = parser.parse_args(argv)
+    keep_freed_memory()
     model = sam2_mlx.load(args.model, image_size=args.image_size)
     kind = str(model.dtype).rsplit(".", 1)[-1]
     print(f"{args.model}, {kind}, {model.config.image_size}: milliseconds a frame (median)")

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 import sam2_mlx
+from sam2_mlx._allocator import keep_freed_memory
 from sam2_mlx.media import demo_clip, open_frames
 from sam2_mlx.media.overlay import draw_masks
 from sam2_mlx.tracking.options import TrackingOptions
@@ -33,6 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--point", type=float, nargs=2, default=(105, 118))
     args = parser.parse_args(argv)
+    keep_freed_memory()
     model = sam2_mlx.load(args.model, image_size=args.image_size)
     ways: dict[str, Callable[..., float]] = {"plain": plain, "pipelined": pipelined}
     times: dict[str, list[float]] = {name: [] for name in ways}

@@ -17,6 +17,7 @@ from dataclasses import astuple, dataclass
 import numpy as np
 
 import sam2_mlx
+from sam2_mlx._allocator import keep_freed_memory
 from sam2_mlx.tracking.options import TrackingOptions
 
 SIZE = (144, 192)
@@ -52,6 +53,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--image-size", type=int, default=64)
     parser.add_argument("--model", default="nano")
     args = parser.parse_args(argv)
+    keep_freed_memory()
     model = sam2_mlx.load(args.model, image_size=args.image_size)
     print(f"{args.model} at {args.image_size}, {args.objects} objects, {args.frames} frames")
     print("   frame  resident    active     cache      peak     banks   (MiB)   frames/s")

@@ -35,6 +35,7 @@ LAYERS = {
     "video_predictor": 3,
     "mask_generator": 3,
     "generation": 3,
+    "live": 3,
     "build": 3,
     # commands
     "video": 4,

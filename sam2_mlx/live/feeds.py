@@ -45,6 +45,7 @@ class Feed(ABC):
             FeedEnded: if it cannot be opened.
         """
 
+    @abstractmethod
     def paused(self, seconds: float) -> None:
         """Nothing was read for so long on purpose; only a clip minds."""
 
@@ -98,6 +99,9 @@ class CameraFeed(Feed):
             raise FeedEnded(f"{self.name} cannot be opened")
         # Where the driver listens: no queue of old frames.
         self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+
+    def paused(self, seconds: float) -> None:
+        """A camera goes on by itself."""
 
     def close(self) -> None:
         """Let go of the camera."""

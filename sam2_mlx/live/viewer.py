@@ -71,6 +71,7 @@ class Viewer:
         self._latency = 0.0
         self._moments: deque[float] = deque(maxlen=_FPS_FRAMES)
         self._notice = ""
+        self._trouble = ""
         self._stale = True
         self._drawn: Status | None = None
         self.controls = Controls(session)
@@ -112,8 +113,9 @@ class Viewer:
             masks = self._session.step(newest.image)
         except (TypeError, ValueError) as problem:
             # The frame is not a picture; the next one may be.
-            self.controls.message = str(problem)
+            self._trouble = str(problem)
             return False
+        self._trouble = ""
         self.controls.new_frame()
         self._image = newest.image
         self.views = self._objects.update(masks, tracked=True)
@@ -178,7 +180,7 @@ class Viewer:
     def _status(self) -> Status:
         controls, box, scale = self.controls, self.controls.dragged, self._scale()
         span = self._moments[-1] - self._moments[0] if len(self._moments) > 1 else 0.0
-        message = controls.message or self._notice
+        message = self._trouble or controls.message or self._notice
         if self._capture.problem is not None:
             message = self._capture.problem
             if self._capture.ended:

@@ -40,6 +40,7 @@ class MemoryBank:
         recent: records of tracked frames; a frame is in one of these two.
         appearances: further tracked frames that show the object as it lately looked.
         anchors: further tracked frames that tell the object from look-alikes.
+        areas: area of the mask on the last frames, where the policy wants to know.
     """
 
     def __init__(self) -> None:
@@ -47,13 +48,16 @@ class MemoryBank:
         self.recent: dict[int, FrameRecord] = {}
         self.appearances: dict[int, FrameRecord] = {}
         self.anchors: dict[int, FrameRecord] = {}
+        self.areas: dict[int, int] = {}
 
     def shelves(self) -> tuple[dict[int, FrameRecord], ...]:
         """All records; a frame may be on several shelves and is then one set of arrays."""
         return self.prompted, self.recent, self.appearances, self.anchors
 
     def write(self, frame: int, record: FrameRecord, *, prompted: bool) -> None:
-        """Remember a frame."""
+        """Remember a frame; what was remembered of it before is replaced."""
+        self.appearances.pop(frame, None)
+        self.anchors.pop(frame, None)
         if prompted:
             self.recent.pop(frame, None)
             self.prompted[frame] = record

@@ -36,6 +36,9 @@ class MemoryPolicy(Protocol):
     def tidy(self, bank: MemoryBank, frame: int, reverse: bool) -> None:
         """Drop what is no longer needed after a frame."""
 
+    def corrected(self, bank: MemoryBank, frame: int) -> None:
+        """A tracked frame was corrected; the correction is in the bank."""
+
     def watch(self, bank: MemoryBank, frame: int, iou: float, masks: np.ndarray) -> None:
         """See what was found on a frame.
 
@@ -67,6 +70,9 @@ class FullMemory:
 
     def tidy(self, bank: MemoryBank, frame: int, reverse: bool) -> None:
         """Nothing is dropped."""
+
+    def corrected(self, bank: MemoryBank, frame: int) -> None:
+        """It counts like any other tracked frame."""
 
     def watch(self, bank: MemoryBank, frame: int, iou: float, masks: np.ndarray) -> None:
         """Nothing to see."""

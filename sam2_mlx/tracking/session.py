@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import mlx.core as mx
 import numpy as np
@@ -12,6 +12,7 @@ from sam2_mlx.model.sam import Sam
 from sam2_mlx.prompts import Prompt
 from sam2_mlx.results import FrameMasks
 from sam2_mlx.tracking.batches import ObjectTracker, SubmittedFrame, remember_prompts
+from sam2_mlx.tracking.distractor_memory import DistractorAwareMemory
 from sam2_mlx.tracking.frames import CurrentFrame, FrameSource
 from sam2_mlx.tracking.memory_policy import FullMemory, MemoryPolicy, RollingMemory
 from sam2_mlx.tracking.options import TrackingOptions
@@ -20,7 +21,7 @@ from sam2_mlx.tracking.track_frame import gather_memory, prompt_object
 from sam2_mlx.tracking.tracked_object import Draft, TrackedObject
 from sam2_mlx.transforms import check_picture
 
-MemoryKind = Literal["rolling", "full"]
+MemoryKind = Literal["rolling", "full", "distractor-aware"]
 """Names of the memory policies."""
 
 
@@ -34,7 +35,9 @@ class TrackingSession:
         model: a model with a memory.
         source: frames by number, or None for a stream.
         memory: "rolling" keeps what one direction can still need, so memory is bounded for any
-            length; "full" keeps every frame, for corrections and both directions.
+            length; "full" keeps every frame, for corrections and both directions;
+            "distractor-aware" is bounded too and keeps chosen frames instead of the last ones,
+            against look-alikes.
         num_frames: length of a stream where it is known; a source knows its own.
         options: how to follow.
 
@@ -84,7 +87,10 @@ class TrackingSession:
             return FullMemory(schedule)
         if memory == "rolling":
             return RollingMemory(schedule, stream)
-        raise ValueError(f"memory is 'rolling' or 'full'; got {memory!r}")
+        if memory == "distractor-aware":
+            return DistractorAwareMemory(schedule, stream)
+        names = ", ".join(repr(name) for name in get_args(MemoryKind))
+        raise ValueError(f"memory is one of {names}; got {memory!r}")
 
     @property
     def object_ids(self) -> tuple[int, ...]:
@@ -339,6 +345,8 @@ class TrackingSession:
             )
             for (tracked, draft), record in zip(drafts, records, strict=True):
                 tracked.bank.write(frame, record, prompted=draft.prompted)
+                if not draft.prompted:
+                    self._policy.corrected(tracked.bank, frame)
                 self._clear_around(tracked, frame)
 
     def _clear_around(self, tracked: TrackedObject, frame: int) -> None:

@@ -47,6 +47,9 @@ class ScriptedFeed(Feed):
         self.restarts += 1
         self.given = 0
 
+    def paused(self, seconds: float) -> None:
+        pass
+
     def close(self) -> None:
         self.closed = True
 

@@ -1,0 +1,267 @@
+"""The live loop without a window: prompts, lost objects, recordings, saved masks, bad frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import mlx.core as mx
+import numpy as np
+import pytest
+from PIL import Image
+
+from sam2_mlx.live.capture import Capture
+from sam2_mlx.live.controls import Button, Controls
+from sam2_mlx.live.drawing import Status, draw_scene, draw_status
+from sam2_mlx.live.feeds import Feed, FeedEnded
+from sam2_mlx.live.objects import ObjectView, ObjectViews
+from sam2_mlx.live.saving import Recording, fresh_name, save_masks
+from sam2_mlx.live.viewer import Viewer
+from sam2_mlx.media import open_frames
+from sam2_mlx.media.errors import MediaError
+from sam2_mlx.media.overlay import object_color
+from sam2_mlx.results import FrameMasks
+from sam2_mlx.tracking.session import TrackingSession
+from tests.tiny import ToyClip, tiny_model
+
+
+class ToyFeed(Feed):
+    """The toy clip as a camera."""
+
+    name = "toy"
+    retries = False
+
+    def __init__(self, frames: int = 1000) -> None:
+        self.clip = ToyClip(frames)
+        self.given = 0
+
+    def read(self) -> np.ndarray:
+        if self.given >= self.clip.num_frames:
+            raise FeedEnded("toy is over")
+        self.given += 1
+        return self.picture(self.given - 1)
+
+    def picture(self, number: int) -> np.ndarray:
+        return self.clip.read(number)
+
+    def restart(self) -> None:
+        self.given = 0
+
+    def paused(self, seconds: float) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class ScriptedWindow:
+    """Does one action after each picture shown, then closes."""
+
+    def __init__(self, *actions: Callable[[Controls], str | None]) -> None:
+        self.actions = list(actions)
+        self.shown: list[np.ndarray] = []
+        self.closed = False
+
+    def show(self, canvas: np.ndarray) -> None:
+        self.shown.append(canvas)
+
+    def poll(self, controls: Controls, scale: float) -> str | None:
+        if not self.shown or not self.actions:
+            return "" if self.actions else None
+        return self.actions.pop(0)(controls) or ""
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def key(character: str) -> Callable[[Controls], str | None]:
+    return lambda controls: character
+
+
+def click(x: float, y: float) -> Callable[[Controls], str | None]:
+    def act(controls: Controls) -> None:
+        controls.mouse(Button.PRESS, x, y)
+        controls.mouse(Button.RELEASE, x, y)
+
+    return act
+
+
+nothing = key("")
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_model()
+
+
+def run(model, window: ScriptedWindow, folder: Path, feed: Feed | None = None) -> Viewer:
+    capture = Capture(feed or ToyFeed(), keep_all=True)
+    viewer = Viewer(TrackingSession(model), capture, window, folder)
+    try:
+        viewer.run()
+    finally:
+        capture.close()
+    assert window.closed
+    return viewer
+
+
+def test_a_click_adds_an_object_that_is_followed(model, tmp_path: Path) -> None:
+    window = ScriptedWindow(nothing, click(20, 30), *[nothing] * 5)
+    viewer = run(model, window, tmp_path)
+    (view,) = viewer.views
+    assert view.object_id == 1 and view.mask.any() and not view.lost
+    # Something in the object's colour is seen from the click on.
+    blue = [
+        np.abs(shown.astype(int) - object_color(0)).sum(axis=-1).min() for shown in window.shown
+    ]
+    assert min(blue[:1]) > 60
+    assert max(blue[-3:]) < 10
+
+
+def test_a_frozen_picture_stands_still_and_takes_prompts(model, tmp_path: Path) -> None:
+    window = ScriptedWindow(nothing, nothing, key(" "), click(20, 30), click(70, 20), key(" "))
+    viewer = run(model, window, tmp_path)
+    assert [view.object_id for view in viewer.views] == [1, 2]
+
+
+def test_removed_objects_are_gone_at_once(model, tmp_path: Path) -> None:
+    window = ScriptedWindow(
+        nothing, key(" "), click(20, 30), click(70, 20), key("1"), key("x"), nothing
+    )
+    viewer = run(model, window, tmp_path)
+    assert [view.object_id for view in viewer.views] == [2]
+
+
+def test_a_recording_plays_and_a_mask_is_saved(model, tmp_path: Path) -> None:
+    window = ScriptedWindow(
+        nothing, click(20, 30), key("r"), *[nothing] * 6, key("s"), nothing, key("r")
+    )
+    run(model, window, tmp_path)
+    (video,) = tmp_path.glob("recording_*.mp4")
+    with open_frames(video) as source:
+        assert source.num_frames >= 4
+        assert source.read(0).shape == (64, 96, 3)
+    (saved,) = tmp_path.glob("masks_*.png")
+    values = np.array(Image.open(saved))
+    assert set(np.unique(values)) == {0, 1}
+
+
+def test_closing_the_window_finishes_the_recording(model, tmp_path: Path) -> None:
+    run(model, ScriptedWindow(nothing, key("r"), *[nothing] * 4), tmp_path)
+    (video,) = tmp_path.glob("recording_*.mp4")
+    with open_frames(video) as source:
+        assert source.num_frames >= 2
+
+
+class ChangingFeed(ToyFeed):
+    """From frame 6 on the frames are twice as large."""
+
+    def picture(self, number: int) -> np.ndarray:
+        frame = super().picture(number)
+        return frame.repeat(2, axis=0).repeat(2, axis=1) if number >= 6 else frame
+
+
+def test_a_change_of_size_ends_the_recording_not_the_session(model, tmp_path: Path) -> None:
+    window = ScriptedWindow(nothing, click(20, 30), key("r"), *[nothing] * 9)
+    viewer = run(model, window, tmp_path, ChangingFeed())
+    assert viewer.views[0].mask.shape == (128, 192)
+    (video,) = tmp_path.glob("recording_*.mp4")
+    with open_frames(video) as source:
+        assert 2 <= source.num_frames <= 4
+
+
+class BadFeed(ToyFeed):
+    """Frame 3 is grey."""
+
+    def picture(self, number: int) -> np.ndarray:
+        return super().picture(number)[..., 0] if number == 3 else super().picture(number)
+
+
+def test_a_frame_that_is_no_picture_is_left_out(model, tmp_path: Path) -> None:
+    window = ScriptedWindow(nothing, click(20, 30), *[nothing] * 8)
+    viewer = run(model, window, tmp_path, BadFeed())
+    assert viewer.views
+    # Frames 1, 2, 4 and so on were followed: the stream counts good frames only.
+    assert viewer._session.frame is not None and viewer._session.frame >= 4
+    assert viewer._status().message == ""
+
+
+def test_a_clip_that_is_over_can_be_played_again(model, tmp_path: Path) -> None:
+    feed = ToyFeed(3)
+
+    def again(controls: Controls) -> str | None:
+        return " "
+
+    window = ScriptedWindow(*[nothing] * 30, again, *[nothing] * 10)
+    run(model, window, tmp_path, feed)
+    assert feed.given == 3
+
+
+def _masks(present: bool, *ids: int) -> FrameMasks:
+    logits = mx.full((len(ids), 1, 6, 6), 3.0 if present else -3.0)
+    scores = mx.full((len(ids),), 0.75)
+    return FrameMasks(0, ids, logits, scores, mx.full((len(ids),), 5.0 if present else -5.0))
+
+
+def test_a_lost_object_is_shown_as_lost_and_found_again() -> None:
+    views = ObjectViews(shown_found=2)
+    (view,) = views.update(_masks(True, 4), tracked=True)
+    assert view.caption == "4  0.75"
+    (view,) = views.update(_masks(False, 4), tracked=True)
+    assert view.lost and view.caption == "4  lost"
+    (view,) = views.update(_masks(True, 4), tracked=True)
+    assert not view.lost and view.caption == "4  0.75  found again"
+    assert view.times_found == 1
+    for _ in range(2):
+        (view,) = views.update(_masks(True, 4), tracked=True)
+    assert view.caption == "4  0.75"
+    assert views.update(_masks(True), tracked=True) == []
+
+
+def test_colours_stay_with_their_objects() -> None:
+    image = np.zeros((60, 60, 3), np.uint8)
+    mask = np.zeros((60, 60), bool)
+    mask[20:50, 20:50] = True
+    for object_id in (1, 2, 9):
+        scene = draw_scene(image, [ObjectView(object_id, mask, 0.5)])
+        assert tuple(scene[40, 20]) == object_color(object_id - 1)  # the outline
+        assert not scene[55, 5].any()
+    lost = draw_scene(image, [ObjectView(1, np.zeros_like(mask), lost=True)])
+    assert not lost.any()
+
+
+@pytest.mark.parametrize("size", [(360, 640), (30, 40)])
+def test_everything_can_be_drawn_on_any_size(size: tuple[int, int]) -> None:
+    canvas = np.full((*size, 3), 90, np.uint8)
+    views = [
+        ObjectView(1, np.ones(size, bool), 0.9),
+        ObjectView(2, np.zeros(size, bool), lost=True),
+    ]
+    status = Status(30, 0.02, 3, True, True, True, 1, "a message", (1, 1, 20, 20))
+    draw_status(canvas, views, status)
+    assert (canvas != 90).any()
+
+
+def test_a_recording_keeps_times(tmp_path: Path) -> None:
+    recording = Recording(tmp_path / "a.mp4", (32, 48))
+    for moment in (5.0, 5.1, 5.1, 5.4):
+        recording.add(np.zeros((32, 48, 3), np.uint8), moment)
+    with pytest.raises(MediaError, match="from 48x32 to 24x16"):
+        recording.add(np.zeros((16, 24, 3), np.uint8), 6)
+    assert recording.finish() == 3
+    with open_frames(tmp_path / "a.mp4") as source:
+        assert [round(time, 3) for time in source.times] == [0, 0.1, 0.4]
+
+
+def test_names_are_not_used_twice(tmp_path: Path) -> None:
+    for _ in range(3):
+        fresh_name(tmp_path, "masks", ".png").touch()
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_saved_masks_hold_ids(tmp_path: Path) -> None:
+    first, second = np.zeros((2, 8, 8), bool)
+    first[:4], second[3:6] = True, True
+    save_masks(tmp_path / "m.png", [ObjectView(3, first), ObjectView(7, second)])
+    values = np.array(Image.open(tmp_path / "m.png"))
+    assert values[0, 0] == 3 and values[3, 0] == 7 and values[7, 7] == 0

@@ -1,0 +1,169 @@
+"""The memory against look-alikes: what it keeps, when, and for how long."""
+
+from __future__ import annotations
+
+import mlx.core as mx
+import numpy as np
+import pytest
+
+from sam2_mlx.model.memory import FrameMemory
+from sam2_mlx.tracking.distractor_memory import DistractorAwareMemory, box_share
+from sam2_mlx.tracking.memory_bank import FrameRecord, MemoryBank
+from sam2_mlx.tracking.memory_schedule import MemorySchedule
+from sam2_mlx.tracking.session import TrackingSession
+from tests.tiny import ToyClip, tiny_model
+
+SIZE = 40
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_model()
+
+
+@pytest.fixture
+def policy() -> DistractorAwareMemory:
+    return DistractorAwareMemory(MemorySchedule(), stream=True)
+
+
+def square(x: int, y: int, side: int = 10) -> np.ndarray:
+    mask = np.zeros((SIZE, SIZE), bool)
+    mask[y : y + side, x : x + side] = True
+    return mask
+
+
+HERE, ELSEWHERE, NOWHERE = square(5, 5), square(28, 28), np.zeros((SIZE, SIZE), bool)
+
+
+def _record() -> FrameRecord:
+    return FrameRecord(FrameMemory(mx.zeros((1, 16, 4)), mx.zeros((1, 8))), None)
+
+
+def _bank() -> MemoryBank:
+    bank = MemoryBank()
+    bank.write(0, _record(), prompted=True)
+    return bank
+
+
+def _see(
+    policy: DistractorAwareMemory,
+    bank: MemoryBank,
+    frame: int,
+    mask: np.ndarray = HERE,
+    other: np.ndarray = HERE,
+    iou: float = 0.9,
+) -> None:
+    bank.write(frame, _record(), prompted=False)
+    policy.tidy(bank, frame, False)
+    policy.watch(bank, frame, iou, np.stack([mask, mask, other]))
+
+
+def test_appearances_come_every_five_frames(policy: DistractorAwareMemory) -> None:
+    bank = _bank()
+    for frame in range(1, 30):
+        _see(policy, bank, frame)
+    assert list(bank.appearances) == [16, 21, 26]
+    assert list(bank.anchors) == []
+    plan = policy.plan(bank, 30, False)
+    # The prompted frame, two appearances, and the last frame, which is the newest one.
+    assert plan.spatial == ((0, 6), (21, 2), (26, 1), (29, 0))
+    assert [t for t, _ in plan.pointers] == [0, *range(29, 14, -1)]
+
+
+def test_empty_masks_are_not_remembered(policy: DistractorAwareMemory) -> None:
+    bank = _bank()
+    for frame in range(1, 13):
+        _see(policy, bank, frame)
+    for frame in range(13, 60):
+        _see(policy, bank, frame, mask=NOWHERE)
+    # However long it is gone, it can be found by how it last looked.
+    assert policy.plan(bank, 60, False).spatial == ((0, 6), (1, 2), (6, 1), (11, 0))
+
+
+def test_an_alternative_elsewhere_makes_an_anchor(policy: DistractorAwareMemory) -> None:
+    bank = _bank()
+    for frame in range(1, 9):
+        _see(policy, bank, frame, other=ELSEWHERE if frame >= 5 else HERE)
+    assert list(bank.anchors) == [5]
+    assert policy.plan(bank, 9, False).spatial == ((0, 6), (5, 6), (1, 2), (6, 1), (8, 0))
+    for frame in range(9, 40):
+        _see(policy, bank, frame, other=ELSEWHERE)
+    # Five frames apart, and only so many.
+    assert list(bank.anchors) == [25, 30, 35]
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        {"iou": 0.7},
+        {"mask": square(5, 5, 14)},  # its area has jumped
+        {"other": square(7, 5)},  # nearly the same place
+        {"other": NOWHERE},
+        {"mask": NOWHERE},
+    ],
+    ids=["unsure", "unsteady", "same", "no other", "absent"],
+)
+def test_other_frames_make_no_anchor(policy: DistractorAwareMemory, seen: dict) -> None:
+    bank = _bank()
+    for frame in range(1, 8):
+        _see(policy, bank, frame)
+    _see(policy, bank, 8, **{"other": ELSEWHERE, **seen})
+    assert list(bank.anchors) == []
+    _see(policy, bank, 9, other=ELSEWHERE)
+    assert list(bank.anchors) == [9]
+
+
+def test_box_share() -> None:
+    assert box_share(HERE, np.stack([HERE])) == 1
+    assert box_share(HERE, np.zeros((0, SIZE, SIZE), bool)) == 1
+    assert box_share(HERE, np.stack([square(15, 5)])) == pytest.approx(0.5)
+    # Only the largest region of an alternative counts, so specks do not.
+    specks = HERE.copy()
+    specks[39, 39] = True
+    assert box_share(HERE, np.stack([specks])) == 1
+    assert box_share(HERE, np.stack([HERE, ELSEWHERE])) == pytest.approx(100 / 33**2)
+
+
+def test_memory_is_bounded_in_a_session(model) -> None:
+    session = TrackingSession(model, memory="distractor-aware")
+    clip, sizes = ToyClip(60), []
+    session.step(clip.read(0))
+    session.prompt(1, points=[[20, 30]], labels=[1])
+    session.prompt(2, box=[40, 10, 80, 50])
+    for index in range(1, 60):
+        masks = session.step(clip.read(index))
+        sizes.append(session.nbytes)
+    assert masks.logits.shape == (2, 1, 64, 96)
+    bank = session._objects[1].bank
+    assert len(bank.appearances) == 3 and len(bank.areas) <= 10
+    rolling = TrackingSession(model)
+    rolling.step(clip.read(0))
+    rolling.prompt(1, points=[[20, 30]], labels=[1])
+    for index in range(1, 60):
+        rolling.step(clip.read(index))
+    # Two prompted, six others and two last frames at most, against one and seven.
+    assert max(sizes) <= 2 * rolling.nbytes * 10 / 8
+    assert max(sizes[20:40]) >= max(sizes[40:])
+
+
+def test_a_correction_is_kept(model) -> None:
+    session = TrackingSession(model, memory="distractor-aware")
+    clip = ToyClip(12)
+    session.step(clip.read(0))
+    session.prompt(1, points=[[20, 30]], labels=[1])
+    for index in range(1, 4):
+        session.step(clip.read(index))
+    session.prompt(1, mask=np.ones((64, 96)))
+    for index in range(4, 8):
+        session.step(clip.read(index))
+    assert 3 in session._objects[1].bank.appearances
+
+
+def test_plain_memories_never_ask_for_the_alternatives(model) -> None:
+    session = TrackingSession(model)
+    clip = ToyClip(4)
+    session.step(clip.read(0))
+    session.prompt(1, points=[[20, 30]], labels=[1])
+    session.step(clip.read(1))
+    bank = session._objects[1].bank
+    assert not bank.appearances and not bank.anchors and not bank.areas
