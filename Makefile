@@ -7,11 +7,8 @@ PYTHON ?= $(VENV)/bin/python
 EXTRAS ?= dev
 OUTPUT ?= demo_masked.mp4
 PYTEST_ARGS ?=
-# A Python with torch and the reference (tests/parity/oracle.py says which); the official-format
-# checkpoint of the bundled model and its config, which only `make golden` needs.
+# A Python with torch and the reference; tests/parity/oracle.py says which.
 ORACLE ?= python
-NANO_CONFIG ?= nano/config.yaml
-NANO_WEIGHTS ?= nano/nano.pt
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint format parity golden bench clip build clean
@@ -55,8 +52,8 @@ format: $(READY)  ## let ruff put the code in order
 parity: $(READY)  ## run the live reference beside this code (ORACLE=python with torch)
 	$(PYTHON) tests/parity/compare.py --oracle-python $(ORACLE)
 
-golden:  ## make the goldens anew with the reference (ORACLE, NANO_CONFIG, NANO_WEIGHTS)
-	$(ORACLE) tests/parity/make_goldens.py --nano-config $(NANO_CONFIG) --nano-weights $(NANO_WEIGHTS)
+golden:  ## make the goldens anew with the reference (ORACLE=python with torch)
+	$(ORACLE) tests/parity/make_goldens.py
 
 bench: $(READY)  ## one tracked frame of SAM 2.1 tiny at 1024, timed
 	$(PYTHON) benchmarks/tracked_frame.py
@@ -67,7 +64,7 @@ clip: $(READY)  ## draw the bundled clip and its true masks anew
 build: $(READY)  ## build the wheel and check its size
 	rm -rf dist
 	$(PYTHON) -m build --wheel --outdir dist .
-	@size=$$(wc -c < dist/*.whl); echo "wheel: $$size bytes"; \
+	@size=$$(cat dist/*.whl | wc -c); echo "wheel: $$size bytes"; \
 	  test $$size -lt 20000000 || { echo "the wheel must stay under 20 MB"; exit 1; }
 
 clean:  ## remove what the other targets made

@@ -10,7 +10,7 @@ from sam2_mlx.ops.exponential import exp2_cpu
 
 # Scores held at once, which bounds memory.
 _GPU_SCORES = 32 * 2**20
-_CPU_SCORES = 16 * 2**20
+_CPU_SCORES = 4 * 2**20
 _FUSED_DIMS = 128
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest import mock
@@ -18,6 +18,7 @@ from sam2_mlx.checkpoints.assemble import check
 from sam2_mlx.checkpoints.rename import rename
 from sam2_mlx.checkpoints.stored import StoredTensor
 from sam2_mlx.config import MODELS, ModelConfig
+from sam2_mlx.model.folding import fold
 from sam2_mlx.model.image_encoder import ImageFeatures
 from sam2_mlx.model.memory import Memory
 from sam2_mlx.model.memory_encoder import Fuser, MaskDownsampler
@@ -32,7 +33,11 @@ Found = dict[str, np.ndarray]
 
 
 def seeded_model(
-    config: ModelConfig, seed: int = 0, present: float = PRESENT, dtype: mx.Dtype = mx.float32
+    config: ModelConfig,
+    seed: int = 0,
+    present: float = PRESENT,
+    dtype: mx.Dtype = mx.float32,
+    folded: bool = True,
 ) -> Sam:
     """A model whose weights come through our converter from Meta's names and layouts.
 
@@ -41,6 +46,7 @@ def seeded_model(
         seed: see `seeded_weights.seeded`.
         present: see `seeded_weights.seeded`.
         dtype: dtype of the weights.
+        folded: fold the weights as `load` does; without it every stage can be seen.
     """
 
     def stored(name: str, shape: tuple[int, ...]) -> StoredTensor:
@@ -54,7 +60,7 @@ def seeded_model(
         mx.eval(value)
         model.load_weights([(name, value)], strict=False)
     model.eval()
-    return model
+    return fold(model) if folded else model
 
 
 def seeded_config(model: str, image_size: int) -> ModelConfig:
@@ -88,22 +94,24 @@ def _numpy(value: mx.array) -> np.ndarray:
     return np.array(value.astype(mx.float32))
 
 
-def stages(model: Sam, inputs: StageInputs) -> Found:
+def stages(model: Sam, inputs: StageInputs, cases: Collection[str] = tuple(MEMORY_CASES)) -> Found:
     """Every stage of the network, under the names of `reference_stages.stages`.
 
     Args:
         model: a model with a memory.
         inputs: see `stage_inputs`.
+        cases: which of the memory cases.
 
     Returns:
-        Name -> float32 values; maps are (B, h, w, C), masks (B, M, h, w), tokens (B, N, C).
+        Name -> float32 values; maps are (B, h, w, C), masks (B, M, h, w), tokens (B, N, C). With
+        folded weights, without the stages that are folded away.
     """
     found: Found = {}
     features = _encoder_stages(model, inputs, found)
     _prompt_stages(model, inputs, found)
     _decoder_stages(model, inputs, features, found)
     _memory_stages(model, inputs, features, found)
-    for name in MEMORY_CASES:
+    for name in cases:
         attended = _attention_stages(model, name, features, found)
         if name == "seven":
             _tracked_stages(model, attended, features, found)
@@ -121,7 +129,9 @@ def _encoder_stages(model: Sam, inputs: StageInputs, found: Found) -> ImageFeatu
     for index, output in enumerate(outputs):
         found[f"stage{index + 1}"] = _numpy(output)
     for index, level in enumerate(model.image_encoder.neck(outputs)):
-        found[f"fpn{index}"] = _numpy(level)
+        # Folded weights skip the two wide maps that only lead to the decoder's narrow ones.
+        if level.shape[-1] == config.hidden_dim:
+            found[f"fpn{index}"] = _numpy(level)
     position = grid_encoding(config.grid, config.hidden_dim)
     found["image_position"] = _numpy(position).reshape(1, config.grid, config.grid, -1)
     features = model.encode_image(pixels)
