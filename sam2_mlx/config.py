@@ -42,6 +42,52 @@ class HieraConfig:
 
 
 @dataclass(frozen=True)
+class ViTConfig:
+    """Dimensions of the plain vision transformer of the first Segment Anything.
+
+    Attributes:
+        embed_dim: channels.
+        depth: transformer blocks.
+        num_heads: attention heads.
+        global_blocks: indices of the blocks without windows.
+        window_size: side of the attention window in tokens.
+        grid: side of the token grid that the weights were trained at.
+    """
+
+    embed_dim: int = 768
+    depth: int = 12
+    num_heads: int = 12
+    global_blocks: tuple[int, ...] = (2, 5, 8, 11)
+    window_size: int = 14
+    grid: int = 64
+
+
+@dataclass(frozen=True)
+class TinyViTConfig:
+    """Dimensions of the TinyViT image encoder.
+
+    Attributes:
+        stage_dims: channels of each stage.
+        stages: blocks per stage; those of the first are convolutions.
+        num_heads: attention heads of each stage.
+        window_sizes: attention window of each stage, in tokens.
+    """
+
+    stage_dims: tuple[int, ...] = (64, 128, 160, 320)
+    stages: tuple[int, ...] = (2, 2, 6, 2)
+    num_heads: tuple[int, ...] = (2, 4, 5, 10)
+    window_sizes: tuple[int, ...] = (7, 7, 14, 7)
+
+
+EncoderConfig = HieraConfig | ViTConfig | TinyViTConfig
+_ENCODERS: dict[str, type[EncoderConfig]] = {
+    "hiera": HieraConfig,
+    "vit": ViTConfig,
+    "tiny_vit": TinyViTConfig,
+}
+
+
+@dataclass(frozen=True)
 class DecoderConfig:
     """Dimensions of the two-way transformer and the mask decoder.
 
@@ -54,6 +100,11 @@ class DecoderConfig:
         stability_delta: logit offset of the stability score.
         stability_threshold: below it a single mask gives way to the best of the multimasks;
             zero keeps the single mask always.
+        fine_features: the upscaling adds the encoder's features at stride 4 and 8.
+        predicts_presence: a token of its own says whether the object is there; else it always is.
+        bounded_iou: the predicted IoU passes through a sigmoid.
+        logit_limit: low-resolution logits that are handed out are cut at plus and minus this;
+            None leaves them.
     """
 
     num_layers: int = 2
@@ -63,6 +114,10 @@ class DecoderConfig:
     num_multimasks: int = 3
     stability_delta: float = 0.05
     stability_threshold: float = 0.98
+    fine_features: bool = True
+    predicts_presence: bool = True
+    bounded_iou: bool = True
+    logit_limit: float | None = 32.0
 
 
 @dataclass(frozen=True)
@@ -105,14 +160,18 @@ class ModelConfig:
         encoder: the image encoder.
         decoder: the mask decoder.
         memory: the memory, or None for a model that only does single images.
+        keep_aspect: pictures keep their proportions and are padded; else they are stretched.
+        pad_boxes: the padding token that closes a prompt of points follows a box too.
     """
 
     name: str = "tiny"
     image_size: int = 1024
     hidden_dim: int = 256
-    encoder: HieraConfig = field(default_factory=HieraConfig)
+    encoder: EncoderConfig = field(default_factory=HieraConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     memory: MemoryConfig | None = field(default_factory=MemoryConfig)
+    keep_aspect: bool = False
+    pad_boxes: bool = True
 
     def __post_init__(self) -> None:
         if self.image_size < 32 or self.image_size % 32:
@@ -137,7 +196,11 @@ class ModelConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for config.json."""
-        return asdict(self)
+        values = asdict(self)
+        kind = next(name for name, known in _ENCODERS.items() if isinstance(self.encoder, known))
+        if kind != "hiera":
+            values["encoder"] = {"kind": kind, **values["encoder"]}
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
@@ -147,7 +210,15 @@ class ModelConfig:
             ValueError: on an unknown key or a value of the wrong kind.
         """
         values = dict(values)
-        parts = {"encoder": HieraConfig, "decoder": DecoderConfig, "memory": MemoryConfig}
+        encoder = values.get("encoder")
+        kind: Any = HieraConfig
+        if isinstance(encoder, dict):
+            encoder = dict(encoder)
+            name = encoder.pop("kind", "hiera")
+            if name not in _ENCODERS:
+                raise ValueError(f"encoder kind is {', '.join(_ENCODERS)}; got {name!r}")
+            kind, values["encoder"] = _ENCODERS[name], encoder
+        parts = {"encoder": kind, "decoder": DecoderConfig, "memory": MemoryConfig}
         for key, kind in parts.items():
             if isinstance(values.get(key), dict):
                 values[key] = _build(kind, values[key])
@@ -169,7 +240,27 @@ _SMALL = HieraConfig(stages=(1, 2, 11, 2), global_blocks=(7, 10, 13))
 _BASE_PLUS = HieraConfig(112, 2, (2, 3, 16, 3), (12, 16, 20), (8, 4, 14, 7), (14, 14))
 _LARGE = HieraConfig(144, 2, (2, 6, 36, 4), (23, 33, 43), (8, 4, 16, 8), (7, 7))
 _NANO = HieraConfig(32, 1, (1, 2, 3, 1), (4, 5), (8, 4, 8, 8), (7, 7))
+_FIRST_DECODER = DecoderConfig(
+    stability_threshold=0.0,
+    fine_features=False,
+    predicts_presence=False,
+    bounded_iou=False,
+    logit_limit=None,
+)
 _MEMORY_2_0 = MemoryConfig(absent_embedding=False, pointer_time=False)
+
+
+def _first(name: str, encoder: EncoderConfig) -> ModelConfig:
+    """A model of the first Segment Anything: single images only."""
+    return ModelConfig(
+        name,
+        encoder=encoder,
+        decoder=_FIRST_DECODER,
+        memory=None,
+        keep_aspect=True,
+        pad_boxes=False,
+    )
+
 
 MODELS: dict[str, ModelConfig] = {
     "tiny": ModelConfig("tiny", encoder=_TINY),
@@ -187,5 +278,9 @@ MODELS: dict[str, ModelConfig] = {
         encoder=_NANO,
         memory=MemoryConfig(num_layers=2, feedforward_dim=512),
     ),
+    "sam1-vit-b": _first("sam1-vit-b", ViTConfig()),
+    "sam1-vit-l": _first("sam1-vit-l", ViTConfig(1024, 24, 16, (5, 11, 17, 23))),
+    "sam1-vit-h": _first("sam1-vit-h", ViTConfig(1280, 32, 16, (7, 15, 23, 31))),
+    "mobile-sam": _first("mobile-sam", TinyViTConfig()),
 }
-"""The published models by name (SAM 2.1 without a prefix), and the bundled one."""
+"""The published models by name (SAM 2.1 without a prefix; the first SAM), and the bundled one."""

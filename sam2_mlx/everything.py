@@ -16,7 +16,6 @@ from sam2_mlx.commands.arguments import OneLineParser, UsageError, add_model_arg
 from sam2_mlx.commands.everything_options import (
     EverythingOptions,
     add_everything_arguments,
-    find_everything,
     read_everything_options,
 )
 from sam2_mlx.commands.guard import INVALID, guarded
@@ -154,6 +153,7 @@ class _Batch:
     def _do(self, model: Sam, path: Path, name: str, info: dict[str, Any]) -> None:
         from tqdm import tqdm
 
+        from sam2_mlx.commands.everything_picture import write_everything
         from sam2_mlx.media import load_picture
         from sam2_mlx.media.errors import MediaError
 
@@ -181,55 +181,6 @@ class _Batch:
         if self._failed:
             parts.append(f"{plural(self._failed, 'picture')} could not be used")
         print(f"wrote {plural(self._written, 'picture')} to {self._output} ({'; '.join(parts)})")
-
-
-def write_everything(  # noqa: PLR0913 - one picture, its settings and its two results
-    model: Sam,
-    picture: Any,
-    file_name: str,
-    options: EverythingOptions,
-    *,
-    document: Path | None,
-    drawing: Path,
-    info: dict[str, Any] | None = None,
-) -> int:
-    """Find everything in one picture and write it.
-
-    Args:
-        model: the model.
-        picture: uint8 (H, W, 3) RGB.
-        file_name: of the picture, for the document.
-        options: how to look.
-        document: the COCO document to write, or None.
-        drawing: the drawn picture to write.
-        info: what the document says about how it was made.
-
-    Returns:
-        How many masks were found.
-
-    Raises:
-        MediaError: if something cannot be written, or the picture is too small for the crops.
-    """
-    from PIL import Image
-
-    from sam2_mlx.commands.everything_results import (
-        coco_document,
-        draw_everything,
-        write_document,
-    )
-    from sam2_mlx.media.cutout import save_picture
-    from sam2_mlx.media.errors import MediaError
-
-    try:
-        records = find_everything(model, picture, options)
-    except ValueError as problem:
-        raise MediaError(f"{file_name}: {problem}") from problem
-    save_picture(drawing, Image.fromarray(draw_everything(picture, records)))
-    if document is not None:
-        size = (picture.shape[0], picture.shape[1])
-        info = info or {"description": "everything, by sam2-mlx", "settings": options.to_dict()}
-        write_document(document, coco_document(file_name, size, records, info))
-    return len(records)
 
 
 def _digest(path: Path) -> str:

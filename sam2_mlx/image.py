@@ -18,6 +18,8 @@ from sam2_mlx.commands.arguments import (
     join_values,
     read_prompts,
 )
+from sam2_mlx.commands.everything_options import add_everything_arguments
+from sam2_mlx.commands.everything_picture import run_everything_picture
 from sam2_mlx.commands.guard import guarded
 from sam2_mlx.commands.model import ModelChoice, load_model
 from sam2_mlx.commands.outputs import check_not_input, plural
@@ -31,6 +33,7 @@ examples:
   python -m sam2_mlx.image photo.jpg --point 300,200
   python -m sam2_mlx.image photo.jpg --box 40,60,210,300 --cutout object.png
   python -m sam2_mlx.image photo.jpg --point 300,200 --point 2:400,120 --save-masks masks.json
+  python -m sam2_mlx.image photo.jpg --everything --points-per-side 16
 
 A single point can mean the whole object or a part of it: --all-masks writes all three answers,
 the most likely first. Existing files are replaced.
@@ -60,6 +63,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("picture", metavar="PICTURE", help="a JPEG, PNG, WebP or TIFF file")
     add_prompt_arguments(parser, masks=False)
+    parser.add_argument(
+        "--everything", action="store_true", help="mask everything in the picture, without prompts"
+    )
+    add_everything_arguments(parser)
     add_model_arguments(parser)
     group = parser.add_argument_group("output")
     add = group.add_argument
@@ -83,6 +90,8 @@ def _run(args: argparse.Namespace) -> int:
 
     path = Path(args.picture)
     picture = load_picture(path)
+    if args.everything:
+        return run_everything_picture(args, path, picture)
     height, width = picture.shape[:2]
     prompts = read_prompts(args, width, height)
     output = Path(args.output) if args.output else Path(f"{path.stem}_masked.png")

@@ -11,11 +11,9 @@ import numpy as np
 from sam2_mlx.model.image_encoder import ImageFeatures
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.ops.regions import fill_holes, remove_sprinkles
-from sam2_mlx.ops.resize import resize_maps
-from sam2_mlx.transforms import normalise, resize_image
+from sam2_mlx.transforms import Framing
 
 _Prediction = tuple[np.ndarray, np.ndarray, np.ndarray]
-_LOGIT_LIMIT = 32.0
 _FILL_MARGIN = 10.0
 
 
@@ -43,7 +41,7 @@ class SAM2ImagePredictor:
         self.max_hole_area = max_hole_area
         self.max_sprinkle_area = max_sprinkle_area
         self._features: ImageFeatures | None = None
-        self._sizes: list[tuple[int, int]] = []
+        self._framings: list[Framing] = []
         self._is_batch = False
 
     @classmethod
@@ -89,16 +87,17 @@ class SAM2ImagePredictor:
             raise ValueError("set_image_batch needs a list of at least one picture")
         self.reset_predictor()
         pictures = [_as_picture(image) for image in image_list]
-        size = self.model.config.image_size
-        pixels = np.stack([resize_image(picture, size) for picture in pictures])
-        features = self.model.encode_image(normalise(pixels, self.model.dtype))
+        framings = [Framing.of(picture, self.model.config) for picture in pictures]
+        pairs = zip(framings, pictures, strict=True)
+        pixels = [framing.pixels(picture, self.model.dtype) for framing, picture in pairs]
+        features = self.model.encode_image(mx.concatenate(pixels))
         coarse = features.coarse
         if self.model.memory is not None:
             # Single images are frames without a past.
             coarse = self.model.memory.without_memory(coarse)
         self._features = ImageFeatures(coarse, features.fine)
         mx.eval(self._features.arrays())
-        self._sizes = [(picture.shape[0], picture.shape[1]) for picture in pictures]
+        self._framings = framings
         self._is_batch = True
 
     def predict(  # noqa: PLR0913 - the reference's arguments
@@ -125,7 +124,8 @@ class SAM2ImagePredictor:
         Returns:
             masks: (C, H, W) bool, or float32 logits; (B, C, H, W) for several objects.
             iou: float32 (C,) predicted IoU, or (B, C).
-            low_res: float32 (C, S/4, S/4) logits within +-32, or (B, C, S/4, S/4).
+            low_res: float32 (C, S/4, S/4) logits within +-32 (as they are from a first SAM), or
+                (B, C, S/4, S/4).
 
         Raises:
             RuntimeError: if no picture was set.
@@ -166,12 +166,13 @@ class SAM2ImagePredictor:
         self._require(batch=True)
         given = (point_coords_batch, point_labels_batch, box_batch, mask_input_batch)
         for values in given:
-            if values is not None and len(values) != len(self._sizes):
+            if values is not None and len(values) != len(self._framings):
                 raise ValueError(
-                    f"need one prompt a picture; got {len(values)} for {len(self._sizes)} pictures"
+                    f"need one prompt a picture; got {len(values)} for "
+                    f"{len(self._framings)} pictures"
                 )
         results = []
-        for index in range(len(self._sizes)):
+        for index in range(len(self._framings)):
             prompt = _Prompt(*(None if values is None else values[index] for values in given))
             results.append(
                 self._predict(prompt, multimask_output, return_logits, normalize_coords, index)
@@ -191,7 +192,7 @@ class SAM2ImagePredictor:
 
     def reset_predictor(self) -> None:
         """Forget the picture."""
-        self._features, self._sizes, self._is_batch = None, [], False
+        self._features, self._framings, self._is_batch = None, [], False
 
     def _require(self, batch: bool) -> None:
         if self._features is None:
@@ -199,30 +200,32 @@ class SAM2ImagePredictor:
             raise RuntimeError(f"no picture yet: call {name}(...) first")
         if batch and not self._is_batch:
             raise RuntimeError("predict_batch follows set_image_batch(...); use predict instead")
-        if not batch and self._is_batch and len(self._sizes) > 1:
+        if not batch and self._is_batch and len(self._framings) > 1:
             raise RuntimeError("predict follows set_image(...); use predict_batch instead")
 
     def _predict(
         self, prompt: _Prompt, multimask: bool, logits_wanted: bool, pixels: bool, index: int
     ) -> _Prediction:
         assert self._features is not None
-        features, size = self._features[index], self._sizes[index]
-        side = self.model.config.image_size
-        coords, labels = prompt.points(size if pixels else (1, 1), side)
-        masks_in = prompt.mask(self.model.config.mask_size)
+        features, framing = self._features[index], self._framings[index]
+        model = self.model
+        coords, labels = prompt.points(framing, pixels)
+        masks_in = prompt.mask(model.config.mask_size)
         if coords is not None and labels is not None:
-            tokens = self.model.prompt_encoder.points(mx.array(coords), mx.array(labels))
+            padded = model.config.pad_boxes or not prompt.has_box
+            tokens = model.prompt_encoder.points(mx.array(coords), mx.array(labels), padded)
         else:
             batch = 1 if masks_in is None else masks_in.shape[0]
-            tokens = mx.zeros((batch, 0, self.model.config.hidden_dim), self.model.dtype)
-        candidates = self.model.decode_masks(features.coarse, features.fine, tokens, masks_in)
-        decoder = self.model.mask_decoder
+            tokens = mx.zeros((batch, 0, model.config.hidden_dim), model.dtype)
+        candidates = model.decode_masks(features.coarse, features.fine, tokens, masks_in)
+        decoder = model.mask_decoder
         chosen = decoder.multimask(candidates) if multimask else decoder.single(candidates)
         low = chosen.logits.astype(mx.float32)
-        masks = resize_maps(self._without_small_regions(low), size)
+        rows, columns = framing.mask_matrices(low.shape[-1])
+        masks = rows @ self._without_small_regions(low) @ columns.T
         if not logits_wanted:
             masks = masks > self.mask_threshold
-        results = (masks, chosen.iou.astype(mx.float32), mx.clip(low, -_LOGIT_LIMIT, _LOGIT_LIMIT))
+        results = (masks, chosen.iou.astype(mx.float32), decoder.limited(low))
         mx.eval(results)
         arrays = [np.array(result) for result in results]
         # One object comes without the batch axis, as in the reference.
@@ -272,8 +275,13 @@ class _Prompt:
             if values is not None and not np.isfinite(values).all():
                 raise ValueError("prompts must be finite numbers; got NaN or infinity")
 
+    @property
+    def has_box(self) -> bool:
+        """Whether there is a box."""
+        return self._box is not None
+
     def points(
-        self, size: tuple[int, int], side: int
+        self, framing: Framing, in_pixels: bool
     ) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Points and boxes as (B, P, 2) in model pixels and their labels (B, P)."""
         coords, labels = self._coords, self._labels
@@ -291,8 +299,7 @@ class _Prompt:
                 labels = np.concatenate([kinds, labels], axis=1)
         if coords is None:
             return None, None
-        scale = np.array([size[1], size[0]], np.float32)
-        return coords / scale * np.float32(side), labels
+        return framing.coords(coords, in_pixels), labels
 
     def mask(self, side: int) -> mx.array | None:
         """The mask prompt as (B, 1, side, side)."""

@@ -6,9 +6,15 @@ depend on it visibly.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import lru_cache
+
 import mlx.core as mx
 import numpy as np
 from PIL import Image
+
+from sam2_mlx.config import ModelConfig
+from sam2_mlx.ops.resize import resize_matrix
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -91,3 +97,102 @@ def normalise(pixels: np.ndarray, dtype: mx.Dtype) -> mx.array:
     if pixels.dtype == np.uint8:
         x = x / 255.0
     return ((x - mx.array(MEAN)) / mx.array(STD)).astype(dtype)
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How a picture lies in the model's square input, and how its masks come back.
+
+    Attributes:
+        size: (height, width) of the picture.
+        side: of the model's input, in pixels.
+        inner: (height, width) of the part of the input that the picture fills, from its corner.
+        stretched: the picture fills the whole input; else it keeps its proportions.
+    """
+
+    size: tuple[int, int]
+    side: int
+    inner: tuple[int, int]
+    stretched: bool
+
+    @classmethod
+    def of(cls, picture: np.ndarray, config: ModelConfig) -> Framing:
+        """The framing of a picture (H, W, 3) for a model."""
+        size, side = (picture.shape[0], picture.shape[1]), config.image_size
+        if not config.keep_aspect:
+            return cls(size, side, (side, side), stretched=True)
+        scale = side / max(size)
+        height, width = (max(1, int(length * scale + 0.5)) for length in size)
+        return cls(size, side, (height, width), stretched=False)
+
+    def pixels(self, picture: np.ndarray, dtype: mx.Dtype) -> mx.array:
+        """The model's input.
+
+        Args:
+            picture: uint8 (H, W, 3) RGB.
+            dtype: the model's.
+
+        Returns:
+            (1, side, side, 3), normalised; zeros beside the picture.
+
+        Source: sam2/utils/transforms.py, SAM2Transforms; segment_anything/utils/transforms.py,
+        ResizeLongestSide, and segment_anything/modeling/sam.py, Sam.preprocess.
+        """
+        if self.stretched:
+            return normalise(resize_image(picture, self.side)[None], dtype)
+        height, width = self.inner
+        image = Image.fromarray(check_picture(picture))
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+        mean, deviation = (mx.array(255 * np.array(values), mx.float32) for values in (MEAN, STD))
+        x = (mx.array(np.asarray(image)).astype(mx.float32) - mean) / deviation
+        x = mx.pad(x, [(0, self.side - height), (0, self.side - width), (0, 0)])
+        return x[None].astype(dtype)
+
+    def coords(self, points: np.ndarray, in_pixels: bool = True) -> np.ndarray:
+        """Places in the picture as places in the model's input.
+
+        Args:
+            points: (..., 2) as (x, y).
+            in_pixels: they are pixels of the picture; else fractions of its size.
+
+        Returns:
+            float32 (..., 2) as (x, y) in pixels of the input.
+        """
+        size = self.size[::-1] if in_pixels else (1, 1)
+        # Each in the reference's own precision and order.
+        if self.stretched:
+            return points.astype(np.float32) / np.array(size, np.float32) * np.float32(self.side)
+        scale = np.array(self.inner[::-1]) / np.array(size)
+        return (points.astype(np.float64) * scale).astype(np.float32)
+
+    def mask_matrices(self, low: int) -> tuple[mx.array, mx.array]:
+        """How masks of low resolution become masks of the picture.
+
+        Args:
+            low: side of the low-resolution masks.
+
+        Returns:
+            float32 (H, low) and (W, low): a mask of the picture is the first, times the mask,
+            times the second transposed.
+
+        Source: sam2/utils/transforms.py, SAM2Transforms.postprocess_masks;
+        segment_anything/modeling/sam.py, Sam.postprocess_masks.
+        """
+        rows, columns = (
+            resize_matrix(low, length, "bilinear")
+            if self.stretched
+            else _padded_mask_matrix(low, self.side, inner, length)
+            for length, inner in zip(self.size, self.inner, strict=True)
+        )
+        return rows, columns
+
+
+@lru_cache(maxsize=16)
+def _padded_mask_matrix(low: int, side: int, inner: int, length: int) -> mx.array:
+    """From low resolution to the input's, without the padding, and on to the picture's.
+
+    Both steps are linear, so together they are one matrix.
+    """
+    whole = np.array(resize_matrix(low, side, "bilinear")).astype(np.float64)[:inner]
+    back = np.array(resize_matrix(inner, length, "bilinear")).astype(np.float64)
+    return mx.array((back @ whole).astype(np.float32))

@@ -13,6 +13,7 @@ from typing import Any
 
 from sam2_mlx.config import MODELS, HieraConfig, ModelConfig
 
+from .infer_first import first_behaviour, infer_first_encoder, is_first, published_name
 from .stored import CheckpointError
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -37,6 +38,8 @@ def infer_config(shapes: Shapes, given: Mapping[str, Any] | None = None) -> Mode
             and `given` lacks what the tensors cannot show; or `given` holds an impossible value.
     """
     given = dict(given or {})
+    if is_first(shapes):
+        return _infer_first(shapes, given)
     encoder = {**_infer_encoder(shapes), **_part(given, "encoder")}
     memory = _infer_memory(shapes)
     if memory is not None:
@@ -51,7 +54,24 @@ def infer_config(shapes: Shapes, given: Mapping[str, Any] | None = None) -> Mode
     values |= {k: v for k, v in given.items() if k not in ("encoder", "decoder", "memory")}
     _require_unseen(values, encoder)
     values.setdefault("name", "custom")
-    values |= {"encoder": encoder, "decoder": decoder, "memory": memory}
+    return _config(values | {"encoder": encoder, "decoder": decoder, "memory": memory})
+
+
+def _infer_first(shapes: Shapes, given: dict[str, Any]) -> ModelConfig:
+    """A model of the first generation; its tensors show all of the encoder."""
+    encoder = {**infer_first_encoder(shapes), **_part(given, "encoder")}
+    values = first_behaviour()
+    decoder = {**values["decoder"], **_infer_decoder(shapes), **_part(given, "decoder")}
+    values |= {
+        "name": published_name(encoder),
+        "image_size": 16 * encoder.get("grid", 64),
+        "hidden_dim": _shape(shapes, "image_encoder.neck.norm1.bias")[0],
+    }
+    values |= {k: v for k, v in given.items() if k not in ("encoder", "decoder", "memory")}
+    return _config(values | {"encoder": encoder, "decoder": decoder})
+
+
+def _config(values: dict[str, Any]) -> ModelConfig:
     try:
         return ModelConfig.from_dict(values)
     except (TypeError, ValueError) as error:
@@ -99,7 +119,11 @@ def _infer_memory(shapes: Shapes) -> dict[str, Any] | None:
 
 def _published(encoder: dict[str, Any], memory: dict[str, Any] | None) -> ModelConfig | None:
     """The published model with this encoder, and with this memory's switches if there is one."""
-    same = [m for m in MODELS.values() if _same_trunk(m.encoder, encoder)]
+    same = [
+        model
+        for model in MODELS.values()
+        if isinstance(model.encoder, HieraConfig) and _same_trunk(model.encoder, encoder)
+    ]
     for model in same:
         switches = ("absent_embedding", "pointer_time")
         if memory and all(getattr(model.memory, key) == memory[key] for key in switches):

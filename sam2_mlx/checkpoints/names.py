@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from sam2_mlx.config import MODELS, ModelConfig
 
@@ -16,26 +15,43 @@ _SIZES = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}
 
 @dataclass(frozen=True)
 class Published:
-    """Where Meta publishes a model.
+    """Where a model is published.
 
     Attributes:
         repository: Hugging Face id.
         filename: the checkpoint in it.
-        config_file: the reference's config file.
+        config_file: the reference's config file; the first SAM has none.
+        aliases: other names for it.
     """
 
     repository: str
     filename: str
     config_file: str
+    aliases: frozenset[str]
+
+
+_FIRST = {
+    "sam1-vit-b": ("facebook/sam-vit-base", "model.safetensors", "sam_vit_b_01ec64", "vit_b"),
+    "sam1-vit-l": ("facebook/sam-vit-large", "model.safetensors", "sam_vit_l_0b3195", "vit_l"),
+    "sam1-vit-h": ("facebook/sam-vit-huge", "model.safetensors", "sam_vit_h_4b8939", "vit_h"),
+    "mobile-sam": ("dhkim2810/MobileSAM", "mobile_sam.pt", "mobile_sam", "vit_t"),
+}
+"""The first Segment Anything and MobileSAM: repository, file, and other names."""
 
 
 def _published(name: str) -> Published:
+    if name in _FIRST:
+        repository, filename, *aliases = _FIRST[name]
+        return Published(repository, filename, "", frozenset(aliases))
     version, size = ("2", name.removeprefix("2.0-")) if name.startswith("2.0-") else ("2.1", name)
     stem = f"sam{version}_hiera"
+    stems = (f"{stem}_{_SIZES[size]}", f"{stem}_{size}")
+    config_file = f"configs/sam{version}/{stems[0]}.yaml"
     return Published(
         repository=f"facebook/sam{version}-hiera-{size.replace('_', '-')}",
         filename=f"{stem}_{size}.pt",
-        config_file=f"configs/sam{version}/{stem}_{_SIZES[size]}.yaml",
+        config_file=config_file,
+        aliases=frozenset({config_file, *stems, *(f"{known}.yaml" for known in stems)}),
     )
 
 
@@ -51,13 +67,12 @@ def model_name(text: str) -> str | None:
 
     Args:
         text: `tiny`, `2.0-large`, `base-plus`, `sam2.1_hiera_t`, `sam2.1_hiera_tiny`,
-            `configs/sam2.1/sam2.1_hiera_b+.yaml`, `facebook/sam2.1-hiera-small`; case is ignored.
+            `configs/sam2.1/sam2.1_hiera_b+.yaml`, `facebook/sam2.1-hiera-small`,
+            `sam_vit_b_01ec64`; case is ignored.
     """
     text = text.strip().lower()
     for name, published in PUBLISHED.items():
-        stems = {PurePosixPath(published.config_file).stem, published.filename.removesuffix(".pt")}
-        known = {published.repository, published.config_file, *stems}
-        if text in known | {f"{stem}.yaml" for stem in stems}:
+        if text == published.repository.lower() or text in published.aliases:
             return name
     plain = re.sub(r"^(?:sam)?2\.1[-_]", "", text)
     plain = re.sub(r"base(?:-plus|\+)$", "base_plus", plain)

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 
 import mlx.core as mx
 
+from .first_layouts import FIRST_LAYOUTS
 from .layouts import LAYOUTS, Layout, Rule
 from .stored import CheckpointError, StoredTensor
 
+_KNOWN = (*LAYOUTS, *FIRST_LAYOUTS)
 # What wrappers put in front of every key: data parallel, torch.compile, training modules.
 _PREFIX = re.compile(r"(?:module\.|_orig_mod\.|model\.|sam2?\.|net\.)+")
 
@@ -70,11 +72,11 @@ def find_layout(keys: Mapping[str, object]) -> tuple[Layout, str]:
     Raises:
         CheckpointError: no known layout.
     """
-    for layout in LAYOUTS:
+    for layout in _KNOWN:
         if layout.sign in keys:
             return layout, ""
     for key in keys:
-        for layout in LAYOUTS:
+        for layout in _KNOWN:
             prefix = key.removesuffix(layout.sign)
             if prefix != key and _PREFIX.fullmatch(prefix):
                 return layout, prefix

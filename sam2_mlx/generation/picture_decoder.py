@@ -11,10 +11,8 @@ from sam2_mlx.generation.enlarger import Enlarger
 from sam2_mlx.model.image_encoder import ImageFeatures
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.ops.regions import fill_holes, remove_sprinkles
-from sam2_mlx.ops.resize import resize_matrix
-from sam2_mlx.transforms import normalise, resize_image
+from sam2_mlx.transforms import Framing
 
-_LOGIT_LIMIT = 32.0
 _FILL_MARGIN = 10.0
 
 
@@ -41,7 +39,6 @@ class PictureDecoder:
         picture: uint8 (H, W, 3) RGB.
 
     Attributes:
-        size: (height, width) of the picture.
         enlarger: takes low-resolution masks to the picture's size.
 
     Source: sam2/sam2_image_predictor.py, SAM2ImagePredictor.set_image and _predict.
@@ -49,18 +46,13 @@ class PictureDecoder:
 
     def __init__(self, model: Sam, picture: np.ndarray) -> None:
         self._model = model
-        self.size = (picture.shape[0], picture.shape[1])
-        side = model.config.image_size
-        features = model.encode_image(normalise(resize_image(picture, side)[None], model.dtype))
+        self._framing = Framing.of(picture, model.config)
+        features = model.encode_image(self._framing.pixels(picture, model.dtype))
         coarse = features.coarse
         if model.memory is not None:
             coarse = model.memory.without_memory(coarse)
         self._features = ImageFeatures(coarse, features.fine)
-        low = model.config.mask_size
-        self.enlarger = Enlarger(
-            resize_matrix(low, self.size[0], "bilinear"),
-            resize_matrix(low, self.size[1], "bilinear"),
-        )
+        self.enlarger = Enlarger(*self._framing.mask_matrices(model.config.mask_size))
         mx.eval(self._features.arrays())
 
     def decode(
@@ -74,14 +66,12 @@ class PictureDecoder:
             mask_logits: float32 (B, S/4, S/4), an earlier answer for each point, or None.
         """
         model, features = self._model, self._features
-        height, width = self.size
-        side = np.float32(model.config.image_size)
-        coords = points / np.array([width, height], np.float32) * side
+        coords = self._framing.coords(points)
         labels = mx.ones((len(points), 1), mx.int32)
         prompt = model.prompt_encoder.points(mx.array(coords[:, None]), labels)
         masks = None
         if mask_logits is not None:
-            masks = mx.clip(mask_logits, -_LOGIT_LIMIT, _LOGIT_LIMIT)[:, None]
+            masks = model.mask_decoder.limited(mask_logits)[:, None]
         candidates = model.decode_masks(features.coarse, features.fine, prompt, masks)
         decoder = model.mask_decoder
         chosen = decoder.multimask(candidates) if multimask else decoder.single(candidates)

@@ -42,10 +42,13 @@ class Attention(nn.Module):
         self.out_proj = nn.Linear(inner, dims)
 
     def __call__(self, q: mx.array, k: mx.array, v: mx.array) -> mx.array:
-        """Attend from q (B, Nq, C) to k and v (B, Nk, C); returns (B, Nq, C)."""
+        """Attend from q (B or 1, Nq, C) to k and v (B or 1, Nk, C); returns (B, Nq, C)."""
         q = split_heads(self.q_proj(q), self._heads)
         k = split_heads(self.k_proj(k), self._heads)
         v = split_heads(self.v_proj(v), self._heads)
+        batch = max(q.shape[0], k.shape[0])
+        # Projected once where all share it, and only then repeated.
+        q, k, v = (mx.broadcast_to(part, (batch, *part.shape[1:])) for part in (q, k, v))
         return self.out_proj(join_heads(attention(q, k, v)))
 
 

@@ -70,6 +70,8 @@ def _compose(first: nn.Module, second: nn.Module) -> tuple[mx.array, mx.array]:
 def _fold_fine_levels(model: Sam) -> None:
     # The two finest levels get nothing from above, so the neck's and the decoder's 1x1
     # convolutions are one, and the wide map between them is never made.
+    if not model.config.decoder.fine_features:
+        return
     convs, decoder = model.image_encoder.neck.convs, model.mask_decoder
     for name, lateral in (("conv_s0", convs[3]), ("conv_s1", convs[2])):
         last = decoder[name]

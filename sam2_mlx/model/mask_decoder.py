@@ -12,6 +12,9 @@ from sam2_mlx.model.layers import MLP, Pointwise, Table, Upsample2x
 from sam2_mlx.model.two_way_transformer import TwoWayTransformer
 from sam2_mlx.ops.activations import gelu
 
+# The presence logit where nothing predicts it.
+_SURELY_PRESENT = 10.0
+
 
 @dataclass(frozen=True)
 class MaskCandidates:
@@ -19,7 +22,7 @@ class MaskCandidates:
 
     Attributes:
         logits: (B, M, S/4, S/4) mask logits.
-        iou: (B, M) predicted IoU in [0, 1].
+        iou: (B, M) predicted IoU, in [0, 1] where the model bounds it.
         tokens: (B, M, C) output tokens; the object pointer comes from the chosen one.
         presence: (B, 1) logit; above zero the object is in the picture.
     """
@@ -31,7 +34,7 @@ class MaskCandidates:
 
 
 class Upscaling(nn.Module):
-    """Image tokens at stride 16 to per-pixel features at stride 4, with skip connections.
+    """Image tokens at stride 16 to per-pixel features at stride 4.
 
     Args:
         dims: input channels; the output has an eighth of them.
@@ -43,10 +46,11 @@ class Upscaling(nn.Module):
         self.norm1 = nn.LayerNorm(dims // 4, eps=1e-6)
         self.conv2 = Upsample2x(dims // 4, dims // 8)
 
-    def __call__(self, x: mx.array, fine: tuple[mx.array, mx.array]) -> mx.array:
-        """(B, h, w, C) and fine features at stride 4 and 8 to (B, 4h, 4w, C/8)."""
-        x = gelu(self.norm1(self.conv1(x) + fine[1]))
-        return gelu(self.conv2(x) + fine[0])
+    def __call__(self, x: mx.array, fine: tuple[mx.array, ...]) -> mx.array:
+        """(B, h, w, C) and fine features at stride 4 and 8, or none, to (B, 4h, 4w, C/8)."""
+        x = self.conv1(x)
+        x = self.conv2(gelu(self.norm1(x + fine[1] if fine else x)))
+        return gelu(x + fine[0] if fine else x)
 
 
 class MaskDecoder(nn.Module):
@@ -56,7 +60,8 @@ class MaskDecoder(nn.Module):
         dims: channels of the image embedding and the prompts.
         config: widths and the rule for unstable single masks.
 
-    Source: sam2/modeling/sam/mask_decoder.py, MaskDecoder.
+    Source: sam2/modeling/sam/mask_decoder.py, MaskDecoder; without fine features and presence,
+    segment_anything/modeling/mask_decoder.py.
     """
 
     def __init__(self, dims: int, config: DecoderConfig) -> None:
@@ -65,22 +70,32 @@ class MaskDecoder(nn.Module):
         self.stability_threshold = config.stability_threshold
         masks = config.num_multimasks + 1
         self.transformer = TwoWayTransformer(dims, config)
-        self.obj_score_token = Table(1, dims)
+        if config.predicts_presence:
+            self.obj_score_token = Table(1, dims)
         self.iou_token = Table(1, dims)
         self.mask_tokens = Table(masks, dims)
         self.upscaling = Upscaling(dims)
-        self.conv_s0 = Pointwise(dims, dims // 8)
-        self.conv_s1 = Pointwise(dims, dims // 4)
+        if config.fine_features:
+            self.conv_s0 = Pointwise(dims, dims // 8)
+            self.conv_s1 = Pointwise(dims, dims // 4)
         self.output_hypernetworks_mlps = [MLP((dims, dims, dims, dims // 8)) for _ in range(masks)]
         hidden = config.iou_hidden_dim
         self.iou_prediction_head = MLP((dims, hidden, hidden, masks))
-        self.pred_obj_score_head = MLP((dims, dims, dims, 1))
+        if config.predicts_presence:
+            self.pred_obj_score_head = MLP((dims, dims, dims, 1))
+
+    def project(self, levels: tuple[mx.array, ...]) -> tuple[mx.array, ...]:
+        """The encoder's levels at stride 4 and 8, narrowed for the upscaling; none from none."""
+        if not self._config.fine_features:
+            return ()
+        fine, middle = levels
+        return self.conv_s0(fine), self.conv_s1(middle)
 
     def __call__(
         self,
         image: mx.array,
         image_positions: mx.array,
-        fine: tuple[mx.array, mx.array],
+        fine: tuple[mx.array, ...],
         prompt: mx.array,
         dense: mx.array,
     ) -> MaskCandidates:
@@ -89,7 +104,7 @@ class MaskDecoder(nn.Module):
         Args:
             image: (B or 1, h, w, C) image embedding, memory included.
             image_positions: (1, h*w, C).
-            fine: features at stride 4 and 8, batch B or 1.
+            fine: features at stride 4 and 8, batch B or 1, or none.
             prompt: (B, P, C) prompt tokens.
             dense: (B or 1, h or 1, w or 1, C) dense prompt embedding.
 
@@ -97,27 +112,41 @@ class MaskDecoder(nn.Module):
             Candidates with M = 1 + num_multimasks.
         """
         batch, (height, width, dims) = prompt.shape[0], image.shape[1:]
-        own = mx.concatenate(
-            [self.obj_score_token.weight, self.iou_token.weight, self.mask_tokens.weight]
-        )
-        own = mx.broadcast_to(own[None], (batch, *own.shape))
-        tokens = mx.concatenate([own, prompt], axis=1)
+        own = [self.iou_token.weight, self.mask_tokens.weight]
+        if self._config.predicts_presence:
+            own = [self.obj_score_token.weight, *own]
+        first = len(own) - 1
+        tokens = mx.concatenate(own)
+        tokens = mx.broadcast_to(tokens[None], (batch, *tokens.shape))
+        tokens = mx.concatenate([tokens, prompt], axis=1)
         source = (image + dense).reshape(-1, height * width, dims)
-        source = mx.broadcast_to(source, (batch, height * width, dims))
+        # One picture and many prompts: the image stays one until the first block makes it differ.
         tokens, source = self.transformer(source, image_positions, tokens)
         pixels = self.upscaling(source.reshape(batch, height, width, dims), fine)
-        mask_tokens = tokens[:, 2 : 2 + self._masks]
+        mask_tokens = tokens[:, first : first + self._masks]
         weights = mx.stack(
             [mlp(mask_tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], axis=1
         )
         flat = pixels.reshape(batch, -1, pixels.shape[-1]).transpose(0, 2, 1)
         logits = (weights @ flat).reshape(batch, self._masks, 4 * height, 4 * width)
-        iou = mx.sigmoid(self.iou_prediction_head(tokens[:, 1]))
-        return MaskCandidates(logits, iou, mask_tokens, self.pred_obj_score_head(tokens[:, 0]))
+        iou = self.iou_prediction_head(tokens[:, first - 1])
+        iou = mx.sigmoid(iou) if self._config.bounded_iou else iou
+        return MaskCandidates(logits, iou, mask_tokens, self._presence(tokens))
+
+    def _presence(self, tokens: mx.array) -> mx.array:
+        if self._config.predicts_presence:
+            presence: mx.array = self.pred_obj_score_head(tokens[:, 0])
+            return presence
+        return mx.full((tokens.shape[0], 1), _SURELY_PRESENT, tokens.dtype)
 
     @property
     def _masks(self) -> int:
         return self._config.num_multimasks + 1
+
+    def limited(self, logits: mx.array) -> mx.array:
+        """Logits as they are handed out, and taken as a prompt again."""
+        limit = self._config.logit_limit
+        return logits if limit is None else mx.clip(logits, -limit, limit)
 
     def multimask(self, candidates: MaskCandidates) -> MaskCandidates:
         """Keep the masks for an ambiguous prompt."""

@@ -91,19 +91,22 @@ class PromptEncoder(nn.Module):
             self._grid_cache = (matrix, self.pe_layer(places).astype(matrix.dtype))
         return self._grid_cache[1]
 
-    def points(self, coords: mx.array, labels: mx.array) -> mx.array:
+    def points(self, coords: mx.array, labels: mx.array, padded: bool = True) -> mx.array:
         """Embed points; a box is its two corners with labels 2 and 3.
 
         Args:
             coords: (B, P, 2) as (x, y) in pixels of the model input.
             labels: (B, P) integers: 1 positive, 0 negative, 2 and 3 box corners, -1 padding.
+            padded: close the prompt with a padding token.
 
         Returns:
-            (B, P+1, dims): the points and the padding token that closes every prompt.
+            (B, P+1, dims), or (B, P, dims) if not padded.
         """
         batch = coords.shape[0]
-        coords = mx.concatenate([coords.astype(mx.float32), mx.zeros((batch, 1, 2))], axis=1)
-        labels = mx.concatenate([labels, mx.full((batch, 1), PADDING, labels.dtype)], axis=1)
+        coords = coords.astype(mx.float32)
+        if padded:
+            coords = mx.concatenate([coords, mx.zeros((batch, 1, 2))], axis=1)
+            labels = mx.concatenate([labels, mx.full((batch, 1), PADDING, labels.dtype)], axis=1)
         kinds = mx.concatenate([table.weight for table in self.point_embeddings], axis=0)
         places = self.pe_layer((coords + 0.5) / self._image_size).astype(kinds.dtype)
         embedded = places + kinds[mx.maximum(labels, 0)]

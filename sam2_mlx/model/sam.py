@@ -52,11 +52,8 @@ class Sam(nn.Module):
 
     def make_constants(self) -> None:
         """Make what depends on weights and sizes only, so that no trace contains it."""
-        grid = self._config.image_size // 4
-        mx.eval(
-            self.image_encoder.trunk.position_embedding(grid, grid),
-            self.prompt_encoder.grid_positions(),
-        )
+        side = self._config.image_size
+        mx.eval(self.image_encoder.constants(side), self.prompt_encoder.grid_positions())
 
     def encode_image(self, pixels: mx.array) -> ImageFeatures:
         """Encode pictures.
@@ -65,19 +62,18 @@ class Sam(nn.Module):
             pixels: (B, S, S, 3) normalised pixels (see `transforms.normalise`).
 
         Returns:
-            Features at stride 16, and at stride 4 and 8 for the decoder.
+            Features at stride 16, and at stride 4 and 8 if the decoder reads them.
 
         Source: SAM2Base.forward_image.
         """
         self.make_constants()
 
         def encode(pixels: mx.array) -> tuple[mx.array, ...]:
-            fine, middle, coarse = self.image_encoder(pixels)
-            decoder = self.mask_decoder
-            return coarse, decoder.conv_s0(fine), decoder.conv_s1(middle)
+            *fine, coarse = self.image_encoder(pixels)
+            return coarse, *self.mask_decoder.project(tuple(fine))
 
-        coarse, fine, middle = self._traces.run("encode", encode, pixels.astype(self.dtype))
-        return ImageFeatures(coarse, (fine, middle))
+        coarse, *fine = self._traces.run("encode", encode, pixels.astype(self.dtype))
+        return ImageFeatures(coarse, tuple(fine))
 
     def embed_points(
         self, coords: mx.array | None, labels: mx.array | None, batch: int
@@ -100,7 +96,7 @@ class Sam(nn.Module):
     def decode_masks(
         self,
         image: mx.array,
-        fine: tuple[mx.array, mx.array],
+        fine: tuple[mx.array, ...],
         prompt: mx.array,
         mask_logits: mx.array | None = None,
     ) -> MaskCandidates:
@@ -108,7 +104,7 @@ class Sam(nn.Module):
 
         Args:
             image: (B or 1, h, w, C) embedding, with memory or marked as without.
-            fine: fine features, batch B or 1.
+            fine: fine features, batch B or 1, or none.
             prompt: (B, P, C) prompt tokens.
             mask_logits: (B, 1, S/4, S/4) mask prompt, or None.
 
@@ -117,11 +113,14 @@ class Sam(nn.Module):
         """
         self.make_constants()
 
+        last = 2 + len(fine)
+
         def decode(*arrays: mx.array) -> tuple[mx.array, ...]:
-            image, fine, middle, prompt, *mask = arrays
+            image, *fine, prompt = arrays[:last]
+            mask = arrays[last:]
             dense = self.prompt_encoder.dense(mask[0] if mask else None)
             places = self.prompt_encoder.grid_positions()
-            found = self.mask_decoder(image, places, (fine, middle), prompt, dense)
+            found = self.mask_decoder(image, places, tuple(fine), prompt, dense)
             return found.logits, found.iou, found.tokens, found.presence
 
         given = () if mask_logits is None else (mask_logits,)

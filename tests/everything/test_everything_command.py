@@ -14,6 +14,7 @@ from sam2_mlx.commands.arguments import UsageError
 from sam2_mlx.commands.everything_options import EverythingOptions
 from sam2_mlx.commands.everything_results import coco_document, draw_everything
 from sam2_mlx.everything import main
+from sam2_mlx.image import main as image_main
 from sam2_mlx.ops import rle
 
 QUICK = ["--model", "nano", "--dtype", "float32", "--points-per-side", "4"]
@@ -171,3 +172,33 @@ def test_a_document_counts_as_coco_does() -> None:
 def test_options_are_checked() -> None:
     with pytest.raises(UsageError, match="--min-stability must be between 0 and 1"):
         EverythingOptions(min_stability=-0.5)
+
+
+def test_the_image_command_finds_everything(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(draw_shapes()).save("shapes.png")
+    arguments = ["shapes.png", "--everything", *QUICK, "--min-iou", "0.3", "--min-stability", "0.4"]
+    assert image_main([*arguments, "--save-masks", "masks.json"]) == 0
+    count = len(json.loads(Path("masks.json").read_text())["annotations"])
+    assert count > 1
+    assert (
+        f"wrote shapes_masked.png, masks.json (168x120; {count} masks)" in capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--point", "3,4"], "--everything needs no prompts and no --point"),
+        (["--cutout", "a.png"], "no --cutout"),
+        (["--save-masks", "masks"], "give --save-masks FILE.json: masks"),
+        (["--output", "shapes.png"], "is the input"),
+    ],
+)
+def test_the_image_command_says_what_does_not_go_together(
+    arguments, message, tmp_path, monkeypatch, capsys
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(draw_shapes()).save("shapes.png")
+    assert image_main(["shapes.png", "--everything", *arguments]) == 2
+    assert message in capsys.readouterr().err

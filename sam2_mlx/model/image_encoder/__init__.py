@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import mlx.core as mx
 import mlx.nn as nn
 
-from sam2_mlx.config import ModelConfig
+from sam2_mlx.config import HieraConfig, ModelConfig, TinyViTConfig
+from sam2_mlx.model.image_encoder.conv_neck import ConvNeck
 from sam2_mlx.model.image_encoder.fpn import FpnNeck
 from sam2_mlx.model.image_encoder.hiera import Hiera
+from sam2_mlx.model.image_encoder.tiny_vit import TinyViT
+from sam2_mlx.model.image_encoder.vit import ViT
 
 
 @dataclass(frozen=True)
@@ -18,16 +21,17 @@ class ImageFeatures:
 
     Attributes:
         coarse: (B, S/16, S/16, C) image embedding, before any memory.
-        fine: features for the decoder at stride 4 (B, S/4, S/4, C/8) and 8 (B, S/8, S/8, C/4).
+        fine: features for the decoder at stride 4 (B, S/4, S/4, C/8) and 8 (B, S/8, S/8, C/4);
+            none if the decoder reads none.
     """
 
     coarse: mx.array
-    fine: tuple[mx.array, mx.array]
+    fine: tuple[mx.array, ...]
 
     def __getitem__(self, index: int) -> ImageFeatures:
         """The features of one picture of a batch, with batch size 1."""
         pick = slice(index, index + 1)
-        return ImageFeatures(self.coarse[pick], (self.fine[0][pick], self.fine[1][pick]))
+        return ImageFeatures(self.coarse[pick], tuple(level[pick] for level in self.fine))
 
     def arrays(self) -> list[mx.array]:
         """All arrays, for evaluation."""
@@ -43,9 +47,22 @@ class ImageEncoder(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.trunk = Hiera(config.encoder)
-        self.neck = FpnNeck(config.encoder.stage_dims, config.hidden_dim)
+        encoder, dims = config.encoder, config.hidden_dim
+        self.trunk: nn.Module
+        self.neck: nn.Module
+        if isinstance(encoder, HieraConfig):
+            self.trunk, self.neck = Hiera(encoder), FpnNeck(encoder.stage_dims, dims)
+        elif isinstance(encoder, TinyViTConfig):
+            self.trunk, self.neck = TinyViT(encoder), ConvNeck(encoder.stage_dims[-1], dims)
+        else:
+            self.trunk, self.neck = ViT(encoder), ConvNeck(encoder.embed_dim, dims)
 
-    def __call__(self, pixels: mx.array) -> tuple[mx.array, mx.array, mx.array]:
-        """(B, S, S, 3) normalised pixels to levels at stride 4, 8 and 16."""
-        return self.neck(self.trunk(pixels))
+    def constants(self, side: int) -> list[mx.array]:
+        """What depends on the weights and the side of the input in pixels alone."""
+        constants: list[mx.array] = self.trunk.constants(side)
+        return constants
+
+    def __call__(self, pixels: mx.array) -> tuple[mx.array, ...]:
+        """(B, S, S, 3) normalised pixels to levels at stride 4, 8 and 16, or 16 alone."""
+        levels: tuple[mx.array, ...] = self.neck(self.trunk(pixels))
+        return levels

@@ -130,6 +130,10 @@ class Hiera(nn.Module):
         self.blocks = _blocks(config)
         self._position: tuple[mx.array, mx.array] | None = None
 
+    def constants(self, side: int) -> list[mx.array]:
+        """What depends on the weights and the side of the input in pixels alone."""
+        return [self.position_embedding(side // 4, side // 4)]
+
     def position_embedding(self, height: int, width: int) -> mx.array:
         """The position embedding of a grid, (height, width, C), in the weights' dtype."""
         # Depends on the weights and the size alone: made once, and again if either changes.

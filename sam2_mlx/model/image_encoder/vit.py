@@ -1,0 +1,138 @@
+"""The plain vision transformer of the first Segment Anything."""
+
+from __future__ import annotations
+
+import mlx.core as mx
+import mlx.nn as nn
+
+from sam2_mlx.config import ViTConfig
+from sam2_mlx.model.attention import join_heads, split_heads
+from sam2_mlx.model.layers import MLP
+from sam2_mlx.ops.activations import gelu
+from sam2_mlx.ops.relative_attention import distance_table, grid_attention
+from sam2_mlx.ops.resize import resize_maps
+from sam2_mlx.ops.windows import partition, unpartition
+
+PATCH = 16
+
+
+class PatchEmbed(nn.Module):
+    """Patches of 16x16 pixels, side by side.
+
+    Args:
+        dims: output channels.
+    """
+
+    def __init__(self, dims: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, dims, kernel_size=PATCH, stride=PATCH)
+
+    def __call__(self, x: mx.array) -> mx.array:
+        """(B, S, S, 3) to (B, S/16, S/16, dims)."""
+        return self.proj(x)
+
+
+class RelativeAttention(nn.Module):
+    """Self-attention over a grid with learned row and column distances.
+
+    Args:
+        dims: channels.
+        heads: attention heads.
+        side: side of the grid that the distances are learned for.
+    """
+
+    def __init__(self, dims: int, heads: int, side: int) -> None:
+        super().__init__()
+        self._heads = heads
+        self.qkv = nn.Linear(dims, 3 * dims)
+        self.proj = nn.Linear(dims, dims)
+        self.rel_pos_h = mx.zeros((2 * side - 1, dims // heads))
+        self.rel_pos_w = mx.zeros((2 * side - 1, dims // heads))
+
+    def __call__(self, x: mx.array) -> mx.array:
+        """(B, H, W, dims) to the same shape."""
+        batch, height, width, dims = x.shape
+        qkv = self.qkv(x).reshape(batch, height * width, 3 * dims)
+        q, k, v = (split_heads(part, self._heads) for part in mx.split(qkv, 3, axis=-1))
+        rows = distance_table(self.rel_pos_h, height)
+        columns = distance_table(self.rel_pos_w, width)
+        seen = join_heads(grid_attention(q, k, v, rows, columns))
+        return self.proj(seen.reshape(batch, height, width, dims))
+
+
+class Block(nn.Module):
+    """One transformer block, with attention in windows or over the whole grid.
+
+    Args:
+        config: dimensions.
+        window: side of the attention window in tokens; 0 attends to the whole grid.
+
+    Source: segment_anything/modeling/image_encoder.py, Block.
+    """
+
+    def __init__(self, config: ViTConfig, window: int) -> None:
+        super().__init__()
+        dims = config.embed_dim
+        self._window = window
+        self.norm1 = nn.LayerNorm(dims, eps=1e-6)
+        self.attn = RelativeAttention(dims, config.num_heads, window or config.grid)
+        self.norm2 = nn.LayerNorm(dims, eps=1e-6)
+        self.mlp = MLP((dims, 4 * dims, dims), gelu)
+
+    def __call__(self, x: mx.array) -> mx.array:
+        """(B, H, W, dims) to the same shape."""
+        update = self.norm1(x)
+        if self._window:
+            update = unpartition(self.attn(partition(update, self._window)), *x.shape[1:3])
+        else:
+            update = self.attn(update)
+        x = x + update
+        return x + self.mlp(self.norm2(x))
+
+
+class ViT(nn.Module):
+    """The image encoder's trunk.
+
+    Args:
+        config: dimensions.
+
+    Source: Kirillov et al., "Segment Anything" (arXiv 2304.02643), after Li et al. (arXiv
+    2203.16527); segment_anything/modeling/image_encoder.py, ImageEncoderViT.
+    """
+
+    def __init__(self, config: ViTConfig) -> None:
+        super().__init__()
+        self.patch_embed = PatchEmbed(config.embed_dim)
+        self.pos_embed = mx.zeros((1, config.grid, config.grid, config.embed_dim))
+        self.blocks = [
+            Block(config, 0 if index in config.global_blocks else config.window_size)
+            for index in range(config.depth)
+        ]
+        self._position: tuple[mx.array, mx.array] | None = None
+
+    def constants(self, side: int) -> list[mx.array]:
+        """What depends on the weights and the side of the input in pixels alone."""
+        return [self.position_embedding(side // PATCH)]
+
+    def position_embedding(self, side: int) -> mx.array:
+        """The position embedding of a grid, (1, side, side, C), in the weights' dtype.
+
+        Resized where the input is not of the size that the weights were trained at.
+        """
+        if self.pos_embed.shape[1] == side:
+            return self.pos_embed
+        known = self._position
+        if known is None or known[0] is not self.pos_embed or known[1].shape[1] != side:
+            resized = resize_maps(self.pos_embed.transpose(0, 3, 1, 2), (side, side), "bicubic")
+            resized = resized.transpose(0, 2, 3, 1).astype(self.pos_embed.dtype)
+            self._position = (self.pos_embed, mx.stop_gradient(resized))
+        assert self._position is not None
+        return self._position[1]
+
+    def __call__(self, pixels: mx.array) -> list[mx.array]:
+        """Encode a normalised picture, (B, S, S, 3), to [(B, S/16, S/16, C)]."""
+        x = self.patch_embed(pixels)
+        x = x + self.position_embedding(x.shape[1])
+        for block in self.blocks:
+            x = block(x)
+        return [x]
