@@ -16,12 +16,14 @@ from sam2_mlx.commands.arguments import (
     read_frame_rate,
     read_prompts,
 )
-from sam2_mlx.commands.clip_masks import Stretch
+from sam2_mlx.commands.clip_masks import Following, Stretch
 from sam2_mlx.commands.guard import guarded
 from sam2_mlx.commands.model import ModelChoice
-from sam2_mlx.commands.outputs import check_not_input
 from sam2_mlx.commands.video_job import VideoJob
+from sam2_mlx.commands.video_outputs import FORMATS, VideoOutputs
 from sam2_mlx.media import FrameSource, demo_clip, open_frames
+from sam2_mlx.media.staging import check_parent
+from sam2_mlx.media.strided import StridedFrames
 
 _EXAMPLES = """\
 examples:
@@ -29,6 +31,8 @@ examples:
   python -m sam2_mlx.video clip.mov --point 300,200 --negative-point 310,90 --point 2:400,120
   python -m sam2_mlx.video frames/%05d.png --box 40,60,210,300 --save-masks masks
   python -m sam2_mlx.video clip.mp4 --frame 5s --point 300,200 --both --output out.mp4
+  python -m sam2_mlx.video clip.mp4 --objects-from masks/00000.png --format prores4444
+  python -m sam2_mlx.video clip.mp4 --point 300,200 --output - | ffplay -
 
 The result has the frames that were followed: from the prompted frame to the end (from the start
 to it with --reverse, all with --both), within --start and --end. Existing files are replaced.
@@ -82,36 +86,125 @@ def _parser() -> argparse.ArgumentParser:
         type=read_frame_rate,
         help="frames a second of pictures (24); a video keeps its own",
     )
+    group.add_argument(
+        "--every",
+        metavar="N",
+        type=_read_stride,
+        default=1,
+        help="use each N-th frame only, counted from the prompted one; the others are left out",
+    )
     add_model_arguments(parser)
+    _add_memory_arguments(parser)
     group = parser.add_argument_group("output")
     group.add_argument(
-        "--output", metavar="FILE", help="the video (.mp4, .mov, .mkv); CLIP_masked.mp4 by default"
+        "--output",
+        metavar="FILE",
+        help="the video (.mp4, .mov, .mkv), CLIP_masked.mp4 by default; - is standard output",
+    )
+    group.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="video",
+        help="masks drawn over the video (the default), or the objects alone with transparency: "
+        "ProRes 4444 (.mov) or VP9 (.webm), or a folder of PNGs",
     )
     group.add_argument(
         "--save-masks",
         metavar="WHERE",
         help="also save the masks: a folder for palette PNGs, FILE.npz, or FILE.json (COCO)",
     )
+    group.add_argument(
+        "--scores",
+        metavar="FILE",
+        help="also save each object's scores, area and box on each frame, as JSON lines",
+    )
+    group.add_argument(
+        "--preview", action="store_true", help="show the frames in a window as they are done"
+    )
     return parser
 
 
-def _run(args: argparse.Namespace) -> int:
-    from sam2_mlx.media.video_writer import check_video_name
+def _add_memory_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("memory")
+    group.add_argument(
+        "--memory",
+        choices=("rolling", "distractor-aware"),
+        help="distractor-aware keeps look-alikes apart, at times; rolling is the default",
+    )
+    group.add_argument(
+        "--save-session",
+        metavar="FILE",
+        help="save what is remembered after the last frame (.safetensors)",
+    )
+    group.add_argument(
+        "--resume", metavar="FILE", help="go on after the last frame of a saved session"
+    )
 
+
+def _read_stride(text: str) -> int:
+    """A frame stride as it is typed."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"need a number of frames, 1 or more; got {text}")
+    return int(text)
+
+
+def _run(args: argparse.Namespace) -> int:
+    preview = None
+    if args.preview:
+        # Before anything reads the clip: see live/window.py.
+        from sam2_mlx.live.window import Preview
+
+        preview = Preview("sam2_mlx")
     clip = demo_clip() if args.clip == "demo" and not Path("demo").exists() else Path(args.clip)
-    with open_frames(clip, args.frame_rate) as source:
-        if source.note:
-            print(f"sam2-mlx: note: {source.note}", file=sys.stderr)
-        stretch = _stretch(args, source)
-        prompts = read_prompts(args, source.width, source.height)
-        output = Path(args.output) if args.output else Path(f"{_stem(clip)}_masked.mp4")
-        check_video_name(output)
-        check_not_input(output, clip, "--output")
-        masks = Path(args.save_masks) if args.save_masks else None
-        if masks is not None:
-            check_not_input(masks, clip, "--save-masks")
+    following = _following(args)
+    outputs = VideoOutputs.named(
+        args.output, _stem(clip), args.format, args.save_masks, args.scores
+    )
+    with open_frames(clip, args.frame_rate) as whole:
+        if whole.note:
+            print(f"sam2-mlx: note: {whole.note}", file=sys.stderr)
+        stretch = _stretch(args, whole)
+        source, stretch = _strided(whole, stretch, args.every)
+        resumed = following.resume is not None
+        prompts = read_prompts(args, source.width, source.height, needed=not resumed)
+        outputs.check(clip)
         choice = ModelChoice(args.model, args.dtype, args.image_size)
-        return VideoJob(source, prompts, stretch, output, masks).run(choice)
+        return VideoJob(source, prompts, stretch, outputs, following, preview).run(choice)
+
+
+def _following(args: argparse.Namespace) -> Following:
+    """The memory, and saved sessions, which only go forward and frame by frame."""
+    resume = Path(args.resume) if args.resume else None
+    save = Path(args.save_session) if args.save_session else None
+    if save is not None and save.suffix != ".safetensors":
+        raise UsageError(f"--save-session needs a name that ends in .safetensors; got {save}")
+    if save is not None:
+        check_parent(save)
+    option = "--resume" if resume else "--save-session"
+    if resume or save:
+        for given, other in (
+            (args.reverse, "--reverse"),
+            (args.both and resume, "--both"),
+            (args.every > 1, "--every"),
+        ):
+            if given:
+                raise UsageError(f"{option} follows every frame forward; leave out {other}")
+    if resume and (args.frame or args.start):
+        raise UsageError("--resume goes on after the session's last frame; leave out --frame")
+    if resume and args.memory:
+        raise UsageError("--resume keeps the session's own memory; leave out --memory")
+    return Following(args.memory or "rolling", resume, save)
+
+
+def _strided(source: FrameSource, stretch: Stretch, step: int) -> tuple[FrameSource, Stretch]:
+    """Each n-th frame as a source of its own, and the same stretch in its numbers."""
+    if step == 1:
+        return source, stretch
+    before = range(stretch.prompted, stretch.first - 1, -step)[::-1]
+    after = range(stretch.prompted + step, stretch.last + 1, step)
+    indices = [*before, *after]
+    prompted = len(before) - 1
+    return StridedFrames(source, indices, step), Stretch(0, prompted, len(indices) - 1)
 
 
 def _stem(clip: Path) -> str:
@@ -125,6 +218,8 @@ def _stem(clip: Path) -> str:
 
 def _stretch(args: argparse.Namespace, source: FrameSource) -> Stretch:
     times = source.times
+    if args.resume:
+        return _rest(args, source)
     first = read_frame_number("--start", args.start, times) or 0
     last = read_frame_number("--end", args.end, times)
     last = source.num_frames - 1 if last is None else last
@@ -142,5 +237,25 @@ def _stretch(args: argparse.Namespace, source: FrameSource) -> Stretch:
     return Stretch(first, frame, frame) if args.reverse else Stretch(frame, frame, last)
 
 
+def _rest(args: argparse.Namespace, source: FrameSource) -> Stretch:
+    """What is left of a clip after the last frame of a saved session."""
+    from sam2_mlx.tracking.saved_session import saved_facts
+
+    facts = saved_facts(args.resume)
+    if facts.reverse:
+        raise UsageError(f"{args.resume} was followed backward; --resume only goes forward")
+    last = read_frame_number("--end", args.end, source.times)
+    last = source.num_frames - 1 if last is None else last
+    first = 0 if facts.frame is None else facts.frame + 1
+    if first > last:
+        raise UsageError(
+            f"{args.resume} has seen the clip up to frame {first - 1}; nothing is left to follow"
+        )
+    return Stretch(first, first, last)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    from sam2_mlx.__main__ import main as dispatch
+
+    # It knows what to do when nobody reads standard output any more.
+    sys.exit(dispatch(["video", *sys.argv[1:]]))

@@ -88,6 +88,11 @@ def add_prompt_arguments(parser: argparse.ArgumentParser, masks: bool) -> None:
             help="a picture of the object's mask, of the clip's size: not black is the object "
             "(in a palette PNG, the pixels with the object's id)",
         )
+        add(
+            "--objects-from",
+            metavar="FILE",
+            help="a palette PNG with the masks of several objects: each value but 0 is an id",
+        )
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -133,19 +138,22 @@ def join_values(argv: Sequence[str] | None) -> list[str]:
     return joined
 
 
-def read_prompts(args: argparse.Namespace, width: int, height: int) -> list[ObjectPrompt]:
+def read_prompts(
+    args: argparse.Namespace, width: int, height: int, needed: bool = True
+) -> list[ObjectPrompt]:
     """The prompts of a command line, checked against the picture.
 
     Args:
-        args: with `point`, `negative_point`, `box` and perhaps `mask`.
+        args: with `point`, `negative_point`, `box` and perhaps `mask` and `objects_from`.
         width: of the picture in pixels.
         height: of the picture in pixels.
+        needed: whether there must be one.
 
     Returns:
         One entry for each object, in the order of their ids.
 
     Raises:
-        UsageError: if there is none, or one is malformed or outside the picture.
+        UsageError: if none is given, or one is malformed or outside the picture.
         MediaError: if a mask cannot be read.
         FileNotFoundError: if a mask does not exist.
     """
@@ -171,7 +179,8 @@ def read_prompts(args: argparse.Namespace, width: int, height: int) -> list[Obje
         if prompt.mask is not None or prompt.points or prompt.box:
             raise UsageError(f"--mask {text}: object {number} takes one mask, or points and a box")
         prompt.mask = read_mask(Path(name), number, width, height)
-    if not found:
+    _add_object_masks(found, getattr(args, "objects_from", None), width, height)
+    if needed and not found:
         raise UsageError("nothing to segment; give --point X,Y or --box X0,Y0,X1,Y1")
     for prompt in found.values():
         if prompt.mask is None and prompt.box is None and 1 not in prompt.labels:
@@ -179,6 +188,19 @@ def read_prompts(args: argparse.Namespace, width: int, height: int) -> list[Obje
                 f"object {prompt.object_id} has only negative points; add --point X,Y on it"
             )
     return [found[number] for number in sorted(found)]
+
+
+def _add_object_masks(
+    found: dict[int, ObjectPrompt], name: str | None, width: int, height: int
+) -> None:
+    if name is None:
+        return
+    from .object_masks import read_object_masks
+
+    for number, mask in read_object_masks(Path(name), width, height).items():
+        if number in found:
+            raise UsageError(f"object {number} is in {name} and has other prompts; keep one")
+        found[number] = ObjectPrompt(number, mask=mask)
 
 
 def read_mask(path: Path, object_id: int, width: int, height: int) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,10 @@ from .stop import StopSignals
 
 if TYPE_CHECKING:
     from sam2_mlx.model.sam import Sam
+    from sam2_mlx.tracking.policies import MemoryKind
+
+# Frames that are decoded and resized while the model works on those before.
+_READ_AHEAD = 3
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,21 @@ class Stretch:
 
 
 @dataclass(frozen=True)
+class Following:
+    """How objects are followed.
+
+    Attributes:
+        memory: name of the memory policy; see `TrackingSession`.
+        resume: a saved session to go on with, or None.
+        save: where the session is saved after the last frame, or None.
+    """
+
+    memory: MemoryKind = "rolling"
+    resume: Path | None = None
+    save: Path | None = None
+
+
+@dataclass(frozen=True)
 class ShownFrame:
     """A frame with its masks.
 
@@ -74,6 +94,7 @@ class ClipMasks:
         prompts: what to follow.
         stretch: which frames.
         stop: asks to end after the frame at hand.
+        following: which memory, and from and to which saved session.
 
     Attributes:
         problem: why the clip could not be read to its end, or None.
@@ -87,7 +108,9 @@ class ClipMasks:
         prompts: Sequence[ObjectPrompt],
         stretch: Stretch,
         stop: StopSignals,
+        following: Following | None = None,
     ) -> None:
+        self._following = following or Following()
         self._model = model
         self._source = source
         self._prompts = prompts
@@ -116,32 +139,41 @@ class ClipMasks:
 
     def _follow(self, start: int, end: int) -> Iterator[ShownFrame]:
         """One pass of the model from one frame to another, in either direction."""
+        reverse = end < start
+        session = self._open_session()
+        try:
+            for prompt in self._prompts:
+                _give(session, prompt, start)
+            for masks in session.propagate(start=start, length=abs(end - start), reverse=reverse):
+                record = MaskRecord(
+                    masks.frame,
+                    self._source.name(masks.frame),
+                    np.array(masks.logits[:, 0] > 0),
+                    np.array(masks.iou),
+                    np.array(masks.presence),
+                )
+                yield ShownFrame(session.image, record)
+                self.progress()
+                if self._stop.received:
+                    break
+        except MediaError as problem:
+            self.problem = problem
+        if self._following.save is not None and not reverse:
+            from sam2_mlx.tracking.saved_session import save_session
+
+            save_session(session, self._following.save)
+
+    def _open_session(self) -> Any:
+        from sam2_mlx.tracking.options import TrackingOptions
         from sam2_mlx.tracking.session import TrackingSession
 
-        reverse = end < start
-        order = range(start, end - 1, -1) if reverse else range(start, end + 1)
-        with closing(Prefetch(self._source, order)) as ahead:
-            session = TrackingSession(self._model, ahead, memory="rolling")
-            try:
-                for prompt in self._prompts:
-                    _give(session, prompt, start)
-                for masks in session.propagate(
-                    start=start, length=abs(end - start), reverse=reverse
-                ):
-                    name = ahead.name(masks.frame)
-                    record = MaskRecord(
-                        masks.frame,
-                        name,
-                        np.array(masks.logits[:, 0] > 0),
-                        np.array(masks.iou),
-                        np.array(masks.presence),
-                    )
-                    yield ShownFrame(ahead.read(masks.frame), record)
-                    self.progress()
-                    if self._stop.received:
-                        return
-            except MediaError as problem:
-                self.problem = problem
+        if self._following.resume is not None:
+            from sam2_mlx.tracking.saved_session import load_session
+
+            return load_session(self._following.resume, self._model, self._source)
+        options = TrackingOptions(read_ahead=_READ_AHEAD)
+        memory = self._following.memory
+        return TrackingSession(self._model, self._source, memory=memory, options=options)
 
     def _replay(self, kept: dict[int, _Packed]) -> Iterator[ShownFrame]:
         """Frames followed before, with their pictures."""

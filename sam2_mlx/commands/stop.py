@@ -38,6 +38,10 @@ class StopSignals:
             signal.signal(number, handler)
         self._before.clear()
 
+    def ask(self) -> None:
+        """Stop as after a Ctrl-C, the next one of which then interrupts."""
+        self.received = self.received or signal.SIGINT
+
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.received:
             raise KeyboardInterrupt

@@ -7,6 +7,7 @@ bring a libxcb of their own, and where PyAV's is loaded first opening a window n
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -24,11 +25,40 @@ def _quiet_fonts() -> None:
         os.environ["QT_QPA_FONTDIR"] = str(_FONTS)
 
 
+def _open(title: str) -> None:
+    """Open a window.
+
+    Raises:
+        ValueError: if there is no screen to open it on.
+    """
+    _quiet_fonts()
+    if sys.platform == "linux" and not _has_screen():
+        raise ValueError(
+            "there is no screen to open a window on; log in to a desktop, or set DISPLAY"
+        )
+    # Without this flag the right button opens a menu.
+    cv2.namedWindow(title, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
+
+
+def _has_screen() -> bool:
+    """Whether a window can be opened: Qt ends the whole process where it cannot."""
+    if not os.environ.get("DISPLAY") and not os.environ.get("WAYLAND_DISPLAY"):
+        return False
+    trial = [sys.executable, "-c", "import cv2; cv2.namedWindow('sam2_mlx')"]
+    try:
+        return subprocess.run(trial, capture_output=True, timeout=20, check=False).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+
+
 class HighguiWindow:
     """A window of OpenCV.
 
     Args:
         title: its title.
+
+    Raises:
+        ValueError: if there is no screen.
     """
 
     _BUTTONS = {
@@ -42,9 +72,7 @@ class HighguiWindow:
         self._title = title
         self._events: list[tuple[Button, int, int, bool]] = []
         self._shown = False
-        _quiet_fonts()
-        # Without this flag the right button opens a menu.
-        cv2.namedWindow(title, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
+        _open(title)
         cv2.setMouseCallback(title, self._note)
 
     def _note(self, event: int, x: int, y: int, flags: int, _: object) -> None:
@@ -70,4 +98,31 @@ class HighguiWindow:
     def close(self) -> None:
         """Close it."""
         cv2.destroyWindow(self._title) if self._shown else None
+        cv2.waitKey(1)
+
+
+class Preview:
+    """A window that only shows; q, Escape or closing it ends.
+
+    Args:
+        title: its title.
+
+    Raises:
+        ValueError: if there is no screen.
+    """
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        _open(title)
+
+    def show(self, image: np.ndarray) -> bool:
+        """Show uint8 (H, W, 3) RGB; returns whether to go on."""
+        cv2.imshow(self._title, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        code = cv2.waitKey(1)
+        closed = cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1
+        return not closed and code not in (ord("q"), 27)
+
+    def close(self) -> None:
+        """Close it."""
+        cv2.destroyAllWindows()
         cv2.waitKey(1)

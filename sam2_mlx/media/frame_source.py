@@ -95,6 +95,10 @@ class FrameSource(ABC):
     def name(self, index: int) -> str:
         """A file name for what belongs to a frame, without extension: `00012`, or the picture's."""
 
+    def number(self, index: int) -> int:
+        """Number of a frame in the file; another one where frames are left out."""
+        return index
+
     @abstractmethod
     def read(self, index: int) -> np.ndarray:
         """One frame.

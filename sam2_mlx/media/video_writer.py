@@ -1,52 +1,55 @@
-"""Write a video that browsers and QuickTime play: H.264, the source's rate and sound."""
+"""Write a video with the source's rate and sound: to a file, or to a pipe."""
 
 from __future__ import annotations
 
 from collections import deque
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from .audio import AudioTrack
+from .encodings import H264, Encoding
 from .errors import MediaError, writing_failed
 from .frame_source import FrameSource, StreamFormat
 from .staging import StagedFile
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv")
-# x264's scale: 18 is hard to tell from the source, 23 is its default.
-_QUALITY = "18"
+# A container that can be read while it is being written.
+_PIPE_FORMAT, _PIPE_SUFFIX = "matroska", ".mkv"
 
 
-def check_video_name(target: Path) -> None:
+def check_video_name(target: Path, encoding: Encoding = H264) -> None:
     """Check that a name tells a container that can be written.
 
     Args:
         target: name of the video to write.
+        encoding: how it will be encoded.
 
     Raises:
-        MediaError: if its extension is none of .mp4, .mov and .mkv.
+        MediaError: if the encoding does not go into a file of this extension.
     """
-    if target.suffix.lower() not in VIDEO_SUFFIXES:
+    if target.suffix.lower() not in encoding.suffixes:
         kind = f"'{target.suffix}'" if target.suffix else "no extension"
-        raise MediaError(
-            f"{target} has {kind}; give the video a name that ends in .mp4, .mov or .mkv"
-        )
+        *others, last = encoding.suffixes
+        known = f"{', '.join(others)} or {last}" if others else last
+        raise MediaError(f"{target} has {kind}; give the video a name that ends in {known}")
 
 
 class VideoWriter:
-    """Writes frames as H.264 (yuv420p) under a hidden name; `finish` gives it its own.
+    """Writes frames under a hidden name; `finish` gives the video its own.
 
-    An odd width or height is made even by repeating the last column or row, as the format
-    needs. The picture is written upright, with no rotation tag.
+    An odd width or height is made even by repeating the last column or row, where the encoding
+    needs it. The picture is written upright, with no rotation tag.
 
     Args:
-        target: the video to write (.mp4, .mov, .mkv); an existing file is replaced at the end.
+        target: the video to write, or an open pipe, which gets Matroska; an existing file is
+            replaced at the end.
         format: size, frame rate, pixel shape and colours.
         audio: where the sound comes from, or None for none.
+        encoding: how frames are encoded; H.264 for players by default.
 
     Attributes:
         frames: number of frames written so far.
@@ -55,10 +58,19 @@ class VideoWriter:
         MediaError: if the target cannot be written or its extension is not known.
     """
 
-    def __init__(self, target: Path, format: StreamFormat, audio: AudioTrack | None = None) -> None:
-        check_video_name(target)
-        self.target = target
+    def __init__(
+        self,
+        target: Path | BinaryIO,
+        format: StreamFormat,
+        audio: AudioTrack | None = None,
+        encoding: Encoding = H264,
+    ) -> None:
+        self.target = target if isinstance(target, Path) else Path("-")
+        self._pipe = None if isinstance(target, Path) else target
+        if self._pipe is None:
+            check_video_name(self.target, encoding)
         self.frames = 0
+        self._encoding = encoding
         self._format = format
         self._audio = audio
         self._reformatter = VideoReformatter()
@@ -68,7 +80,7 @@ class VideoWriter:
         self._time_base = 1 / format.frame_rate
         self._container: Any = None
         self._stream: Any = None
-        self._staged = StagedFile(target)
+        self._staged = StagedFile(self.target) if self._pipe is None else None
 
     @property
     def sound_problem(self) -> str | None:
@@ -88,19 +100,19 @@ class VideoWriter:
         """Add a frame.
 
         Args:
-            frame: uint8 (height, width, 3) RGB.
+            frame: uint8 (height, width, 3) RGB, or (height, width, 4) with alpha.
             time: seconds from the first written frame, rising.
             duration: seconds that the frame is shown.
 
         Raises:
             MediaError: if it cannot be written, the disk being full for example.
+            BrokenPipeError: if nobody reads the pipe any more.
             ValueError: if the frame has another size.
         """
-        if frame.shape != (self._format.height, self._format.width, 3):
-            raise ValueError(
-                f"frames need shape {(self._format.height, self._format.width, 3)}; "
-                f"got {frame.shape}"
-            )
+        channels = 4 if self._encoding.alpha else 3
+        expected = (self._format.height, self._format.width, channels)
+        if frame.shape != expected:
+            raise ValueError(f"frames need shape {expected}; got {frame.shape}")
         try:
             if self._container is None:
                 self._open(time, duration)
@@ -114,6 +126,9 @@ class VideoWriter:
             self._end = time + duration
             if self._audio is not None:
                 self._audio.write_until(self._container, self._end)
+        except BrokenPipeError:
+            self.abort()
+            raise
         except (av.FFmpegError, OSError) as problem:
             self.abort()
             raise writing_failed(self.target, problem) from problem
@@ -124,6 +139,7 @@ class VideoWriter:
 
         Raises:
             MediaError: if it cannot be completed; nothing is left behind then.
+            BrokenPipeError: if nobody reads the pipe any more.
         """
         if self._container is None:
             self.abort()
@@ -132,12 +148,16 @@ class VideoWriter:
             self._mux(self._stream.encode(None))
             container, self._container = self._container, None
             container.close()
+        except BrokenPipeError:
+            self.abort()
+            raise
         except (av.FFmpegError, OSError) as problem:
             self.abort()
             raise writing_failed(self.target, problem) from problem
         if self._audio is not None:
             self._audio.close()
-        self._staged.commit()
+        if self._staged is not None:
+            self._staged.commit()
 
     def abort(self) -> None:
         """Drop what was written; the target stays as it was."""
@@ -149,21 +169,19 @@ class VideoWriter:
                 pass  # it fails for the reason that led here
         if self._audio is not None:
             self._audio.close()
-        self._staged.discard()
+        if self._staged is not None:
+            self._staged.discard()
 
     def _open(self, time: Fraction, duration: Fraction) -> None:
-        container = av.open(
-            f"file:{self._staged.path}",
-            mode="w",
-            options={"movflags": "+faststart"} if self._is_mp4() else {},
-        )
+        container = self._open_container()
         self._container = container
-        format, tags = self._format, self._format.colors
-        options = {"preset": "veryfast", "crf": _QUALITY}
-        stream: Any = container.add_stream("libx264", rate=format.frame_rate, options=options)
-        stream.width = format.width + format.width % 2
-        stream.height = format.height + format.height % 2
-        stream.pix_fmt = "yuv420p"
+        format, tags, encoding = self._format, self._format.colors, self._encoding
+        stream: Any = container.add_stream(
+            encoding.codec, rate=format.frame_rate, options=dict(encoding.options)
+        )
+        stream.width = format.width + self._missing(format.width)
+        stream.height = format.height + self._missing(format.height)
+        stream.pix_fmt = encoding.pixels
         steps = (time / self._time_base, duration / self._time_base)
         if any(step.denominator != 1 for step in steps):
             self._time_base = Fraction(1, 90000)
@@ -177,20 +195,31 @@ class VideoWriter:
         if self._audio is not None:
             self._audio.attach(container)
 
-    def _is_mp4(self) -> bool:
-        return self.target.suffix.lower() in (".mp4", ".mov")
+    def _open_container(self) -> Any:
+        if self._staged is None:
+            assert self._pipe is not None
+            # Only `write`: with `seek` PyAV would take a pipe for a file.
+            return av.open(_Pipe(self._pipe), mode="w", format=_PIPE_FORMAT)
+        is_mp4 = self.target.suffix.lower() in (".mp4", ".mov")
+        options = {"movflags": "+faststart"} if is_mp4 else {}
+        return av.open(f"file:{self._staged.path}", mode="w", options=options)
+
+    def _missing(self, length: int) -> int:
+        """Pixels that a side lacks to be even, where it must be."""
+        return length % 2 if self._encoding.even else 0
 
     def _ticks(self, time: Fraction) -> int:
         return round(time / self._time_base)
 
     def _to_yuv(self, frame: np.ndarray) -> Any:
-        height, width = frame.shape[:2]
-        if height % 2 or width % 2:
-            frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+        below, right = (self._missing(length) for length in frame.shape[:2])
+        if below or right:
+            frame = np.pad(frame, ((0, below), (0, right), (0, 0)), mode="edge")
+        kind = "rgba" if self._encoding.alpha else "rgb24"
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=kind)
         return self._reformatter.reformat(
             picture,
-            format="yuv420p",
+            format=self._encoding.pixels,
             dst_colorspace=Colorspace(self._format.colors.matrix),
             src_color_range=ColorRange.JPEG,
             dst_color_range=ColorRange.MPEG,
@@ -207,13 +236,29 @@ class VideoWriter:
             self._container.mux(packet)
 
 
-def write_like(target: Path, source: FrameSource, first: int = 0) -> VideoWriter:
+class _Pipe:
+    """A file that can only be written to."""
+
+    def __init__(self, pipe: BinaryIO) -> None:
+        self._pipe = pipe
+
+    def write(self, data: bytes) -> int:
+        """Write and pass on at once, so that a reader sees each frame."""
+        count = self._pipe.write(data)
+        self._pipe.flush()
+        return count
+
+
+def write_like(
+    target: Path | BinaryIO, source: FrameSource, first: int = 0, encoding: Encoding = H264
+) -> VideoWriter:
     """A writer that takes rate, colours and sound from a source.
 
     Args:
-        target: the video to write.
+        target: the video to write, or an open pipe.
         source: where the frames come from.
         first: number of the first frame that will be written; the sound starts there.
+        encoding: how frames are encoded.
 
     Returns:
         The writer.
@@ -221,9 +266,12 @@ def write_like(target: Path, source: FrameSource, first: int = 0) -> VideoWriter
     Raises:
         MediaError: if the target cannot be written.
     """
-    check_video_name(target)
+    suffix = _PIPE_SUFFIX
+    if isinstance(target, Path):
+        check_video_name(target, encoding)
+        suffix = target.suffix.lower()
     audio = None
-    if source.has_audio:
+    if source.has_audio and encoding.sound:
         start = source.origin + source.time(first)
-        audio = AudioTrack(source.path, start, target.suffix.lower())
-    return VideoWriter(target, source.format, audio)
+        audio = AudioTrack(source.path, start, suffix)
+    return VideoWriter(target, source.format, audio, encoding)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, get_args
+from typing import Any
 
 import mlx.core as mx
 import numpy as np
@@ -12,17 +12,13 @@ from sam2_mlx.model.sam import Sam
 from sam2_mlx.prompts import Prompt
 from sam2_mlx.results import FrameMasks
 from sam2_mlx.tracking.batches import ObjectTracker, SubmittedFrame, remember_prompts
-from sam2_mlx.tracking.distractor_memory import DistractorAwareMemory
 from sam2_mlx.tracking.frames import CurrentFrame, FrameSource
-from sam2_mlx.tracking.memory_policy import FullMemory, MemoryPolicy, RollingMemory
 from sam2_mlx.tracking.options import TrackingOptions
+from sam2_mlx.tracking.policies import MemoryKind, make_policy
 from sam2_mlx.tracking.shown import absent_mask, frame_masks, without_holes
 from sam2_mlx.tracking.track_frame import gather_memory, prompt_object
-from sam2_mlx.tracking.tracked_object import Draft, TrackedObject
+from sam2_mlx.tracking.tracked_object import Draft, SessionState, TrackedObject
 from sam2_mlx.transforms import check_picture
-
-MemoryKind = Literal["rolling", "full", "distractor-aware"]
-"""Names of the memory policies."""
 
 
 class TrackingSession:
@@ -73,24 +69,12 @@ class TrackingSession:
         self.memory = memory
         self.num_frames = source.num_frames if source else num_frames
         self.frame: int | None = None
-        self._policy = self._make_policy(memory)
+        schedule = self.options.schedule(model.config.memory, self.num_frames)
+        self._policy = make_policy(memory, schedule, stream=source is None)
         self._tracker = ObjectTracker(model, self._policy)
         self._reverse: bool | None = None
         self._objects: dict[int, TrackedObject] = {}
         self._current = CurrentFrame(model, source)
-
-    def _make_policy(self, memory: str) -> MemoryPolicy:
-        assert self.model.config.memory is not None
-        schedule = self.options.schedule(self.model.config.memory, self.num_frames)
-        stream = self.source is None
-        if memory == "full":
-            return FullMemory(schedule)
-        if memory == "rolling":
-            return RollingMemory(schedule, stream)
-        if memory == "distractor-aware":
-            return DistractorAwareMemory(schedule, stream)
-        names = ", ".join(repr(name) for name in get_args(MemoryKind))
-        raise ValueError(f"memory is one of {names}; got {memory!r}")
 
     @property
     def object_ids(self) -> tuple[int, ...]:
@@ -283,6 +267,18 @@ class TrackingSession:
         """Forget all objects; the frames stay where they are."""
         self._objects.clear()
         self._reverse = None
+
+    def state(self) -> SessionState:
+        """Everything the session knows, prompts given so far committed.
+
+        The objects are the session's own, not copies; see `saved_session` for files.
+        """
+        self.commit()
+        return SessionState(self.frame, self._reverse, self._objects)
+
+    def restore(self, state: SessionState) -> None:
+        """Take over the state of another session of the same model."""
+        self.frame, self._reverse, self._objects = state.frame, state.reverse, state.objects
 
     # Masks out
 

@@ -1,4 +1,4 @@
-"""One object of a video: its prompts, what is remembered of it, and drafts not yet remembered."""
+"""One object of a video: its prompts, what is remembered of it, drafts; and all of them."""
 
 from __future__ import annotations
 
@@ -62,3 +62,18 @@ class TrackedObject:
         self.tracked = {frame: self.tracked[frame]}
         kept = () if stream else (*self.bank.prompted, *self.drafts)
         self.prompts = {t: prompt for t, prompt in self.prompts.items() if t == frame or t in kept}
+
+
+@dataclass
+class SessionState:
+    """What a session knows.
+
+    Attributes:
+        frame: index of the frame shown last, or None.
+        reverse: direction of a memory that goes one way, or None before the first frame.
+        objects: all objects by id.
+    """
+
+    frame: int | None
+    reverse: bool | None
+    objects: dict[int, TrackedObject]

@@ -28,7 +28,8 @@ class FakeSession:
 
     def __init__(self, model: Any, source: Any = None, **options: Any) -> None:
         self.source = source
-        self.options = options
+        self.options = {key: value for key, value in options.items() if key != "options"}
+        self.image = np.zeros((0, 0, 3), np.uint8)
         self.prompts: dict[int, dict[str, Any]] = {}
         self.passes: list[tuple[int, int, bool]] = []
         FakeSession.opened.append(self)
@@ -47,7 +48,7 @@ class FakeSession:
         step = -1 if reverse else 1
         for frame in range(start, start + step * (length + 1), step):
             FakeSession.on_frame(frame)
-            self.source.read(frame)
+            self.image = self.source.read(frame)
             yield self._masks(frame)
 
     def _masks(self, frame: int) -> FrameMasks:

@@ -1,0 +1,82 @@
+"""Write frames with transparency as numbered pictures."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from .errors import writing_failed
+from .staging import StagedFolder
+
+_MARKER = "frames.json"
+
+
+class PngSequence:
+    """A folder of PNGs, `00000.png` and on, with `frames.json` that says when each is shown.
+
+    It takes frames as `VideoWriter` does.
+
+    Args:
+        target: the folder; one that was written by this class is replaced.
+
+    Attributes:
+        target: as given.
+        frames: number of frames written so far.
+        sound_problem: always None: pictures have no sound.
+
+    Raises:
+        MediaError: if the folder cannot be written, or holds other files.
+    """
+
+    sound_problem: str | None = None
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self.frames = 0
+        self._times: list[float] = []
+        self._staged = StagedFolder(target, _MARKER)
+
+    def start_sound_at(self, origin: Fraction) -> None:
+        """Nothing: pictures have no sound."""
+
+    def write(self, frame: np.ndarray, time: Fraction, duration: Fraction) -> None:
+        """Add a frame.
+
+        Args:
+            frame: uint8 (H, W, 4) RGBA, colours not multiplied by alpha.
+            time: seconds from the first written frame.
+            duration: seconds that the frame is shown; the next frame's time says it as well.
+
+        Raises:
+            MediaError: if it cannot be written; nothing is left behind then.
+        """
+        file = self._staged.path / f"{self.frames:05d}.png"
+        try:
+            Image.fromarray(frame).save(file, compress_level=3)
+        except OSError as problem:
+            self.abort()
+            raise writing_failed(self.target, problem) from problem
+        self._times.append(float(time))
+        self.frames += 1
+
+    def finish(self) -> None:
+        """Complete the folder and give it its name.
+
+        Raises:
+            MediaError: if it cannot be completed.
+        """
+        content = json.dumps({"seconds": [round(time, 6) for time in self._times]})
+        try:
+            (self._staged.path / _MARKER).write_text(content + "\n")
+        except OSError as problem:
+            self.abort()
+            raise writing_failed(self.target, problem) from problem
+        self._staged.commit()
+
+    def abort(self) -> None:
+        """Drop what was written; the target stays as it was."""
+        self._staged.discard()

@@ -1,0 +1,65 @@
+"""Save what is known of each object on each frame as JSON lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from .errors import writing_failed
+from .mask_writer import MaskRecord, MaskWriter, probability
+from .staging import StagedFile
+
+
+class ScoreLines(MaskWriter):
+    """One JSON object a frame: its number, and of each object id, scores, area and box.
+
+    `iou` is the predicted IoU in [0, 1], `presence` the probability that the object is in the
+    picture, `area` in pixels, `box` (x0, y0, x1, y1) in pixels or null where the mask is empty::
+
+        {"frame": 12, "objects": [{"id": 1, "iou": 0.91, "presence": 0.99, "area": 5210,
+         "box": [88, 40, 190, 121]}]}
+    """
+
+    def __init__(self, target: Path, object_ids: Sequence[int], size: tuple[int, int]) -> None:
+        super().__init__(target, object_ids, size)
+        self._staged = StagedFile(target)
+        try:
+            self._file: IO[str] = self._staged.path.open("w", encoding="utf-8")
+        except OSError as problem:
+            raise writing_failed(target, problem) from problem
+
+    def _add(self, record: MaskRecord) -> None:
+        objects = [
+            {
+                "id": object_id,
+                "iou": round(float(iou), 4),
+                "presence": round(probability(presence), 4),
+                "area": int(mask.sum()),
+                "box": _box(mask),
+            }
+            for object_id, mask, iou, presence in zip(
+                self.object_ids, record.masks, record.iou, record.presence, strict=True
+            )
+        ]
+        line: dict[str, Any] = {"frame": record.frame, "objects": objects}
+        self._file.write(json.dumps(line) + "\n")
+
+    def _finish(self) -> None:
+        self._file.close()
+        self._staged.commit()
+
+    def abort(self) -> None:
+        """Drop what was written; the target stays as it was."""
+        self._file.close()
+        self._staged.discard()
+
+
+def _box(mask: np.ndarray) -> list[int] | None:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return None
+    return [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]

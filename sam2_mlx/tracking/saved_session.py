@@ -1,0 +1,289 @@
+"""Sessions in files: one safetensors file, arrays beside a JSON description. Nothing is pickled."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from sam2_mlx.config import ModelConfig
+from sam2_mlx.media.errors import writing_failed
+from sam2_mlx.media.staging import StagedFile
+from sam2_mlx.model.memory import FrameMemory, ObjectMask
+from sam2_mlx.model.sam import Sam
+from sam2_mlx.prompts import Prompt
+from sam2_mlx.tracking.frames import FrameSource
+from sam2_mlx.tracking.memory_bank import FrameRecord, MemoryBank
+from sam2_mlx.tracking.options import TrackingOptions
+from sam2_mlx.tracking.session import TrackingSession
+from sam2_mlx.tracking.tracked_object import SessionState, TrackedObject
+
+_KEY = "sam2_mlx_session"
+_VERSION = 1
+_SHELVES = ("prompted", "recent", "appearances", "anchors")
+_MASK_PARTS = ("logits", "iou", "pointer", "presence")
+
+
+def save_session(session: TrackingSession, path: str | Path) -> None:
+    """Save what a session knows, so that `load_session` can go on from the next frame.
+
+    Prompts given so far are committed. Frames are not saved.
+
+    Args:
+        session: a stream or a clip.
+        path: the file, which must end in .safetensors; an existing one is replaced.
+
+    Raises:
+        ValueError: if the name has another ending or the file cannot be written.
+    """
+    target = Path(path)
+    if target.suffix != ".safetensors":
+        raise ValueError(f"a session is saved as .safetensors; got {target}")
+    state, arrays = session.state(), _Arrays()
+    config, kind = _model_facts(session.model)
+    description = {
+        "version": _VERSION,
+        "model": config,
+        "dtype": kind,
+        "memory": session.memory,
+        "num_frames": session.num_frames,
+        "options": asdict(session.options),
+        "frame": state.frame,
+        "reverse": state.reverse,
+        "objects": [
+            {"id": object_id, **_describe(tracked, arrays)}
+            for object_id, tracked in state.objects.items()
+        ],
+    }
+    staged = StagedFile(target)
+    try:
+        mx.save_safetensors(str(staged.path), arrays.by_name(), {_KEY: json.dumps(description)})
+        # MLX does not report a short write; this does.
+        with safe_open(str(staged.path), framework="np"):
+            pass
+    except (RuntimeError, OSError, SafetensorError) as problem:
+        staged.discard()
+        raise writing_failed(target, problem) from problem
+    staged.commit()
+
+
+def load_session(
+    path: str | Path, model: Sam, source: FrameSource | None = None
+) -> TrackingSession:
+    """Go on with a saved session.
+
+    Args:
+        path: what `save_session` wrote.
+        model: the model it was saved with, in the same dtype and at the same image size.
+        source: the clip to go on with, or None for a stream, whose next frame comes by `step`.
+
+    Returns:
+        A session that knows what the saved one knew; `session.frame` is the last frame it saw.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no saved session, or one of another model.
+    """
+    arrays, description = _read(Path(path))
+    try:
+        _check_model(description, model)
+        session = TrackingSession(
+            model,
+            source,
+            memory=description["memory"],
+            num_frames=description["num_frames"],
+            options=TrackingOptions(**description["options"]),
+        )
+        shapes = _shapes(model.config)
+        objects = {entry["id"]: _rebuild(entry, arrays, shapes) for entry in description["objects"]}
+    except (KeyError, TypeError, AttributeError) as problem:
+        raise _damaged(path, problem) from problem
+    session.restore(SessionState(description["frame"], description["reverse"], objects))
+    return session
+
+
+@dataclass(frozen=True)
+class SavedFacts:
+    """What a saved session says of itself.
+
+    Attributes:
+        frame: last frame it saw, or None.
+        reverse: whether it went backwards, or None before the first frame.
+        object_ids: its objects.
+    """
+
+    frame: int | None
+    reverse: bool | None
+    object_ids: tuple[int, ...]
+
+
+def saved_facts(path: str | Path) -> SavedFacts:
+    """Look into a saved session without a model.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no saved session.
+    """
+    _, description = _read(Path(path))
+    try:
+        ids = tuple(entry["id"] for entry in description["objects"])
+        return SavedFacts(description["frame"], description["reverse"], ids)
+    except (KeyError, TypeError) as problem:
+        raise _damaged(path, problem) from problem
+
+
+def _damaged(path: str | Path, problem: Exception) -> ValueError:
+    return ValueError(
+        f"{path} is a saved session with parts missing or changed "
+        f"({type(problem).__name__}: {problem}); save it again"
+    )
+
+
+def _read(file: Path) -> tuple[dict[str, mx.array], dict[str, Any]]:
+    if not file.is_file():
+        raise FileNotFoundError(f"no file {file}; check the path of the saved session")
+    try:
+        # The library checks that the header is valid and fits the file, which MLX does not.
+        with safe_open(str(file), framework="np") as checked:
+            description = json.loads((checked.metadata() or {})[_KEY])
+        arrays: Any = mx.load(str(file), format="safetensors")
+    except (SafetensorError, RuntimeError, KeyError, ValueError) as problem:
+        raise ValueError(f"{file} is not a saved session; give a file of save_session") from problem
+    if not isinstance(description, dict) or "version" not in description:
+        raise ValueError(f"{file} is not a saved session; give a file of save_session")
+    if description["version"] != _VERSION:
+        raise ValueError(
+            f"{file} was saved by another version of this package "
+            f"(format {description['version']}, this one reads {_VERSION})"
+        )
+    return arrays, description
+
+
+def _model_facts(model: Sam) -> tuple[dict[str, Any], str]:
+    """The model's dimensions as JSON has them, and its dtype."""
+    config = json.loads(json.dumps(model.config.to_dict()))
+    return config, str(model.dtype).rsplit(".", 1)[-1]
+
+
+def _check_model(description: dict[str, Any], model: Sam) -> None:
+    config, kind = _model_facts(model)
+    saved = description["model"]
+    for what, before, now in (
+        ("model", saved["name"], config["name"]),
+        ("image size", saved["image_size"], config["image_size"]),
+        ("dtype", description["dtype"], kind),
+        ("dimensions", saved, config),
+    ):
+        if before != now:
+            shown = "" if what == "dimensions" else f" {before}; this one has {now}"
+            raise ValueError(
+                f"the session was saved with another {what}{shown}; load the model it belongs to"
+            )
+
+
+class _Arrays:
+    """Arrays with names; one that is used twice is stored once."""
+
+    def __init__(self) -> None:
+        self._names: dict[int, str] = {}
+        self._arrays: dict[str, mx.array] = {}
+
+    def name(self, array: mx.array) -> str:
+        """The name under which an array is stored."""
+        if id(array) not in self._names:
+            self._names[id(array)] = name = f"a{len(self._names)}"
+            self._arrays[name] = array
+        return self._names[id(array)]
+
+    def by_name(self) -> dict[str, mx.array]:
+        """All of them; a file needs at least one."""
+        return self._arrays or {"none": mx.zeros((1,))}
+
+
+def _describe(tracked: TrackedObject, arrays: _Arrays) -> dict[str, Any]:
+    bank = tracked.bank
+    return {
+        "tracked": list(tracked.tracked.items()),
+        "areas": list(bank.areas.items()),
+        "prompts": [
+            [frame, _describe_prompt(prompt, arrays)] for frame, prompt in tracked.prompts.items()
+        ],
+        "shelves": {
+            name: [[t, _describe_record(record, arrays)] for t, record in shelf.items()]
+            for name, shelf in zip(_SHELVES, bank.shelves(), strict=True)
+        },
+    }
+
+
+def _describe_record(record: FrameRecord, arrays: _Arrays) -> dict[str, Any]:
+    memory, mask = record.memory, record.mask
+    return {
+        "pointer": arrays.name(memory.pointer),
+        "tokens": None if memory.tokens is None else arrays.name(memory.tokens),
+        "mask": None if mask is None else [arrays.name(part) for part in mask.arrays()],
+    }
+
+
+def _describe_prompt(prompt: Prompt, arrays: _Arrays) -> dict[str, Any]:
+    mask = None if prompt.mask is None else arrays.name(mx.array(prompt.mask))
+    return {"points": prompt.points.tolist(), "labels": prompt.labels.tolist(), "mask": mask}
+
+
+_Shapes = dict[str, tuple[int, ...]]
+
+
+def _shapes(config: ModelConfig) -> _Shapes:
+    """What each array of a record must look like."""
+    assert config.memory is not None
+    side = config.image_size // 4
+    return {
+        "tokens": (1, config.grid**2, config.memory.dim),
+        "pointer": (1, config.hidden_dim),
+        "logits": (1, 1, side, side),
+        "iou": (1, 1),
+        "presence": (1, 1),
+    }
+
+
+def _pick(arrays: dict[str, mx.array], name: str, part: str, shapes: _Shapes) -> mx.array:
+    array = arrays[name]
+    if array.shape != shapes[part]:
+        raise TypeError(f"{part} has shape {array.shape}, expected {shapes[part]}")
+    return array
+
+
+def _rebuild(entry: dict[str, Any], arrays: dict[str, mx.array], shapes: _Shapes) -> TrackedObject:
+    bank = MemoryBank()
+    for name, shelf in zip(_SHELVES, bank.shelves(), strict=True):
+        for frame, record in entry["shelves"][name]:
+            shelf[frame] = _rebuild_record(record, arrays, shapes)
+    bank.areas = dict(entry["areas"])
+    prompts = {frame: _rebuild_prompt(prompt, arrays) for frame, prompt in entry["prompts"]}
+    return TrackedObject(prompts=prompts, bank=bank, tracked=dict(entry["tracked"]))
+
+
+def _rebuild_record(
+    entry: dict[str, Any], arrays: dict[str, mx.array], shapes: _Shapes
+) -> FrameRecord:
+    tokens = mask = None
+    if entry["tokens"] is not None:
+        tokens = _pick(arrays, entry["tokens"], "tokens", shapes)
+    if entry["mask"] is not None:
+        logits, iou, pointer, presence = (
+            _pick(arrays, name, part, shapes)
+            for part, name in zip(_MASK_PARTS, entry["mask"], strict=True)
+        )
+        mask = ObjectMask(logits, iou, pointer, presence)
+    pointer = _pick(arrays, entry["pointer"], "pointer", shapes)
+    return FrameRecord(FrameMemory(tokens, pointer), mask)
+
+
+def _rebuild_prompt(entry: dict[str, Any], arrays: dict[str, mx.array]) -> Prompt:
+    mask = None if entry["mask"] is None else np.array(arrays[entry["mask"]])
+    points = np.asarray(entry["points"], np.float32).reshape(-1, 2)
+    return Prompt(points, np.asarray(entry["labels"], np.int32), mask)

@@ -1,0 +1,135 @@
+"""A session that was saved goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import mlx.core as mx
+import numpy as np
+import pytest
+
+from sam2_mlx.tracking.options import TrackingOptions
+from sam2_mlx.tracking.saved_session import load_session, save_session
+from sam2_mlx.tracking.session import TrackingSession
+from tests.tiny import ToyClip, tiny_model
+
+CLIP = ToyClip(30)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_model()
+
+
+@pytest.mark.parametrize("memory", ["rolling", "full", "distractor-aware"])
+def test_a_stream_goes_on_bit_for_bit(model, tmp_path: Path, memory: str) -> None:
+    options = TrackingOptions(corrections_become_prompts=True, memory_stride=2)
+    session = TrackingSession(model, memory=memory, options=options)
+    session.step(CLIP.read(0))
+    session.prompt(4, points=[[20, 30]], labels=[1])
+    for index in range(1, 12):
+        session.step(CLIP.read(index))
+    # A prompt on the last frame is saved as well.
+    session.prompt(9, mask=np.eye(64, 96))
+    save_session(session, tmp_path / "s.safetensors")
+    other = load_session(tmp_path / "s.safetensors", model)
+    assert other.object_ids == (4, 9)
+    assert other.frame == session.frame == 11
+    assert other.nbytes == session.nbytes
+    assert other.options == options
+    for index in range(12, 20):
+        a, b = session.step(CLIP.read(index)), other.step(CLIP.read(index))
+        assert a.frame == b.frame
+        np.testing.assert_array_equal(np.array(a.logits), np.array(b.logits))
+        np.testing.assert_array_equal(np.array(a.iou), np.array(b.iou))
+
+
+def test_a_clip_goes_on_where_it_was(model, tmp_path: Path) -> None:
+    session = TrackingSession(model, CLIP)
+    session.prompt(1, frame=2, points=[[20, 30]], labels=[1])
+    for masks in session.propagate():
+        if masks.frame == 10:
+            break
+    save_session(session, tmp_path / "s.safetensors")
+    rest = list(session.propagate(start=11, length=5))
+    other = load_session(tmp_path / "s.safetensors", model, CLIP)
+    again = list(other.propagate(start=other.frame + 1, length=5))
+    assert [masks.frame for masks in again] == list(range(11, 17))
+    for a, b in zip(rest, again, strict=True):
+        np.testing.assert_array_equal(np.array(a.logits), np.array(b.logits))
+    with pytest.raises(RuntimeError, match="one direction"):
+        list(other.propagate(start=5, reverse=True))
+
+
+def test_an_empty_session(model, tmp_path: Path) -> None:
+    save_session(TrackingSession(model), tmp_path / "s.safetensors")
+    session = load_session(tmp_path / "s.safetensors", model)
+    assert session.frame is None and session.object_ids == ()
+    session.step(CLIP.read(0))
+    session.prompt(1, points=[[20, 30]], labels=[1])
+
+
+def test_what_does_not_fit_is_refused(model, tmp_path: Path) -> None:
+    target = tmp_path / "s.safetensors"
+    save_session(TrackingSession(model), target)
+    for other, what in (
+        (tiny_model(image_size=128), "image size 64; this one has 128"),
+        (tiny_model(mx.float16), "dtype float32; this one has float16"),
+        (tiny_model(name="other"), "model toy; this one has other"),
+    ):
+        with pytest.raises(ValueError, match=what):
+            load_session(target, other)
+    with pytest.raises(FileNotFoundError, match="check the path"):
+        load_session(tmp_path / "nothing.safetensors", model)
+    with pytest.raises(ValueError, match=r"\.safetensors"):
+        save_session(TrackingSession(model), tmp_path / "s.pkl")
+    (tmp_path / "text.safetensors").write_text("no")
+    mx.save_safetensors(str(tmp_path / "plain.safetensors"), {"a": mx.zeros((2,))})
+    for name in ("text", "plain"):
+        with pytest.raises(ValueError, match="not a saved session"):
+            load_session(tmp_path / f"{name}.safetensors", model)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "plain.safetensors",
+        "s.safetensors",
+        "text.safetensors",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("harm", "what"),
+    [
+        (lambda d: d.pop("objects"), "KeyError"),
+        (lambda d: d["objects"][0].pop("shelves"), "KeyError"),
+        (lambda d: d["objects"][0].update(shelves=[]), "TypeError"),
+        (lambda d: d["options"].update(unknown=1), "unknown"),
+        (lambda d: d.update(model="x"), "TypeError"),
+        (lambda d: d["objects"][0]["shelves"]["prompted"][0][1].update(pointer="a1"), "expected"),
+    ],
+)
+def test_a_damaged_session_is_refused_in_one_line(model, tmp_path: Path, harm, what: str) -> None:
+    target = tmp_path / "s.safetensors"
+    session = TrackingSession(model)
+    session.step(CLIP.read(0))
+    session.prompt(1, points=[[20, 30]], labels=[1])
+    save_session(session, target)
+    arrays, metadata = mx.load(str(target), return_metadata=True)
+    description = json.loads(metadata["sam2_mlx_session"])
+    order = description["objects"][0]["shelves"]["prompted"][0][1]
+    assert order["pointer"] != "a1"
+    harm(description)
+    mx.save_safetensors(str(target), arrays, {"sam2_mlx_session": json.dumps(description)})
+    with pytest.raises(ValueError, match=what) as error:
+        load_session(target, model)
+    assert "\n" not in str(error.value) and "save it again" in str(error.value)
+
+
+def test_a_cut_file_is_refused(model, tmp_path: Path) -> None:
+    target = tmp_path / "s.safetensors"
+    session = TrackingSession(model)
+    session.step(CLIP.read(0))
+    session.prompt(1, points=[[20, 30]], labels=[1])
+    save_session(session, target)
+    target.write_bytes(target.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="not a saved session"):
+        load_session(target, model)
