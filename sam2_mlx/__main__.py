@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "everything": ("sam2_mlx.everything", "find and mask everything in pictures, without prompts"),
     "convert": ("sam2_mlx.checkpoints.convert", "turn a checkpoint into this package's format"),
     "info": ("sam2_mlx.info", "say what MLX runs on here, and which models are at hand"),
+    "bench": ("sam2_mlx.bench", "measure speed, memory and work on this machine"),
     "selftest": ("sam2_mlx.selftest", "compare every custom kernel with plain MLX on this machine"),
 }
 INTERRUPTED = 130

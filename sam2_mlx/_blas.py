@@ -138,7 +138,7 @@ def _has_64_bit_sizes(library: ctypes.CDLL) -> bool:
 
 def _limit_threads(library: ctypes.CDLL) -> None:
     """Keep OpenBLAS to the cores this process may use; it does not see a container's quota."""
-    if any(os.environ.get(name) for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")):
+    if threads_are_given():
         return
     if hasattr(library, "openblas_get_num_threads") and hasattr(
         library, "openblas_set_num_threads"
@@ -146,6 +146,11 @@ def _limit_threads(library: ctypes.CDLL) -> None:
         cores = usable_cores()
         if library.openblas_get_num_threads() > cores:
             library.openblas_set_num_threads(cores)
+
+
+def threads_are_given() -> bool:
+    """Whether the environment says how many threads a BLAS uses."""
+    return any(os.environ.get(name) for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"))
 
 
 def usable_cores(quota_file: str = "/sys/fs/cgroup/cpu.max") -> int:

@@ -129,11 +129,7 @@ class _Batch:
         with StopSignals() as stop:
             for picture, name in tqdm(pairs, unit=" pictures", mininterval=pace):
                 info = {"description": "everything, by sam2-mlx", "settings": settings}
-                info["sha256"] = _digest(picture)
-                if self._is_done(name, info):
-                    self._skipped += 1
-                    continue
-                self._do(model, picture, name, info)
+                self._do_unless_done(model, picture, name, info)
                 if stop.received:
                     break
         self._say(time.perf_counter() - begin)
@@ -150,29 +146,37 @@ class _Batch:
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
-    def _do(self, model: Sam, path: Path, name: str, info: dict[str, Any]) -> None:
+    def _do_unless_done(self, model: Sam, path: Path, name: str, info: dict[str, Any]) -> None:
         from tqdm import tqdm
 
-        from sam2_mlx.commands.everything_picture import write_everything
-        from sam2_mlx.media import load_picture
         from sam2_mlx.media.errors import MediaError
 
         try:
-            picture = load_picture(path)
-            self._masks += write_everything(
-                model,
-                picture,
-                path.name,
-                self._options,
-                document=self._output / f"{name}.json",
-                drawing=self._output / f"{name}_masked.png",
-                info=info,
-            )
+            info["sha256"] = _digest(path)
+            if self._is_done(name, info):
+                self._skipped += 1
+                return
+            self._do(model, path, name, info)
             self._written += 1
-        except MediaError as problem:
+        except (MediaError, OSError) as problem:
             # One bad picture does not stop the others.
             self._failed += 1
             tqdm.write(f"sam2-mlx: error: {problem}", file=sys.stderr)
+
+    def _do(self, model: Sam, path: Path, name: str, info: dict[str, Any]) -> None:
+        from sam2_mlx.commands.everything_picture import write_everything
+        from sam2_mlx.media import load_picture
+
+        picture = load_picture(path)
+        self._masks += write_everything(
+            model,
+            picture,
+            path.name,
+            self._options,
+            document=self._output / f"{name}.json",
+            drawing=self._output / f"{name}_masked.png",
+            info=info,
+        )
 
     def _say(self, seconds: float) -> None:
         parts = [f"{plural(self._masks, 'mask')} in {seconds:.1f} s"]
@@ -184,6 +188,8 @@ class _Batch:
 
 
 def _digest(path: Path) -> str:
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}; it is a broken link, or gone by now")
     with open(path, "rb") as file:
         digest = hashlib.sha256()
         while block := file.read(2**20):

@@ -18,7 +18,10 @@ from sam2_mlx.commands.arguments import (
     join_values,
     read_prompts,
 )
-from sam2_mlx.commands.everything_options import add_everything_arguments
+from sam2_mlx.commands.everything_options import (
+    add_everything_arguments,
+    refuse_everything_options,
+)
 from sam2_mlx.commands.everything_picture import run_everything_picture
 from sam2_mlx.commands.guard import guarded
 from sam2_mlx.commands.model import ModelChoice, load_model
@@ -92,6 +95,7 @@ def _run(args: argparse.Namespace) -> int:
     picture = load_picture(path)
     if args.everything:
         return run_everything_picture(args, path, picture)
+    refuse_everything_options(args)
     height, width = picture.shape[:2]
     prompts = read_prompts(args, width, height)
     output = Path(args.output) if args.output else Path(f"{path.stem}_masked.png")

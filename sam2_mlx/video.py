@@ -17,6 +17,13 @@ from sam2_mlx.commands.arguments import (
     read_prompts,
 )
 from sam2_mlx.commands.clip_masks import Following, Stretch
+from sam2_mlx.commands.everything_options import (
+    DEFAULT_MAX_OBJECTS,
+    ClipSearch,
+    add_everything_arguments,
+    read_everything_options,
+    refuse_everything_options,
+)
 from sam2_mlx.commands.guard import guarded
 from sam2_mlx.commands.model import ModelChoice
 from sam2_mlx.commands.video_job import VideoJob
@@ -33,6 +40,7 @@ examples:
   python -m sam2_mlx.video clip.mp4 --frame 5s --point 300,200 --both --output out.mp4
   python -m sam2_mlx.video clip.mp4 --objects-from masks/00000.png --format prores4444
   python -m sam2_mlx.video clip.mp4 --point 300,200 --output - | ffplay -
+  python -m sam2_mlx.video clip.mp4 --everything --max-objects 8 --find-every 50
 
 The result has the frames that were followed: from the prompted frame to the end (from the start
 to it with --reverse, all with --both), within --start and --end. Existing files are replaced.
@@ -67,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a video, a folder of pictures, a pattern (frames/%%05d.png), or the word demo",
     )
     add_prompt_arguments(parser, masks=True)
+    _add_everything_arguments(parser)
     group = parser.add_argument_group("frames", "a number, from 0, or a time: 5s")
     group.add_argument(
         "--frame",
@@ -124,6 +133,27 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_everything_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--everything",
+        action="store_true",
+        help="find objects on the first frame, without prompts, and follow them",
+    )
+    parser.add_argument(
+        "--max-objects",
+        metavar="N",
+        type=int,
+        help=f"with --everything: follow at most so many ({DEFAULT_MAX_OBJECTS}), the surest",
+    )
+    parser.add_argument(
+        "--find-every",
+        metavar="N",
+        type=int,
+        help="with --everything: look for new objects on each N-th frame used, too",
+    )
+    add_everything_arguments(parser)
+
+
 def _add_memory_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("memory")
     group.add_argument(
@@ -166,14 +196,16 @@ def _run(args: argparse.Namespace) -> int:
         stretch = _stretch(args, whole)
         source, stretch = _strided(whole, stretch, args.every)
         resumed = following.resume is not None
-        prompts = read_prompts(args, source.width, source.height, needed=not resumed)
+        needed = not resumed and not args.everything
+        prompts = read_prompts(args, source.width, source.height, needed=needed)
         outputs.check(clip)
-        choice = ModelChoice(args.model, args.dtype, args.image_size)
+        choice = ModelChoice(args.model, args.dtype, args.image_size, follow=True)
         return VideoJob(source, prompts, stretch, outputs, following, preview).run(choice)
 
 
 def _following(args: argparse.Namespace) -> Following:
     """The memory, and saved sessions, which only go forward and frame by frame."""
+    search = _search(args)
     resume = Path(args.resume) if args.resume else None
     save = Path(args.save_session) if args.save_session else None
     if save is not None and save.suffix != ".safetensors":
@@ -193,7 +225,36 @@ def _following(args: argparse.Namespace) -> Following:
         raise UsageError("--resume goes on after the session's last frame; leave out --frame")
     if resume and args.memory:
         raise UsageError("--resume keeps the session's own memory; leave out --memory")
-    return Following(args.memory or "rolling", resume, save)
+    return Following(args.memory or "rolling", resume, save, search)
+
+
+def _search(args: argparse.Namespace) -> ClipSearch | None:
+    """How objects are found with `--everything`, which goes forward from the first frame."""
+    if not args.everything:
+        refuse_everything_options(args)
+        for option, value in (
+            ("--max-objects", args.max_objects),
+            ("--find-every", args.find_every),
+        ):
+            if value is not None:
+                raise UsageError(f"{option} is for --everything; add that or leave {option} out")
+        return None
+    for name in ("point", "negative_point", "box", "mask", "objects_from"):
+        if getattr(args, name):
+            option = "--" + name.replace("_", "-")
+            raise UsageError(f"--everything needs no prompts; leave out {option}")
+    for name in ("both", "reverse"):
+        if getattr(args, name):
+            raise UsageError(f"--everything follows forward; leave out --{name}")
+    if args.frame:
+        raise UsageError("--everything looks at the first frame; give --start in place of --frame")
+    if args.resume:
+        raise UsageError("--resume goes on with the objects of the session; leave out --everything")
+    return ClipSearch(
+        read_everything_options(args),
+        DEFAULT_MAX_OBJECTS if args.max_objects is None else args.max_objects,
+        args.find_every or 0,
+    )
 
 
 def _strided(source: FrameSource, stretch: Stretch, step: int) -> tuple[FrameSource, Stretch]:

@@ -41,6 +41,8 @@ LAYERS = {
     "video": 4,
     "image": 4,
     "info": 4,
+    "bench": 4,
+    "benchmarking": 4,
     "selftest": 4,
     "everything": 4,
     "commands": 4,

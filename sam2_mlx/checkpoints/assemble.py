@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,15 +11,16 @@ from mlx.utils import tree_flatten
 
 from sam2_mlx.config import ModelConfig
 
+from .account import DTYPES as DTYPES
+from .account import IMPOSSIBLE, compare, refuse_more_layers
 from .files import open_tensors, read_given
 from .infer import infer_config
+from .layouts import OURS
+from .quantized import Quantization, is_quantized, read_quantized
 from .rename import Renamed, rename
-from .stored import CheckpointError
+from .stored import CheckpointError, StoredTensor
 
-DTYPES = {"float32": mx.float32, "float16": mx.float16, "bfloat16": mx.bfloat16}
-"""The element types that a model can have, by name."""
-
-_SHOWN = 10
+_CONFIG = "config.json"
 _NO_MEMORY = "memory.no_memory_embedding"
 # The neck stores its convolutions coarse first: this one makes the level at stride 16.
 _COARSE_BIAS = "image_encoder.neck.convs.1.conv.bias"
@@ -33,11 +34,14 @@ class Weights:
         config: the model's dimensions.
         arrays: our parameter names -> values, evaluated.
         layout: name of the layout the file came in.
+        quantization: how the weights are packed, or None where they are not; packed weights are
+            those of a folded model.
     """
 
     config: ModelConfig
     arrays: dict[str, mx.array]
     layout: str
+    quantization: Quantization | None = None
 
 
 def read_weights(
@@ -62,9 +66,11 @@ def read_weights(
     """
     try:
         with open_tensors(path) as tensors:
+            if is_quantized(tensors):
+                return _read_quantized(tensors, path.parent / _CONFIG, config, image_size, dtype)
             renamed = rename(tensors)
             if config is None:
-                given = read_given(path.parent / "config.json")
+                given = read_given(path.parent / _CONFIG)
                 config = infer_config({k: t.shape for k, t in renamed.tensors.items()}, given)
             config = config.with_image_size(image_size)
             arrays = _read(renamed, config, dtype)
@@ -91,29 +97,34 @@ def check(renamed: Renamed, config: ModelConfig) -> None:
     Raises:
         CheckpointError: keys too many or too few, or of another shape; up to ten of each.
     """
-    tensors, sources = renamed.tensors, renamed.sources
+    tensors = renamed.tensors
     try:
+        refuse_more_layers(config, len(tensors))
         shapes = expected_shapes(config)
-    except (ArithmeticError, TypeError, ValueError) as error:
+    except CheckpointError:
+        raise
+    except IMPOSSIBLE as error:
         raise CheckpointError(f"has impossible dimensions ({error}): {config}") from error
-    unexpected = [*renamed.unexpected, *(sources[key] for key in tensors if key not in shapes)]
-    missing = [key for key in shapes if key not in tensors]
-    wrong = [
-        f"{sources[key]} {tensor.shape} {tensor.dtype} for {key} {shapes[key]}"
-        for key, tensor in tensors.items()
-        if key in shapes and (tensor.shape != shapes[key] or tensor.dtype not in DTYPES)
-    ]
-    parts = (("unexpected", unexpected), ("missing", missing), ("wrong shape or type", wrong))
-    found = "; ".join(_listed(title, keys) for title, keys in parts if keys)
+    wanted = {key: (shape, False) for key, shape in shapes.items()}
+    found = compare(tensors, renamed.sources, wanted, renamed.unexpected)
     if found:
         raise CheckpointError(f"does not fit the {config.name} model: {found}")
 
 
-def _listed(title: str, keys: Iterable[str]) -> str:
-    # A source may fill several targets, so the same key can come up twice.
-    unique = list(dict.fromkeys(keys))
-    more = f" and {len(unique) - _SHOWN} more" if len(unique) > _SHOWN else ""
-    return f"{len(unique)} {title}: {', '.join(unique[:_SHOWN])}{more}"
+def _read_quantized(
+    tensors: Mapping[str, StoredTensor],
+    config_file: Path,
+    config: ModelConfig | None,
+    image_size: int | None,
+    dtype: mx.Dtype | None,
+) -> Weights:
+    config, quantization = read_quantized(tensors, config_file, config, image_size)
+    arrays: dict[str, mx.array] = {}
+    for key, tensor in tensors.items():
+        value = tensor.read()
+        arrays[key] = value if dtype is None or value.dtype == mx.uint32 else value.astype(dtype)
+        mx.eval(arrays[key])
+    return Weights(config, arrays, OURS.name, quantization)
 
 
 def _read(renamed: Renamed, config: ModelConfig, dtype: mx.Dtype | None) -> dict[str, mx.array]:

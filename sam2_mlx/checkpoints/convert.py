@@ -11,15 +11,20 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import mlx.core as mx
+from mlx.utils import tree_flatten
 
 from sam2_mlx.config import ModelConfig
+from sam2_mlx.model.sam import Sam
 
 from .assemble import DTYPES, Weights, read_weights
 from .files import FORMAT_VERSION
 from .locate import find_file
+from .quantized import GROUP_SIZES, quantize
 from .read_safetensors import read_safetensors
 from .stored import CheckpointError
 
@@ -34,6 +39,7 @@ def convert_checkpoint(
     dtype: str = "float32",
     config: ModelConfig | None = None,
     image_size: int | None = None,
+    bits: int | None = None,
     overwrite: bool = False,
 ) -> ModelConfig:
     """Convert a checkpoint; the folder appears complete or not at all.
@@ -44,6 +50,7 @@ def convert_checkpoint(
         dtype: "float32", "float16" or "bfloat16".
         config: the dimensions, where they are known.
         image_size: input size in pixels to write into the config.
+        bits: quantise the linear layers to 8 or 4 bits, after folding; the rest keeps `dtype`.
         overwrite: replace an earlier converted folder.
 
     Returns:
@@ -59,10 +66,29 @@ def convert_checkpoint(
         raise ValueError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}")
     file = find_file(source)
     _check_target(out, file, overwrite)
-    weights = read_weights(file, config=config, image_size=image_size, dtype=DTYPES[dtype])
+    read_as = DTYPES[dtype] if bits is None else mx.float32
+    weights = read_weights(file, config=config, image_size=image_size, dtype=read_as)
+    if weights.quantization is not None:
+        raise CheckpointError(
+            f"{file.name} is quantised already; convert the checkpoint that it was made from"
+        )
+    if bits is not None:
+        weights = _quantized(weights, bits, DTYPES[dtype])
     with _appearing(out) as folder:
         _write(folder, weights, dtype, file)
     return weights.config
+
+
+def _quantized(weights: Weights, bits: int, dtype: mx.Dtype) -> Weights:
+    model = Sam(weights.config)
+    model.load_weights(list(weights.arrays.items()), strict=True)
+    quantization = quantize(model, bits)
+    arrays = {
+        key: value if value.dtype == mx.uint32 else value.astype(dtype)
+        for key, value in dict(tree_flatten(model.parameters())).items()
+    }
+    mx.eval(arrays)
+    return replace(weights, arrays=arrays, quantization=quantization)
 
 
 def _check_target(out: Path, source: Path, overwrite: bool) -> None:
@@ -122,7 +148,7 @@ def _write(folder: Path, weights: Weights, dtype: str, source: Path) -> None:
         read_safetensors(path)
     except (RuntimeError, CheckpointError) as error:
         raise OSError(f"could not write {size / 1e6:.0f} MB to {folder.parent.parent}") from error
-    record = {
+    record: dict[str, Any] = {
         "format": "sam2_mlx",
         "format_version": FORMAT_VERSION,
         "dtype": dtype,
@@ -133,6 +159,8 @@ def _write(folder: Path, weights: Weights, dtype: str, source: Path) -> None:
         },
         "model": weights.config.to_dict(),
     }
+    if weights.quantization is not None:
+        record["quantization"] = weights.quantization.to_dict()
     (folder / CONFIG_NAME).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
@@ -156,6 +184,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("out", type=Path, help="the folder to make")
     parser.add_argument("--dtype", choices=list(DTYPES), default="float32")
     parser.add_argument("--image-size", type=int, metavar="PIXELS", help="another input size")
+    parser.add_argument(
+        "--quantize",
+        type=int,
+        choices=list(GROUP_SIZES),
+        metavar="BITS",
+        help="8 or 4: linear layers in so many bits, the rest in --dtype; a smaller model, not a "
+        "faster one",
+    )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace an earlier converted folder"
     )
@@ -181,6 +217,7 @@ def main(argv: list[str] | None = None) -> int:
             args.out,
             dtype=args.dtype,
             image_size=args.image_size,
+            bits=args.quantize,
             overwrite=args.overwrite,
         )
     except (ValueError, OSError) as error:
@@ -192,8 +229,9 @@ def main(argv: list[str] | None = None) -> int:
     size = (args.out / WEIGHTS_NAME).stat().st_size / 1e6
     # With a separator in it, a folder is not taken for a model's name.
     model = args.out if len(args.out.parts) > 1 else os.path.join(".", args.out)
+    kind = args.dtype if args.quantize is None else f"{args.quantize} bits and {args.dtype}"
     print(
-        f"wrote {args.out}: {config.name}, {config.image_size} px, {args.dtype}, {size:.1f} MB; "
+        f"wrote {args.out}: {config.name}, {config.image_size} px, {kind}, {size:.1f} MB; "
         f"use it with --model {model}"
     )
     return 0

@@ -17,6 +17,7 @@ from .assemble import DTYPES, Weights, read_weights
 from .locate import SUFFIXES, find_file
 from .names import BUNDLED, PUBLISHED, model_name, unknown_model
 from .names import config_for as config_for
+from .quantized import adapt, empty_model
 
 BUNDLED_FOLDER = Path(__file__).parent.parent / "weights" / BUNDLED
 
@@ -164,11 +165,18 @@ def _looks_like_path(text: str) -> bool:
 
 
 def _build(weights: Weights) -> Sam:
-    model = Sam(weights.config)
-    model.load_weights(list(weights.arrays.items()), strict=True)
-    if folding_wanted():
-        fold(model)
-        mx.eval(model.parameters())
+    arrays = list(weights.arrays.items())
+    if weights.quantization is not None:
+        # Folded before it was quantised.
+        model = empty_model(weights.config, weights.quantization)
+        model.load_weights(arrays, strict=True)
+        adapt(model)
+    else:
+        model = Sam(weights.config)
+        model.load_weights(arrays, strict=True)
+        if folding_wanted():
+            fold(model)
+    mx.eval(model.parameters())
     model.eval()
     model.freeze()
     return model

@@ -181,7 +181,7 @@ def read_prompts(
         prompt.mask = read_mask(Path(name), number, width, height)
     _add_object_masks(found, getattr(args, "objects_from", None), width, height)
     if needed and not found:
-        raise UsageError("nothing to segment; give --point X,Y or --box X0,Y0,X1,Y1")
+        raise UsageError("nothing to segment; give --point X,Y, --box X0,Y0,X1,Y1 or --everything")
     for prompt in found.values():
         if prompt.mask is None and prompt.box is None and 1 not in prompt.labels:
             raise UsageError(

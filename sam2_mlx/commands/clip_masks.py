@@ -17,10 +17,12 @@ from sam2_mlx.media.prefetch import Prefetch
 from sam2_mlx.ops import rle
 
 from .arguments import ObjectPrompt
+from .everything_options import ClipSearch
 from .stop import StopSignals
 
 if TYPE_CHECKING:
     from sam2_mlx.model.sam import Sam
+    from sam2_mlx.results import FrameMasks
     from sam2_mlx.tracking.policies import MemoryKind
 
 # Frames that are decoded and resized while the model works on those before.
@@ -61,11 +63,13 @@ class Following:
         memory: name of the memory policy; see `TrackingSession`.
         resume: a saved session to go on with, or None.
         save: where the session is saved after the last frame, or None.
+        search: how objects are found where nobody points at them, or None.
     """
 
     memory: MemoryKind = "rolling"
     resume: Path | None = None
     save: Path | None = None
+    search: ClipSearch | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,8 @@ class ClipMasks:
     Attributes:
         problem: why the clip could not be read to its end, or None.
         progress: called after each frame that the model has worked on.
+        object_ids: ids of the objects, in the order of the masks.
+        num_objects: how many there are.
     """
 
     def __init__(
@@ -108,9 +114,9 @@ class ClipMasks:
         prompts: Sequence[ObjectPrompt],
         stretch: Stretch,
         stop: StopSignals,
-        following: Following | None = None,
+        following: Following,
     ) -> None:
-        self._following = following or Following()
+        self._following = following
         self._model = model
         self._source = source
         self._prompts = prompts
@@ -118,6 +124,8 @@ class ClipMasks:
         self._stop = stop
         self.problem: MediaError | None = None
         self.progress: Any = lambda: None
+        self.object_ids = _all_ids(prompts, following)
+        self.num_objects = len(self.object_ids)
 
     def __iter__(self) -> Iterator[ShownFrame]:
         """Frames with masks in the order they are shown; fewer if asked to stop, or on damage."""
@@ -140,40 +148,19 @@ class ClipMasks:
     def _follow(self, start: int, end: int) -> Iterator[ShownFrame]:
         """One pass of the model from one frame to another, in either direction."""
         reverse = end < start
-        session = self._open_session()
+        session = open_session(self._model, self._source, self._following)
         try:
             for prompt in self._prompts:
                 _give(session, prompt, start)
             for masks in session.propagate(start=start, length=abs(end - start), reverse=reverse):
-                record = MaskRecord(
-                    masks.frame,
-                    self._source.name(masks.frame),
-                    np.array(masks.logits[:, 0] > 0),
-                    np.array(masks.iou),
-                    np.array(masks.presence),
-                )
-                yield ShownFrame(session.image, record)
+                yield ShownFrame(session.image, to_record(masks, self._source))
                 self.progress()
                 if self._stop.received:
                     break
         except MediaError as problem:
             self.problem = problem
-        if self._following.save is not None and not reverse:
-            from sam2_mlx.tracking.saved_session import save_session
-
-            save_session(session, self._following.save)
-
-    def _open_session(self) -> Any:
-        from sam2_mlx.tracking.options import TrackingOptions
-        from sam2_mlx.tracking.session import TrackingSession
-
-        if self._following.resume is not None:
-            from sam2_mlx.tracking.saved_session import load_session
-
-            return load_session(self._following.resume, self._model, self._source)
-        options = TrackingOptions(read_ahead=_READ_AHEAD)
-        memory = self._following.memory
-        return TrackingSession(self._model, self._source, memory=memory, options=options)
+        if not reverse:
+            keep_session(session, self._following)
 
     def _replay(self, kept: dict[int, _Packed]) -> Iterator[ShownFrame]:
         """Frames followed before, with their pictures."""
@@ -184,6 +171,50 @@ class ClipMasks:
                 masks = np.stack([rle.decode(mask) for mask in packed.masks])
                 record = MaskRecord(frame, ahead.name(frame), masks, packed.iou, packed.presence)
                 yield ShownFrame(ahead.read(frame), record)
+
+
+def open_session(model: Sam, source: FrameSource, following: Following) -> Any:
+    """A `TrackingSession` over a clip that reads ahead; a saved one where one is to go on."""
+    from sam2_mlx.tracking.options import TrackingOptions
+    from sam2_mlx.tracking.session import TrackingSession
+
+    if following.resume is not None:
+        from sam2_mlx.tracking.saved_session import load_session
+
+        return load_session(following.resume, model, source)
+    # Objects that nobody chose grow into each other; what was pointed at may overlap.
+    apart = following.search is not None
+    options = TrackingOptions(read_ahead=_READ_AHEAD, non_overlap_masks=apart)
+    return TrackingSession(model, source, memory=following.memory, options=options)
+
+
+def keep_session(session: Any, following: Following) -> None:
+    """Save a session where that was asked for."""
+    if following.save is not None:
+        from sam2_mlx.tracking.saved_session import save_session
+
+        save_session(session, following.save)
+
+
+def to_record(masks: FrameMasks, source: FrameSource) -> MaskRecord:
+    """The masks of a frame of a clip as they are saved."""
+    return MaskRecord(
+        masks.frame,
+        source.name(masks.frame),
+        np.array(masks.logits[:, 0] > 0),
+        np.array(masks.iou),
+        np.array(masks.presence),
+    )
+
+
+def _all_ids(prompts: Sequence[ObjectPrompt], following: Following) -> tuple[int, ...]:
+    """Ids in the order of the masks: those of a saved session first."""
+    known: tuple[int, ...] = ()
+    if following.resume is not None:
+        from sam2_mlx.tracking.saved_session import saved_facts
+
+        known = tuple(saved_facts(following.resume).object_ids)
+    return known + tuple(p.object_id for p in prompts if p.object_id not in known)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,17 +10,15 @@ import numpy as np
 from sam2_mlx.media.errors import MediaError
 from sam2_mlx.media.frame_source import FrameSource
 from sam2_mlx.media.mask_writer import MaskRecord
-from sam2_mlx.media.prefetch import Prefetch
 from sam2_mlx.ops import rle
 
-from .clip_masks import ShownFrame, Stretch
-from .everything_options import EverythingOptions, find_everything
+from .clip_masks import Following, ShownFrame, Stretch, keep_session, open_session, to_record
+from .everything_options import ClipSearch, EverythingOptions, find_everything
 from .stop import StopSignals
 
 if TYPE_CHECKING:
     from sam2_mlx.model.sam import Sam
 
-DEFAULT_MAX_OBJECTS = 16
 # Two masks are of one object if the smaller of them lies in the other by more than this share.
 _SAME_OBJECT = 0.5
 _ABSENT_LOGIT = -10.0
@@ -30,51 +27,42 @@ _ABSENT_LOGIT = -10.0
 class EverythingClip:
     """Finds objects in a stretch of a clip and follows them, forward, all as one batch.
 
+    Objects that were lost for good keep their place among the `max_objects`.
+
     Args:
         model: a model with a memory.
         source: the clip.
         stretch: which frames; the prompted one is the first.
-        options: how objects are looked for.
         stop: asks to end after the frame at hand.
-        max_objects: at most so many are followed; ids are 1 to this number in every record,
-            and an object that is not found yet has an empty mask.
-        every: new objects are looked for every so many frames; 0 for the first frame only.
+        following: which memory, where the session is saved, and how objects are found.
 
     Attributes:
         problem: why the clip could not be read to its end, or None.
         progress: called after each frame that the model has worked on.
         num_objects: how many objects were found so far.
-
-    Raises:
-        ValueError: if `max_objects` or `every` is out of range.
+        object_ids: ids of the masks of every record, known from the first frame on: of the
+            objects found there; where new ones may join them, 1 to `max_objects`, and an object
+            that is not found yet has an empty mask.
     """
 
-    def __init__(  # noqa: PLR0913 - what `ClipMasks` takes, and how many and how often
+    def __init__(
         self,
         model: Sam,
         source: FrameSource,
         stretch: Stretch,
-        options: EverythingOptions,
         stop: StopSignals,
-        *,
-        max_objects: int = DEFAULT_MAX_OBJECTS,
-        every: int = 0,
+        following: Following,
     ) -> None:
-        if not 1 <= max_objects <= 255 or every < 0:
-            raise ValueError(
-                "between 1 and 255 objects can be followed, and new ones looked for every 0 or "
-                f"more frames; got {max_objects} and {every}"
-            )
         self._model = model
         self._source = source
         self._stretch = stretch
-        self._options = options
         self._stop = stop
-        self._max_objects = max_objects
-        self._every = every
+        self._following = following
+        self._search = following.search or ClipSearch()
         self.problem: MediaError | None = None
         self.progress: Any = lambda: None
         self.num_objects = 0
+        self.object_ids: tuple[int, ...] = ()
 
     def __iter__(self) -> Iterator[ShownFrame]:
         """Frames with masks in their order; fewer if asked to stop, or on damage.
@@ -82,53 +70,77 @@ class EverythingClip:
         Raises:
             ValueError: if there is nothing on the first frame and it is the only one searched.
         """
-        from sam2_mlx.tracking.session import TrackingSession
+        session = open_session(self._model, self._source, self._following)
+        try:
+            for shown in self._frames(session):
+                yield shown
+                self.progress()
+                if self._stop.received:
+                    break
+        except MediaError as problem:
+            self.problem = problem
+        keep_session(session, self._following)
 
-        first, last = self._stretch.first, self._stretch.last
-        order = range(first, last + 1)
-        with closing(Prefetch(self._source, order)) as ahead:
-            session = TrackingSession(self._model, memory="rolling", num_frames=len(order))
-            try:
-                for frame in order:
-                    image = ahead.read(frame)
-                    masks = session.step(image)
-                    if frame == first or (self._every and (frame - first) % self._every == 0):
-                        masks = self._add_new(session, image, masks)
-                    yield ShownFrame(image, self._record(frame, ahead.name(frame), masks))
-                    self.progress()
-                    if self._stop.received:
-                        return
-            except MediaError as problem:
-                self.problem = problem
+    def _frames(self, session: Any) -> Iterator[ShownFrame]:
+        """All frames: nothing is followed before the first one with an object."""
+        frame, last = self._stretch.first, self._stretch.last
+        while not self.num_objects and frame <= last:
+            image = self._source.read(frame)
+            self._add_new(session, frame, image)
+            if not self.num_objects:
+                yield ShownFrame(image, self._empty_record(frame))
+                frame += 1
+        if frame > last:
+            return
+        for masks in session.propagate(start=frame, length=last - frame):
+            if masks.frame > frame and self._add_new(session, masks.frame, session.image, masks):
+                masks = session.masks_on(masks.frame)
+                # What is new is remembered before the next frame is followed.
+                session.commit()
+            yield ShownFrame(session.image, self._padded(to_record(masks, self._source)))
 
-    def _add_new(self, session: Any, image: np.ndarray, masks: Any) -> Any:
-        """Prompt the session with what it does not follow yet; returns all masks."""
-        room = self._max_objects - self.num_objects
-        if not room:
-            return masks
-        known = [mask for mask in np.array(masks.logits[:, 0] > 0) if mask.any()]
-        found = find_objects(self._model, image, self._options, room, known)
-        if not found and not self.num_objects and not self._every:
+    def _add_new(
+        self, session: Any, frame: int, image: np.ndarray, masks: Any | None = None
+    ) -> bool:
+        """Prompt the session with what it does not follow yet; whether there was something."""
+        search, passed = self._search, frame - self._stretch.first
+        room = search.max_objects - self.num_objects
+        if not room or (passed and (not search.every or passed % search.every)):
+            return False
+        known = [] if masks is None else [m for m in np.array(masks.logits[:, 0] > 0) if m.any()]
+        found = find_objects(self._model, image, search.options, room, known)
+        if not found and not self.num_objects and not search.every:
             raise ValueError(
                 "nothing was found on the first frame; lower --min-iou and --min-stability, or "
                 "point at an object with --point X,Y"
             )
         for mask in found:
             self.num_objects += 1
-            masks = session.prompt(self.num_objects, mask=mask)
-        return masks
+            session.prompt(self.num_objects, frame=frame, mask=mask)
+        if not passed:
+            places = search.max_objects if search.every else self.num_objects
+            self.object_ids = tuple(range(1, places + 1))
+        return bool(found)
 
-    def _record(self, frame: int, name: str, masks: Any) -> MaskRecord:
+    def _empty_record(self, frame: int) -> MaskRecord:
         height, width = self._source.height, self._source.width
-        shapes = np.zeros((self._max_objects, height, width), bool)
-        iou = np.zeros(self._max_objects, np.float32)
-        presence = np.full(self._max_objects, _ABSENT_LOGIT, np.float32)
-        count = len(masks.object_ids)
-        if count:
-            shapes[:count] = np.array(masks.logits[:, 0] > 0)
-            iou[:count] = np.array(masks.iou)
-            presence[:count] = np.array(masks.presence)
-        return MaskRecord(frame, name, shapes, iou, presence)
+        none = np.zeros(0, np.float32)
+        masks = np.zeros((0, height, width), bool)
+        return self._padded(MaskRecord(frame, self._source.name(frame), masks, none, none))
+
+    def _padded(self, record: MaskRecord) -> MaskRecord:
+        """The same with empty masks for the objects that are not found yet."""
+        more = len(self.object_ids) - len(record.masks)
+        if not more:
+            return record
+        empty = np.zeros((more, *record.masks.shape[1:]), bool)
+        return MaskRecord(
+            record.frame,
+            record.name,
+            np.concatenate([record.masks, empty]),
+            np.concatenate([record.iou, np.zeros(more, np.float32)]),
+            np.concatenate([record.presence, np.full(more, _ABSENT_LOGIT, np.float32)]),
+        )
 
 
 def find_objects(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,10 @@ from .arguments import UsageError
 if TYPE_CHECKING:
     from sam2_mlx.model.sam import Sam
 
+DEFAULT_MAX_OBJECTS = 16
 _MAX_CROP_LAYERS = 3
+# The palette of a PNG has so many colours beside the background's.
+_MOST_OBJECTS = 255
 # What masks need where nothing was said: predicted IoU and stability score. The bundled model
 # knows less and is less sure of what it knows.
 _NEEDED = (0.8, 0.95)
@@ -55,6 +58,29 @@ class EverythingOptions:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class ClipSearch:
+    """How the objects of a clip are found, where nobody points at them.
+
+    Attributes:
+        options: how a frame is looked at.
+        max_objects: at most so many are followed.
+        every: new objects are looked for every so many frames; 0 is on the first frame only.
+    """
+
+    options: EverythingOptions = field(default_factory=EverythingOptions)
+    max_objects: int = DEFAULT_MAX_OBJECTS
+    every: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_objects <= _MOST_OBJECTS:
+            raise UsageError(
+                f"--max-objects must be between 1 and {_MOST_OBJECTS}; got {self.max_objects}"
+            )
+        if self.every < 0:
+            raise UsageError(f"--find-every must be at least 0; got {self.every}")
 
 
 def add_everything_arguments(parser: argparse.ArgumentParser) -> None:
@@ -112,6 +138,18 @@ def read_everything_options(args: argparse.Namespace) -> EverythingOptions:
         min_stability=args.min_stability,
         refine=args.refine,
     )
+
+
+def refuse_everything_options(args: argparse.Namespace) -> None:
+    """Check that no option of the search is given where nothing is searched.
+
+    Raises:
+        UsageError: if one is.
+    """
+    for name, default in EverythingOptions().to_dict().items():
+        if getattr(args, name) != default:
+            option = "--" + name.replace("_", "-")
+            raise UsageError(f"{option} is for --everything; add that or leave {option} out")
 
 
 def find_everything(

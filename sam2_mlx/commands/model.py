@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .arguments import UsageError
+
 if TYPE_CHECKING:
+    from sam2_mlx.config import ModelConfig
     from sam2_mlx.model.sam import Sam
 
 # MLX keeps freed buffers of every shape it has met; without a limit they add up over a clip.
@@ -22,11 +25,13 @@ class ModelChoice:
         name: as `sam2_mlx.load` takes it, or `auto`.
         dtype: auto, float32, float16 or bfloat16.
         image_size: side of the model's input in pixels, or None for its own.
+        follow: whether it is for a clip; the first Segment Anything then does not fit.
     """
 
     name: str = "auto"
     dtype: str = "auto"
     image_size: int | None = None
+    follow: bool = False
 
 
 def load_model(choice: ModelChoice) -> Sam:
@@ -39,7 +44,8 @@ def load_model(choice: ModelChoice) -> Sam:
         The model.
 
     Raises:
-        ValueError: an unknown name, or a file that is no checkpoint.
+        ValueError: an unknown name, a file that is no checkpoint, or a model without memory
+            where one is needed.
         OSError: a file that is not there, or a download that failed.
     """
     import mlx.core as mx
@@ -47,7 +53,13 @@ def load_model(choice: ModelChoice) -> Sam:
     from sam2_mlx._allocator import keep_freed_memory
     from sam2_mlx._runtime import report_once
     from sam2_mlx.checkpoints.load import BUNDLED, load, resolve_auto
+    from sam2_mlx.checkpoints.names import model_name
+    from sam2_mlx.config import MODELS
 
+    known = None if Path(choice.name).exists() else model_name(choice.name)
+    if known is not None:
+        # Before hundreds of megabytes are downloaded for nothing.
+        _check_memory(choice, MODELS[known])
     keep_freed_memory()
     mx.set_cache_limit(_CACHE_BYTES)
     report_once()
@@ -60,10 +72,19 @@ def load_model(choice: ModelChoice) -> Sam:
             "--model tiny gets the official weights"
         )
     model = load(name, dtype=choice.dtype, image_size=choice.image_size)
+    _check_memory(choice, model.config)
     kind = str(model.dtype).rsplit(".", 1)[-1]
     size = model.config.image_size
     print(note or f"using {_title(name)} ({kind}, {size}x{size})", file=sys.stderr)
     return model
+
+
+def _check_memory(choice: ModelChoice, config: ModelConfig) -> None:
+    if choice.follow and config.memory is None:
+        raise UsageError(
+            f"{_title(choice.name)} is SAM v1, which has no memory to follow objects with; use "
+            "SAM 2 (--model tiny, or auto), or the image command for a single picture"
+        )
 
 
 def _title(name: str) -> str:

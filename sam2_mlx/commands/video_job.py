@@ -17,6 +17,7 @@ from sam2_mlx.media.overlay import draw_masks
 
 from .arguments import ObjectPrompt
 from .clip_masks import ClipMasks, Following, ShownFrame, Stretch
+from .everything_clip import EverythingClip
 from .guard import INVALID, report
 from .model import ModelChoice, load_model
 from .outputs import plural
@@ -25,6 +26,7 @@ from .video_outputs import PictureWriter, VideoOutputs
 
 if TYPE_CHECKING:
     from sam2_mlx.live.window import Preview
+    from sam2_mlx.model.sam import Sam
 
 
 class VideoJob:
@@ -35,7 +37,8 @@ class VideoJob:
         prompts: what to follow.
         stretch: which frames.
         outputs: what is written where.
-        following: which memory, and from and to which saved session.
+        following: which memory, from and to which saved session, and whether objects are found
+            without prompts.
         preview: a window that shows what is written, or None.
     """
 
@@ -54,19 +57,10 @@ class VideoJob:
         self._outputs = outputs
         self._following = following or Following()
         self._preview = preview
-        self._ids = self._all_ids()
-        self._seen = np.zeros(len(self._ids), np.int64)
-        self._found = np.zeros(len(self._ids), bool)
+        self._writers: list[PictureWriter | MaskWriter] = []
+        self._seen = np.zeros(0, np.int64)
+        self._found = np.zeros(0, bool)
         self._begin: Fraction | None = None
-
-    def _all_ids(self) -> list[int]:
-        """Ids in the order of the masks: those of a saved session first."""
-        known: list[int] = []
-        if self._following.resume is not None:
-            from sam2_mlx.tracking.saved_session import saved_facts
-
-            known = list(saved_facts(self._following.resume).object_ids)
-        return known + [p.object_id for p in self._prompts if p.object_id not in known]
 
     def run(self, choice: ModelChoice) -> int:
         """Do it all.
@@ -82,46 +76,55 @@ class VideoJob:
             ValueError, OSError: if nothing could be written; nothing is left behind then.
         """
         video = self._outputs.open_pictures(self._source, self._stretch.first)
-        writers: list[MaskWriter | PictureWriter] = [video]
+        self._writers = [video]
         try:
-            size = (self._source.height, self._source.width)
-            masks = self._outputs.open_masks(self._ids, size)
-            writers += masks
+            # Found out before the model is loaded; which ids there are can come later.
+            for draft in self._open_masks([p.object_id for p in self._prompts] or [1]):
+                draft.abort()
             model = load_model(choice)
             begin = time.perf_counter()
             with StopSignals() as stop:
-                clip = ClipMasks(
-                    model, self._source, self._prompts, self._stretch, stop, self._following
-                )
-                self._write_all(clip, stop, video, masks)
-                for writer in writers:
+                clip = self._clip(model, stop)
+                self._write_all(clip, stop, video)
+                for writer in self._writers:
                     # Without a frame there is nothing to keep.
                     writer.finish() if video.frames else writer.abort()
         except BaseException:
             # Whatever happened, Ctrl-C included: nothing half-written stays behind.
-            for writer in writers:
+            for writer in self._writers:
                 writer.abort()
             raise
         finally:
             if self._preview is not None:
                 self._preview.close()
-        self._say_what_was_written(video, time.perf_counter() - begin)
+        self._say_what_was_written(clip, video, time.perf_counter() - begin)
         return self._end(clip, stop, video.frames)
 
+    def _clip(self, model: Sam, stop: StopSignals) -> ClipMasks | EverythingClip:
+        if self._following.search is not None:
+            return EverythingClip(model, self._source, self._stretch, stop, self._following)
+        return ClipMasks(model, self._source, self._prompts, self._stretch, stop, self._following)
+
+    def _open_masks(self, ids: Sequence[int]) -> list[MaskWriter]:
+        return self._outputs.open_masks(ids, (self._source.height, self._source.width))
+
     def _write_all(
-        self,
-        clip: ClipMasks,
-        stop: StopSignals,
-        video: PictureWriter,
-        masks: Sequence[MaskWriter],
+        self, clip: ClipMasks | EverythingClip, stop: StopSignals, video: PictureWriter
     ) -> None:
         from tqdm import tqdm
+
+        masks: list[MaskWriter] = []
 
         # Where nobody watches, a line every few seconds is enough.
         pace = 0.1 if sys.stderr.isatty() else 5.0
         with tqdm(total=self._stretch.num_tracked, unit=" frames", mininterval=pace) as bar:
             clip.progress = bar.update
             for shown in clip:
+                if not video.frames:
+                    masks = self._open_masks(clip.object_ids)
+                    self._writers += masks
+                    self._seen = np.zeros(len(clip.object_ids), np.int64)
+                    self._found = np.zeros(len(clip.object_ids), bool)
                 self._write(shown, video)
                 for writer in masks:
                     number = self._source.number(shown.record.frame)
@@ -145,11 +148,14 @@ class VideoJob:
         if record.frame == self._stretch.prompted:
             self._found = visible
 
-    def _say_what_was_written(self, video: PictureWriter, seconds: float) -> None:
+    def _say_what_was_written(
+        self, clip: ClipMasks | EverythingClip, video: PictureWriter, seconds: float
+    ) -> None:
         if not video.frames:
             return
-        counts = zip(self._ids, self._seen, strict=True)
+        counts = zip(clip.object_ids[: clip.num_objects], self._seen, strict=False)
         objects = ", ".join(f"object {number} on {count}" for number, count in counts)
+        objects = objects or "no object"
         print(
             f"wrote {self._outputs} with {plural(video.frames, 'frame')} "
             f"({self._source.width}x{self._source.height}; {objects}) "
@@ -160,14 +166,14 @@ class VideoJob:
         if video.sound_problem:
             _note(f"the sound is not complete: {video.sound_problem}")
         prompted = {prompt.object_id for prompt in self._prompts}
-        for number, found in zip(self._ids, self._found, strict=True):
+        for number, found in zip(clip.object_ids, self._found, strict=True):
             if not found and number in prompted:
                 _note(
                     f"nothing was found at the prompt of object {number}; "
                     "try another point or a box"
                 )
 
-    def _end(self, clip: ClipMasks, stop: StopSignals, frames: int) -> int:
+    def _end(self, clip: ClipMasks | EverythingClip, stop: StopSignals, frames: int) -> int:
         """The exit code, and why it is not zero."""
         verb = "hold" if self._outputs.masks or self._outputs.scores else "holds"
         kept = f"{self._outputs} {verb} the {plural(frames, 'frame')} so far"

@@ -21,6 +21,9 @@ PICTURE_SUFFIXES = frozenset(
     ".bmp .jfif .jpe .jpeg .jpg .pgm .png .pnm .ppm .tga .tif .tiff .webp .jp2 .avif".split()
 )
 _APPLE_SUFFIXES = (".heic", ".heif")
+_ORIENTATION = 0x0112
+# Pixels that are taken out of a picture at once.
+_PORTION = 2**22
 # What Pillow's plugins raise for damaged data.
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error)
 
@@ -76,7 +79,7 @@ def picture_size(path: Path) -> tuple[int, int]:
         # Asking a PNG without the tag for it would decode the whole picture.
         plain = image.format == "PNG" and "exif" not in image.info
         try:
-            turned = not plain and image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+            turned = not plain and image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
         except _DAMAGE as problem:
             raise _damaged(path, problem) from problem
     return (height, width) if turned else (width, height)
@@ -89,7 +92,7 @@ def list_pictures(folder: Path) -> list[Path]:
         folder: an existing folder.
 
     Returns:
-        Paths; hidden files and other kinds of files are left out.
+        Paths; hidden files, other kinds of files and folders are left out.
 
     Raises:
         MediaError: if there is none.
@@ -97,7 +100,9 @@ def list_pictures(folder: Path) -> list[Path]:
     found = [
         path
         for path in folder.iterdir()
-        if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
+        if path.suffix.lower() in PICTURE_SUFFIXES
+        and not path.name.startswith(".")
+        and not path.is_dir()
     ]
     if not found:
         raise MediaError(
@@ -214,16 +219,30 @@ def _open_picture(path: Path) -> Image.Image:
 def _image_to_rgb(image: Image.Image, name: str) -> np.ndarray:
     if image.mode.startswith("I"):
         # 16-bit grey: Pillow's own conversion would clip it at 255.
-        values = np.asarray(ImageOps.exif_transpose(image)).astype(np.int64)
-        return _grey_to_rgb(np.clip((values + 128) // 257, 0, 255).astype(np.uint8))
+        values = np.asarray(ImageOps.exif_transpose(image)).astype(np.int32)
+        return _grey_to_rgb((np.clip(values, 0, 0xFFFF) + 128) // 257)
     if image.mode == "F":
         raise MediaError(f"{name} holds floating-point numbers; save it with 8 or 16 bits")
-    upright = ImageOps.exif_transpose(image)
+    # Pillow would copy the whole picture even where it lies as it should.
+    turned = image.getexif().get(_ORIENTATION, 1) != 1
+    upright = ImageOps.exif_transpose(image) if turned else image
     if upright.has_transparency_data:
         layers = upright.convert("RGBA")
         page = Image.new("RGBA", layers.size, "white")
         upright = Image.alpha_composite(page, layers)
-    return np.array(upright.convert("RGB"))
+    return _pixels(upright if upright.mode == "RGB" else upright.convert("RGB"))
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+    """The pixels of an RGB image; in portions, as Pillow holds them three times on the way."""
+    image.load()
+    width, height = image.size
+    pixels = np.empty((height, width, 3), np.uint8)
+    step = max(1, _PORTION // width)
+    for top in range(0, height, step):
+        bottom = min(top + step, height)
+        pixels[top:bottom] = np.asarray(image.crop((0, top, width, bottom)))
+    return pixels
 
 
 def _array_to_rgb(array: np.ndarray) -> np.ndarray:
@@ -245,4 +264,4 @@ def _array_to_rgb(array: np.ndarray) -> np.ndarray:
 
 
 def _grey_to_rgb(grey: np.ndarray) -> np.ndarray:
-    return np.repeat(grey[:, :, None], 3, axis=2)
+    return np.repeat(grey.astype(np.uint8)[:, :, None], 3, axis=2)

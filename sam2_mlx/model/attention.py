@@ -6,6 +6,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from sam2_mlx.ops.attention import attention
+from sam2_mlx.ops.lanes import spread_tokens
 from sam2_mlx.ops.rope import MemoryLayout, axial_rope, axial_table
 
 
@@ -78,13 +79,15 @@ class RoPEAttention(nn.Module):
     def __call__(self, q: mx.array, k: mx.array, v: mx.array, layout: MemoryLayout) -> mx.array:
         """Attend from q (B or 1, N, C) to k and v (B, layout.length, kv_dims)."""
         if "qkv_proj" in self:  # folded: only where q, k and v are the same
-            q, k, v = mx.split(self.qkv_proj(q), 3, axis=-1)
+            q, k, v = mx.split(spread_tokens(self.qkv_proj, q), 3, axis=-1)
         else:
-            q, k = self.q_proj(q), self.k_proj(k)
+            q, k = spread_tokens(self.q_proj, q), spread_tokens(self.k_proj, k)
             v = v if self.averages_first else self.v_proj(v)
         q, k = split_heads(q, self._heads), split_heads(k, self._heads)
         side = round(layout.grid**0.5)
         q, k = axial_rope(q, k, axial_table(side, q.shape[-1], self._theta), layout)
         if self.averages_first:
-            return self.out_proj(self.v_proj(attention(q, k, v[:, None])[:, 0]))
-        return self.out_proj(join_heads(attention(q, k, split_heads(v, self._heads))))
+            attended = attention(q, k, v[:, None])[:, 0]
+            return spread_tokens(lambda x: self.out_proj(self.v_proj(x)), attended)
+        attended = join_heads(attention(q, k, split_heads(v, self._heads)))
+        return spread_tokens(self.out_proj, attended)

@@ -33,20 +33,23 @@ def folding_wanted() -> bool:
     return value == "1"
 
 
-def fold(model: Sam) -> Sam:
+def fold(model: Sam, *, widen_heads: bool | None = None) -> Sam:
     """Fold a loaded model's weights in place; folding twice changes nothing.
 
     Args:
         model: a model with its weights loaded.
+        widen_heads: pad attention heads to a width with a fused kernel; None does so on a GPU.
 
     Returns:
         The same model.
     """
+    if widen_heads is None:
+        widen_heads = mx.default_device().type == mx.gpu
     _fold_fine_levels(model)
     for module in model.modules():
         if isinstance(module, CXBlock):
             _fold_layer_scale(module)
-        elif isinstance(module, MultiScaleAttention) and mx.default_device().type == mx.gpu:
+        elif isinstance(module, MultiScaleAttention) and widen_heads:
             pad_heads(module)
     if model.memory is not None:
         for layer in model.memory.attention.layers:
@@ -113,21 +116,29 @@ def _fuse_projections(attention: RoPEAttention) -> None:
     attention.qkv_proj = fused
 
 
+def fused_width(dims: int) -> int:
+    """The width that heads of `dims` channels are padded to; `dims` itself if they are not."""
+    return next((width for width in _FUSED_HEAD_DIMS if width >= dims), dims)
+
+
 def pad_heads(attention: MultiScaleAttention) -> None:
     """Widen attention heads with zeros to a width that has a fused kernel.
 
     Args:
         attention: a block of the encoder; left alone where its width is fused or too wide.
+            `attention.qkv` may be quantised, `attention.proj` may not.
     """
     heads, dims = attention.heads, attention.head_dims
-    width = next((w for w in _FUSED_HEAD_DIMS if w >= dims), dims)
+    width = fused_width(dims)
     if attention.qkv.bias.shape[0] != 3 * heads * dims or width == dims:
         return
     extra = width - dims
     qkv, proj = attention.qkv, attention.proj
-    inputs = qkv.weight.shape[1]
-    weight = qkv.weight.reshape(3 * heads, dims, inputs)
-    qkv.weight = mx.pad(weight, [(0, 0), (0, extra), (0, 0)]).reshape(-1, inputs)
+    for name in ("weight", "scales", "biases"):  # the last two where it is quantised
+        if name in qkv:
+            rows = qkv[name].reshape(3 * heads, dims, -1)
+            padded = mx.pad(rows, [(0, 0), (0, extra), (0, 0)])
+            qkv[name] = padded.reshape(-1, rows.shape[2])
     bias = qkv.bias.reshape(3 * heads, dims)
     qkv.bias = mx.pad(bias, [(0, 0), (0, extra)]).reshape(-1)
     outputs = proj.weight.shape[0]

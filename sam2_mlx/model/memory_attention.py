@@ -7,6 +7,7 @@ import mlx.nn as nn
 
 from sam2_mlx.config import MemoryConfig
 from sam2_mlx.model.attention import RoPEAttention
+from sam2_mlx.ops.lanes import spread_tokens
 from sam2_mlx.ops.rope import MemoryLayout
 
 
@@ -35,11 +36,14 @@ class MemoryAttentionLayer(nn.Module):
         self, x: mx.array, memory: mx.array, placed_memory: mx.array, layout: MemoryLayout
     ) -> mx.array:
         """Update x (B or 1, N, C) with memory (B, K, D) and the same with positions added."""
-        normed = self.norm1(x)
+        normed = spread_tokens(self.norm1, x)
         x = x + self.self_attn(normed, normed, normed, MemoryLayout(1, x.shape[1]))
         # Before the first cross-attention a frame looks the same to every object, so x may
         # still have batch 1 here and grows to the memory's batch in the sum.
-        x = x + self.cross_attn_image(self.norm2(x), placed_memory, memory, layout)
+        x = x + self.cross_attn_image(spread_tokens(self.norm2, x), placed_memory, memory, layout)
+        return spread_tokens(self._feed_forward, x)
+
+    def _feed_forward(self, x: mx.array) -> mx.array:
         return x + self.linear2(nn.relu(self.linear1(self.norm3(x))))
 
 

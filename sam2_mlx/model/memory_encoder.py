@@ -7,6 +7,8 @@ import mlx.nn as nn
 
 from sam2_mlx.model.layers import Pointwise
 from sam2_mlx.ops.activations import gelu
+from sam2_mlx.ops.depthwise import depthwise
+from sam2_mlx.ops.lanes import spread, spread_tokens
 
 
 class MaskDownsampler(nn.Module):
@@ -26,6 +28,9 @@ class MaskDownsampler(nn.Module):
 
     def __call__(self, x: mx.array) -> mx.array:
         """(B, S, S, 1) to (B, S/16, S/16, dims)."""
+        return spread(self._downsample, x, axis=0)
+
+    def _downsample(self, x: mx.array) -> mx.array:
         for i in range(1, 5):
             x = gelu(self[f"norm{i}"](self[f"conv{i}"](x)))
         return self.conv5(x)
@@ -50,7 +55,11 @@ class CXBlock(nn.Module):
 
     def __call__(self, x: mx.array) -> mx.array:
         """(B, H, W, dims) to the same shape."""
-        update = self.pwconv2(gelu(self.pwconv1(self.norm(self.dwconv(x)))))
+        update = depthwise(x, self.dwconv.weight, self.dwconv.bias)
+        return spread_tokens(self._finish, x, update)
+
+    def _finish(self, x: mx.array, update: mx.array) -> mx.array:
+        update = self.pwconv2(gelu(self.pwconv1(self.norm(update))))
         # Folding puts the layer scale into the last projection.
         return x + (self.gamma * update if "gamma" in self else update)
 

@@ -8,14 +8,19 @@ import mlx.core as mx
 import mlx.nn as nn
 
 # erf(z) = z * P(z*z) / Q(z*z) for |z| <= 4, absolute error below 1e-6 (as in Eigen and XLA).
-_P = (
-    -2.72614225801306e-10,
-    2.77068142495902e-08,
-    -2.10102402082508e-06,
-    -5.69250639462346e-05,
-    -7.34990630326855e-04,
-    -2.95459980854025e-03,
-    -1.60960333262415e-02,
+_REACH = 4.0
+# The 1/sqrt(2) of the Gaussian is multiplied into P.
+_P = tuple(
+    coefficient * 0.7071067811865476
+    for coefficient in (
+        -2.72614225801306e-10,
+        2.77068142495902e-08,
+        -2.10102402082508e-06,
+        -5.69250639462346e-05,
+        -7.34990630326855e-04,
+        -2.95459980854025e-03,
+        -1.60960333262415e-02,
+    )
 )
 _Q = (
     -1.45660718464996e-05,
@@ -26,17 +31,35 @@ _Q = (
 )
 
 
+# Four loops over the array. An expression any deeper, or a constant used twice, would be cut into
+# more and slower ones.
 @partial(mx.compile, shapeless=True)
+def _square(x: mx.array) -> mx.array:
+    return mx.minimum(0.5 * (x * x), _REACH * _REACH)
+
+
+@partial(mx.compile, shapeless=True)
+def _over(s: mx.array) -> mx.array:
+    square = s * s
+    low = (_P[6] + _P[5] * s) + (_P[4] + _P[3] * s) * square
+    return low + ((_P[2] + _P[1] * s) + _P[0] * square) * (square * square)
+
+
+@partial(mx.compile, shapeless=True)
+def _under(s: mx.array) -> mx.array:
+    square = s * s
+    return ((_Q[4] + _Q[3] * s) + (_Q[2] + _Q[1] * s) * square) + _Q[0] * (square * square)
+
+
+@partial(mx.compile, shapeless=True)
+def _joined(x: mx.array, over: mx.array, under: mx.array) -> mx.array:
+    # The magnitude of x * erf(x / sqrt(2)) is at most that of x.
+    return 0.5 * (x + mx.minimum((x * x) * (over / under), mx.abs(x)))
+
+
 def _gelu_cpu(x: mx.array) -> mx.array:
-    z = mx.clip(x * 0.7071067811865476, -4.0, 4.0)
-    square = z * z
-    over: mx.array | float = _P[0]
-    for coefficient in _P[1:]:
-        over = over * square + coefficient
-    under: mx.array | float = _Q[0]
-    for coefficient in _Q[1:]:
-        under = under * square + coefficient
-    return 0.5 * x * (1.0 + z * over / under)
+    square = _square(x)
+    return _joined(x, _over(square), _under(square))
 
 
 def gelu(x: mx.array) -> mx.array:

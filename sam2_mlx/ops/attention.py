@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from itertools import count
 
 import mlx.core as mx
 
-from sam2_mlx.ops.exponential import exp2_cpu
+from sam2_mlx.ops.exponential import weights_cpu
+from sam2_mlx.ops.lanes import run_in_lane
 
 # Scores held at once, which bounds memory.
 _GPU_SCORES = 32 * 2**20
 _CPU_SCORES = 4 * 2**20
+_WIDE = 256  # queries
 _FUSED_DIMS = 128
 
 
@@ -28,28 +31,55 @@ def attention(q: mx.array, k: mx.array, v: mx.array, scale: float | None = None)
     """
     scale = q.shape[-1] ** -0.5 if scale is None else scale
     if mx.default_device() == mx.Device(mx.cpu) and q.dtype == mx.float32:
-        return _in_chunks(q * (math.log2(math.e) * scale), k, v, fast=True)
+        # Scores in powers of two. A column of ones sums the weights in the same product.
+        v = mx.concatenate([v, mx.ones((*v.shape[:-1], 1))], axis=-1)
+        return _on_lanes(q * (math.log2(math.e) * scale), k, v)
     if v.shape[-1] == q.shape[-1] <= _FUSED_DIMS and q.shape[0] == k.shape[0]:
         return mx.fast.scaled_dot_product_attention(q, k, v, scale=scale)
     # Wider heads have no fused kernel; chunks of queries keep the score matrix small.
-    return _in_chunks(q * scale, k, v, fast=False)
+    return _in_chunks(q * scale, k, v)
 
 
-def _in_chunks(q: mx.array, k: mx.array, v: mx.array, *, fast: bool) -> mx.array:
-    keys = k.transpose(0, 1, 3, 2)
+def _in_chunks(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
     row = k.shape[0] * k.shape[1] * k.shape[2]
-    limit = _CPU_SCORES if fast else _GPU_SCORES
-    step = max(limit // row // 64 * 64, 64)
-    weigh = _weigh_cpu if fast else _weigh
-    chunks = [weigh(q[:, :, i : i + step] @ keys, v) for i in range(0, q.shape[2], step)]
-    return chunks[0] if len(chunks) == 1 else mx.concatenate(chunks, axis=2)
+    step = max(_GPU_SCORES // row // 64 * 64, 64)
+    return _join([_weigh(q[:, :, i : i + step], k, v) for i in range(0, q.shape[2], step)], 2)
 
 
-def _weigh(scores: mx.array, v: mx.array) -> mx.array:
+def _on_lanes(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
+    """Groups of the batch side by side, or where one alone is too much, chunks of its queries."""
+    (batch, heads, keys), queries = k.shape[:3], q.shape[2]
+    group = max(_CPU_SCORES // (heads * queries * keys), 1)
+    step = queries if group > 1 else _query_step(heads * keys)
+    lane = count()
+    done = []
+    for i in range(0, batch, group):
+        some = slice(i, i + group)
+        one_q = q if q.shape[0] == 1 else q[some]
+        chunks = [
+            run_in_lane(next(lane), _weigh_cpu, one_q[:, :, j : j + step], k[some], v[some])
+            for j in range(0, queries, step)
+        ]
+        done.append(_join(chunks, 2))
+    return _join(done, 0)
+
+
+def _query_step(row: int) -> int:
+    """Queries at once where each has so many scores."""
+    # Every product of a chunk goes over all keys to lay them out anew, so wide chunks are cheaper.
+    usual, most = _CPU_SCORES // row, 2 * _CPU_SCORES // row
+    return max(min(max(usual, _WIDE), most) // 64 * 64, 64)
+
+
+def _join(parts: list[mx.array], axis: int) -> mx.array:
+    return parts[0] if len(parts) == 1 else mx.concatenate(parts, axis=axis)
+
+
+def _weigh(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
+    scores = q @ k.transpose(0, 1, 3, 2)
     return mx.softmax(scores, axis=-1, precise=True) @ v
 
 
-def _weigh_cpu(scores: mx.array, v: mx.array) -> mx.array:
-    # Scores are in powers of two here. Dividing after the product spares a pass over them.
-    weights = exp2_cpu(scores - scores.max(axis=-1, keepdims=True))
-    return (weights @ v) / weights.sum(axis=-1, keepdims=True)
+def _weigh_cpu(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
+    summed = weights_cpu(q @ k.transpose(0, 1, 3, 2)) @ v
+    return summed[..., :-1] / summed[..., -1:]

@@ -1,4 +1,8 @@
-"""A fast exp2 for MLX's CPU backend, whose own exponential is one value at a time there."""
+"""Softmax weights on MLX's CPU backend, whose own exponential takes one value at a time.
+
+A compiled expression becomes one loop over the array, which the compiler vectorises, as long as it
+is shallow and uses no constant twice; each loop costs a pass over memory.
+"""
 
 from __future__ import annotations
 
@@ -21,18 +25,18 @@ _LOWEST = -126.0
 
 
 @partial(mx.compile, shapeless=True)
-def _rounded(x: mx.array) -> mx.array:
-    return mx.maximum(x, _LOWEST) + _ROUNDER
+def _below(scores: mx.array, top: mx.array) -> mx.array:
+    return mx.maximum(scores - top, _LOWEST)
 
 
 @partial(mx.compile, shapeless=True)
-def _fraction(x: mx.array) -> mx.array:
-    x = mx.maximum(x, _LOWEST)
-    r = x - ((x + _ROUNDER) - _ROUNDER)
-    # Paired terms keep the expression shallow enough to become one compiled loop.
+def _fraction(x: mx.array) -> tuple[mx.array, mx.array]:
+    rounded = x + _ROUNDER
+    r = x - (rounded - _ROUNDER)
+    # Paired terms keep the expression shallow enough to become one loop.
     square = r * r
     low, middle, high = 1.0 + _P[5] * r, _P[4] + _P[3] * r, _P[2] + _P[1] * r
-    return (low + middle * square) + (high + _P[0] * square) * (square * square)
+    return (low + middle * square) + (high + _P[0] * square) * (square * square), rounded
 
 
 @partial(mx.compile, shapeless=True)
@@ -41,14 +45,28 @@ def _scaled(fraction: mx.array, rounded: mx.array) -> mx.array:
     return fraction + (rounded << 23)
 
 
-def exp2_cpu(x: mx.array) -> mx.array:
-    """Two to the power of x, for x up to 127; below -126 it is 2**-126.
+def weights_cpu(scores: mx.array) -> mx.array:
+    """Softmax weights up to a common factor for each row.
 
     Args:
-        x: float32, any shape.
+        scores: float32 (..., N), in powers of two.
 
     Returns:
-        float32 of the same shape, relative error below 4e-7.
+        float32 (..., N): 1 where a row has its largest score, 2**-126 at the least; relative error
+        below 4e-7.
     """
-    fraction = _fraction(x).view(mx.int32)
-    return _scaled(fraction, _rounded(x).view(mx.int32)).view(mx.float32)
+    fraction, rounded = _fraction(_below(scores, row_maximum(scores)))
+    return _scaled(fraction.view(mx.int32), rounded.view(mx.int32)).view(mx.float32)
+
+
+def row_maximum(x: mx.array) -> mx.array:
+    """The largest value of each row, (..., N) to (..., 1).
+
+    MLX's CPU backend compares whole rows with each other many values at a time, but the values of
+    one row one by one; so long rows are cut and their pieces compared first.
+    """
+    length = x.shape[-1]
+    piece = next((n for n in (64, 32, 16) if length % n == 0 and length >= 4 * n), None)
+    if piece is not None:
+        x = x.reshape(*x.shape[:-1], length // piece, piece).max(axis=-2)
+    return x.max(axis=-1, keepdims=True)

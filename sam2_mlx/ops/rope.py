@@ -10,6 +10,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
+from .lanes import spread
 from .metal.axial_rope import SOURCE, launch
 from .metal.kernel import FLOATS, Kernel, MetalFunction, Variant, dtype_name
 
@@ -69,10 +70,10 @@ def axial_rope_plain(
     batch, heads, _, dim = k.shape
     rotated = layout.frames * layout.grid
     frames = k[:, :, :rotated].reshape(batch, heads, layout.frames, layout.grid, dim)
-    frames = _rotate(frames, table).reshape(batch, heads, rotated, dim)
+    frames = spread(_rotate, frames, table, axis=-2).reshape(batch, heads, rotated, dim)
     if layout.tail:
         frames = mx.concatenate([frames, k[:, :, rotated:]], axis=2)
-    return _rotate(q, table), frames
+    return spread(_rotate, q, table, axis=-2), frames
 
 
 def _launch(

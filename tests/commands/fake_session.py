@@ -32,6 +32,7 @@ class FakeSession:
         self.image = np.zeros((0, 0, 3), np.uint8)
         self.prompts: dict[int, dict[str, Any]] = {}
         self.passes: list[tuple[int, int, bool]] = []
+        self.commits = 0
         FakeSession.opened.append(self)
 
     @classmethod
@@ -49,9 +50,12 @@ class FakeSession:
         for frame in range(start, start + step * (length + 1), step):
             FakeSession.on_frame(frame)
             self.image = self.source.read(frame)
-            yield self._masks(frame)
+            yield self.masks_on(frame)
 
-    def _masks(self, frame: int) -> FrameMasks:
+    def commit(self) -> None:
+        self.commits += 1
+
+    def masks_on(self, frame: int) -> FrameMasks:
         y, x = np.mgrid[: self.source.height, : self.source.width]
         logits = []
         for prompt in self.prompts.values():

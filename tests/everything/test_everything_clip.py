@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 from drawn import draw_shapes
 
+import sam2_mlx.tracking.batches
 from sam2_mlx.checkpoints.load import load
-from sam2_mlx.commands.clip_masks import Stretch
+from sam2_mlx.commands.clip_masks import Following, Stretch
 from sam2_mlx.commands.everything_clip import EverythingClip, find_objects
-from sam2_mlx.commands.everything_options import EverythingOptions
+from sam2_mlx.commands.everything_options import ClipSearch, EverythingOptions
 from sam2_mlx.commands.stop import StopSignals
 from sam2_mlx.media.errors import MediaError
 from sam2_mlx.media.frame_source import FrameSource, StreamFormat
+from sam2_mlx.tracking.saved_session import load_session
 
 OPTIONS = EverythingOptions(points_per_side=4, min_iou=0.3, min_stability=0.4)
 
@@ -55,7 +57,8 @@ def nano():
 
 def _clip(nano, source: Shapes, stop: StopSignals | None = None, **changes) -> EverythingClip:
     stretch = Stretch(0, 0, source.num_frames - 1)
-    return EverythingClip(nano, source, stretch, OPTIONS, stop or StopSignals(), **changes)
+    following = Following(search=ClipSearch(OPTIONS, **changes))
+    return EverythingClip(nano, source, stretch, stop or StopSignals(), following)
 
 
 def test_objects_are_different_and_new(nano) -> None:
@@ -72,30 +75,83 @@ def test_objects_of_the_first_frame_are_followed(nano) -> None:
     clip = _clip(nano, Shapes(3), max_objects=3)
     shown = list(clip)
     assert [frame.record.frame for frame in shown] == [0, 1, 2]
-    assert 1 <= clip.num_objects <= 3
-    assert all(frame.record.masks.shape == (3, 120, 168) for frame in shown)
-    assert shown[0].record.masks[: clip.num_objects].any(axis=(1, 2)).all()
-    assert not shown[2].record.masks[clip.num_objects :].any()
+    count = clip.num_objects
+    assert 1 <= count <= 3 and clip.object_ids == tuple(range(1, count + 1))
+    assert all(frame.record.masks.shape == (count, 120, 168) for frame in shown)
+    assert all(frame.record.masks.any(axis=(1, 2)).all() for frame in shown)
+
+
+def test_all_objects_of_a_frame_are_one_batch(nano, monkeypatch) -> None:
+    batches = []
+
+    def counted(model, features, memory):
+        answer = track_objects(model, features, memory)
+        batches.append(len(answer[0].iou))
+        return answer
+
+    track_objects = sam2_mlx.tracking.batches.track_objects
+    monkeypatch.setattr("sam2_mlx.tracking.batches.track_objects", counted)
+    clip = _clip(nano, Shapes(3), max_objects=5)
+    assert len(list(clip)) == 3
+    # The first frame's masks are what was found there; each frame after it is one batch.
+    assert batches == [clip.num_objects] * 2 and clip.num_objects > 1
 
 
 def test_new_objects_are_found_later(nano) -> None:
     clip = _clip(nano, Shapes(5), max_objects=6, every=2)
-    counts = []
+    counts, present = [], []
     for frame in clip:
-        counts.append((frame.record.presence > 0).sum() and clip.num_objects)
-    assert counts[0] == counts[1] < counts[2]
-    assert clip.num_objects <= 6
+        counts.append(clip.num_objects)
+        present.append(int(frame.record.masks.any(axis=(1, 2)).sum()))
+        assert frame.record.masks.shape == (6, 120, 168)
+        known = frame.record.presence[: clip.num_objects]
+        assert (frame.record.presence[clip.num_objects :] < 0).all() and len(known)
+    assert counts[0] == counts[1] < counts[2] <= 6
+    # They are followed after the frame that they were found on, too.
+    assert present[3] > present[1]
+
+
+def test_nothing_new_is_added_when_there_is_no_room(nano) -> None:
+    clip = _clip(nano, Shapes(5), max_objects=1, every=2)
+    assert len(list(clip)) == 5 and clip.num_objects == 1
+
+
+class Plain(Shapes):
+    """Nothing to see before frame 2."""
+
+    def read(self, index: int) -> np.ndarray:
+        return draw_shapes() if index >= 2 else np.full((120, 168, 3), 90, np.uint8)
+
+
+STRICT = EverythingOptions(points_per_side=4, min_iou=0.6, min_stability=0.8)
 
 
 def test_a_clip_without_objects_is_an_error_that_helps(nano) -> None:
-    class Plain(Shapes):
-        def read(self, index: int) -> np.ndarray:
-            return np.full((120, 168, 3), 90, np.uint8)
-
-    strict = EverythingOptions(points_per_side=2, min_iou=0.99)
-    clip = EverythingClip(nano, Plain(), Stretch(0, 0, 4), strict, StopSignals())
+    following = Following(search=ClipSearch(STRICT))
+    clip = EverythingClip(nano, Plain(), Stretch(0, 0, 4), StopSignals(), following)
     with pytest.raises(ValueError, match="nothing was found on the first frame; lower --min-iou"):
         list(clip)
+
+
+def test_a_clip_may_begin_without_objects(nano) -> None:
+    following = Following(search=ClipSearch(STRICT, every=2, max_objects=4))
+    clip = EverythingClip(nano, Plain(), Stretch(0, 0, 4), StopSignals(), following)
+    shown = list(clip)
+    assert [frame.record.frame for frame in shown] == [0, 1, 2, 3, 4]
+    seen = [bool(frame.record.masks.any()) for frame in shown]
+    assert seen == [False, False, True, True, True]
+    assert np.array_equal(shown[0].image, Plain().read(0)) and clip.num_objects
+
+
+def test_the_memory_is_the_one_asked_for_and_can_be_saved(nano, tmp_path) -> None:
+    saved = tmp_path / "s.safetensors"
+    search = ClipSearch(OPTIONS, max_objects=2)
+    following = Following("distractor-aware", save=saved, search=search)
+    clip = EverythingClip(nano, Shapes(3), Stretch(0, 0, 2), StopSignals(), following)
+    assert len(list(clip)) == 3
+    session = load_session(saved, nano, Shapes(3))
+    assert session.memory == "distractor-aware"
+    assert session.object_ids == clip.object_ids
 
 
 def test_damage_and_stopping_keep_the_frames_so_far(nano) -> None:
@@ -110,7 +166,14 @@ def test_damage_and_stopping_keep_the_frames_so_far(nano) -> None:
     assert list(shown) == []
 
 
-@pytest.mark.parametrize("changes", [{"max_objects": 0}, {"max_objects": 300}, {"every": -1}])
-def test_limits(nano, changes) -> None:
-    with pytest.raises(ValueError, match="between 1 and 255 objects"):
-        _clip(nano, Shapes(), **changes)
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"max_objects": 0}, "--max-objects must be between 1 and 255; got 0"),
+        ({"max_objects": 300}, "got 300"),
+        ({"every": -1}, "--find-every must be at least 0; got -1"),
+    ],
+)
+def test_limits(changes, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        ClipSearch(OPTIONS, **changes)

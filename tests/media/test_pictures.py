@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -112,6 +115,34 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, size: tuple[int
 def test_a_hundred_megapixels_are_fine(tmp_path: Path) -> None:
     path = header_only(tmp_path / "panorama.png", 12500, 8000)
     assert picture_size(path) == (12500, 8000)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts kilobytes as Linux does")
+@pytest.mark.parametrize("name", ["large.png", "large.jpg"])
+def test_a_large_picture_is_not_held_many_times(tmp_path: Path, name: str) -> None:
+    side = 5000
+    Image.new("RGB", (side, side), (40, 90, 160)).save(tmp_path / name)
+    program = """
+import resource, sys
+from sam2_mlx.media import load_picture
+peak = lambda: 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
+assert (load_picture(sys.argv[1])[::500, ::500] == (40, 90, 160)).all() or ".jpg" in sys.argv[1]
+print(peak() - before)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, tmp_path / name], capture_output=True, text=True, check=True
+    )
+    # Pillow's four bytes a pixel and our three, and some room.
+    assert int(done.stdout) < 9 * side**2
+
+
+def test_sixteen_bit_colours_keep_their_upper_half(tmp_path: Path) -> None:
+    deep = np.zeros((6, 8, 3), np.uint16)
+    deep[:3] = (60000, 30000, 514)
+    cv2.imwrite(str(tmp_path / "deep.png"), deep[..., ::-1])
+    picture = load_picture(tmp_path / "deep.png")
+    assert np.abs(picture[0, 0].astype(int) - (233, 117, 2)).max() <= 1 and not picture[4].any()
 
 
 def test_what_is_no_picture_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -10,22 +10,33 @@ import pytest
 from sam2_mlx.ops import attention as attention_module
 from sam2_mlx.ops.activations import gelu
 from sam2_mlx.ops.attention import attention
-from sam2_mlx.ops.exponential import exp2_cpu
+from sam2_mlx.ops.depthwise import depthwise
+from sam2_mlx.ops.exponential import row_maximum, weights_cpu
 
 
-def test_exp2() -> None:
-    x = np.linspace(-126, 40, 200_001).astype(np.float32)
-    want = np.exp2(x.astype(np.float64))
-    got = np.array(exp2_cpu(mx.array(x)), np.float64)
-    assert np.abs(got / want - 1).max() < 4e-7
-    edges = exp2_cpu(mx.array([0.0, 1.0, -1.0, -1e9, -float("inf")]))
-    np.testing.assert_allclose(edges, [1, 2, 0.5, 2.0**-126, 2.0**-126], rtol=1e-6)
+@pytest.mark.parametrize("length", [5, 64, 192, 1000])
+def test_softmax_weights(length: int) -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.uniform(-150, 20, (50, length)).astype(np.float32)
+    below = (scores - scores.max(-1, keepdims=True)).astype(np.float64)
+    got = np.array(weights_cpu(mx.array(scores)), np.float64)
+    assert np.abs(got / np.exp2(np.maximum(below, -126)) - 1).max() < 4e-7
+    edges = weights_cpu(mx.array([[3.0, 2.0, -1e9, -float("inf")]]))
+    np.testing.assert_allclose(np.array(edges), [[1, 0.5, 2.0**-126, 2.0**-126]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("length", [1, 5, 48, 64, 256, 1000, 4096])
+def test_row_maximum(length: int) -> None:
+    x = np.random.default_rng(0).standard_normal((2, 3, length)).astype(np.float32)
+    np.testing.assert_array_equal(np.array(row_maximum(mx.array(x))), x.max(-1, keepdims=True))
 
 
 def test_gelu() -> None:
     x = mx.array(np.linspace(-30, 30, 100_001).astype(np.float32))
     assert mx.abs(gelu(x) - nn.gelu(x)).max().item() < 3e-6
     assert gelu(x.astype(mx.float16)).dtype == mx.float16
+    large = mx.array([-1e30, -1e10, -100.0, 0.0, 100.0, 1e10, 1e30])
+    np.testing.assert_array_equal(np.array(gelu(large)), np.maximum(np.array(large), 0))
 
 
 @pytest.mark.parametrize(
@@ -52,3 +63,30 @@ def test_attention(
         got = attention(*(mx.array(x).astype(dtype) for x in (q, k, v)))
         assert got.dtype == dtype
         np.testing.assert_allclose(np.array(got.astype(mx.float32)), want, atol=tolerance)
+
+
+@pytest.mark.parametrize("limit", [1, 300, 2**10, 2**22])
+@pytest.mark.parametrize("shared", [True, False])
+def test_batches_in_attention(monkeypatch: pytest.MonkeyPatch, limit: int, shared: bool) -> None:
+    monkeypatch.setattr(attention_module, "_CPU_SCORES", limit)
+    rng = np.random.default_rng(0)
+    q = rng.standard_normal((1 if shared else 5, 2, 70, 8))
+    k, v = rng.standard_normal((5, 2, 3, 8)), rng.standard_normal((5, 2, 3, 4))
+    weights = np.exp(q @ k.swapaxes(-1, -2) / np.sqrt(8))
+    want = weights / weights.sum(-1, keepdims=True) @ v
+    got = attention(*(mx.array(x.astype(np.float32)) for x in (q, k, v)))
+    np.testing.assert_allclose(np.array(got), want, atol=2e-6)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_depthwise(batch: int) -> None:
+    rng = np.random.default_rng(0)
+    x, weight, bias = (
+        mx.array(rng.standard_normal(shape).astype(np.float32))
+        for shape in ((batch, 9, 12, 6), (6, 7, 7, 1), (6,))
+    )
+    plain = mx.conv2d(x, weight, padding=3, groups=6) + bias
+    np.testing.assert_allclose(np.array(depthwise(x, weight, bias)), np.array(plain), atol=1e-5)
+    half = depthwise(*(array.astype(mx.float16) for array in (x, weight, bias)))
+    assert half.dtype == mx.float16
+    np.testing.assert_allclose(np.array(half), np.array(plain), atol=5e-2)

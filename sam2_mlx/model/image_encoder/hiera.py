@@ -10,6 +10,7 @@ from sam2_mlx.model.attention import join_heads
 from sam2_mlx.model.layers import MLP
 from sam2_mlx.ops.activations import gelu
 from sam2_mlx.ops.attention import attention
+from sam2_mlx.ops.lanes import spread, spread_tokens
 from sam2_mlx.ops.residual_norm import add_layer_norm
 from sam2_mlx.ops.resize import resize_maps
 from sam2_mlx.ops.windows import partition, unpartition
@@ -57,7 +58,7 @@ class MultiScaleAttention(nn.Module):
     def __call__(self, x: mx.array) -> mx.array:
         """(B, H, W, dims) to (B, H, W, out_dims), or half of H and W where pooled."""
         batch, height, width, _ = x.shape
-        q, k, v = mx.split(self.qkv(x), 3, axis=-1)
+        q, k, v = mx.split(spread_tokens(self.qkv, x), 3, axis=-1)
         if self._pool:
             q = pool2x(q)
         rows, columns, dims = q.shape[1:]
@@ -67,7 +68,7 @@ class MultiScaleAttention(nn.Module):
         )
         # Heads may be padded with zeros; the scale stays that of their true width.
         x = join_heads(attention(q, k, v, scale=self.head_dims**-0.5))
-        return self.proj(x.reshape(batch, rows, columns, dims))
+        return spread_tokens(self.proj, x.reshape(batch, rows, columns, dims))
 
 
 class MultiScaleBlock(nn.Module):
@@ -96,18 +97,21 @@ class MultiScaleBlock(nn.Module):
     def __call__(self, x: mx.array) -> mx.array:
         """(B, H, W, dims) to (B, H, W, out_dims), or half of H and W where pooled."""
         shortcut = x
-        x = self.norm1(x)
+        x = spread_tokens(self.norm1, x)
         if "proj" in self:
             shortcut = self.proj(x)
             shortcut = pool2x(shortcut) if self._pool else shortcut
         if self._window:
             # A pooling block shrinks its windows, so the grid is joined at the pooled size.
-            x = self.attn(partition(x, self._window))
+            x = spread(self.attn, partition(x, self._window), axis=0)
             x = unpartition(x, *shortcut.shape[1:3])
         else:
             x = self.attn(x)
+        return spread_tokens(self._finish, shortcut, x)
+
+    def _finish(self, shortcut: mx.array, update: mx.array) -> mx.array:
         norm = self.norm2
-        x, normed = add_layer_norm(shortcut, x, norm.weight, norm.bias, norm.eps)
+        x, normed = add_layer_norm(shortcut, update, norm.weight, norm.bias, norm.eps)
         return x + self.mlp(normed)
 
 

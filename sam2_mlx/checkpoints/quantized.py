@@ -1,0 +1,262 @@
+"""Quantised folders: linear weights in 8 or 4 bits, in groups that share a scale and an offset.
+
+Weights are folded first and quantised then, so such a folder holds the folded form: loading folds
+the empty model, and fills it. Convolutions, norms, embeddings, the mask decoder and the encoder's
+first blocks stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx.utils import tree_flatten
+
+from sam2_mlx.config import ModelConfig
+from sam2_mlx.model.folding import fold, fused_width, pad_heads
+from sam2_mlx.model.image_encoder.hiera import MultiScaleAttention
+from sam2_mlx.model.sam import Sam
+
+from .account import IMPOSSIBLE, compare, refuse_more_layers
+from .files import read_given, read_json
+from .stored import CheckpointError, StoredTensor
+
+GROUP_SIZES = {8: 64, 4: 32}
+"""Bits of a weight -> weights that share a scale, as `convert` writes them."""
+
+_GROUPS = (32, 64, 128)  # what MLX computes with
+# Few weights, and masks suffer most from them: the trained model that comes with the package lost
+# 0.11 of mean IoU with its decoder in 4 bits, and 0.007 with the first two blocks.
+_LEFT_ALONE = (
+    "image_encoder.trunk.blocks.0.",
+    "image_encoder.trunk.blocks.1.",
+    "mask_decoder.",
+    "memory.pointer_projection.",
+    "memory.pointer_time_projection.",
+)
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """How the weights of a folder are stored.
+
+    Attributes:
+        bits: of a weight, 8 or 4.
+        group_size: neighbouring weights of a row that share a scale and an offset.
+        modules: names of the linear layers that are quantised.
+    """
+
+    bits: int
+    group_size: int
+    modules: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for config.json."""
+        return {
+            "mode": "affine",
+            "bits": self.bits,
+            "group_size": self.group_size,
+            "modules": list(self.modules),
+        }
+
+
+def quantize(model: Sam, bits: int) -> Quantization:
+    """Fold a model and quantise its linear layers, both in place.
+
+    Args:
+        model: a model with its weights loaded, in float32.
+        bits: of a weight, 8 or 4.
+
+    Returns:
+        What was done.
+
+    Raises:
+        ValueError: another number of bits.
+    """
+    if bits not in GROUP_SIZES:
+        raise ValueError(f"weights are quantised to 8 or 4 bits; got {bits}")
+    fold(model, widen_heads=False)
+    group = GROUP_SIZES[bits]
+    names = tuple(
+        name
+        for name, layer in sorted(_linear_layers(model).items())
+        if layer.weight.shape[1] % group == 0 and not name.startswith(_LEFT_ALONE)
+    )
+    made = Quantization(bits, group, names)
+    _replace(model, made)
+    return made
+
+
+def is_quantized(tensors: Mapping[str, StoredTensor]) -> bool:
+    """Whether tensors are those of a quantised folder."""
+    return any(key.endswith(".weight") and t.dtype == "uint32" for key, t in tensors.items())
+
+
+def read_quantized(
+    tensors: Mapping[str, StoredTensor],
+    config_file: Path,
+    config: ModelConfig | None,
+    image_size: int | None,
+) -> tuple[ModelConfig, Quantization]:
+    """Check quantised tensors against the config.json beside them.
+
+    Args:
+        tensors: as stored.
+        config_file: the config.json.
+        config: the dimensions, in place of the file's.
+        image_size: input size in pixels instead of the config's.
+
+    Returns:
+        The dimensions, and how the weights are stored.
+
+    Raises:
+        CheckpointError: a config that is missing, cannot be used, or does not fit the tensors.
+    """
+    given = read_given(config_file)
+    quantization = _recorded((read_json(config_file) or {}).get("quantization"))
+    try:
+        if config is None:
+            config = ModelConfig.from_dict(given or {})
+        config = config.with_image_size(image_size)
+        refuse_more_layers(config, len(tensors))
+        model = empty_model(config, quantization)
+    except IMPOSSIBLE as error:
+        raise CheckpointError(f"has a config.json that cannot be used: {error}") from error
+    wanted = {
+        key: (value.shape, value.dtype == mx.uint32)
+        for key, value in dict(tree_flatten(model.parameters())).items()
+    }
+    found = compare(tensors, {key: key for key in tensors}, wanted)
+    if found:
+        raise CheckpointError(f"does not fit its config.json ({config.name}): {found}")
+    return config, quantization
+
+
+def empty_model(config: ModelConfig, quantization: Quantization) -> Sam:
+    """A folded, quantised model without weights.
+
+    Args:
+        config: the dimensions.
+        quantization: which layers, and how.
+
+    Raises:
+        ValueError: a layer that the model does not have, or that cannot be quantised so.
+    """
+    model = fold(Sam(config), widen_heads=False)
+    layers = _linear_layers(model)
+    for name in quantization.modules:
+        if name not in layers:
+            raise ValueError(f"quantization names {name!r}, which is no linear layer of the model")
+        width = layers[name].weight.shape[1]
+        if width % quantization.group_size:
+            raise ValueError(
+                f"quantization names {name!r}, whose {width} inputs are no multiple of "
+                f"{quantization.group_size}"
+            )
+    _replace(model, quantization)
+    return model
+
+
+def adapt(model: Sam) -> None:
+    """Bring a loaded quantised model into the form that suits the default device, in place.
+
+    MLX's CPU backend multiplies by packed weights 60 to 75 times slower than by plain ones, so
+    there the weights are unpacked, and only the folder is smaller. On a GPU they stay packed; heads
+    of a width without a fused kernel are padded, and the projection after them is unpacked for it.
+
+    Args:
+        model: with its weights loaded.
+    """
+    if mx.default_device().type == mx.gpu:
+        for module in model.modules():
+            if isinstance(module, MultiScaleAttention):
+                _pad_packed_heads(module)
+        return
+    packed = {
+        name: _unpacked(layer)
+        for name, layer in model.named_modules()
+        if isinstance(layer, nn.QuantizedLinear)
+    }
+    _put(model, packed)
+
+
+def _pad_packed_heads(attention: MultiScaleAttention) -> None:
+    if fused_width(attention.head_dims) == attention.head_dims:
+        return
+    # The columns of a head are no whole groups, so they can only be padded unpacked.
+    if isinstance(attention.proj, nn.QuantizedLinear):
+        attention.proj = _unpacked(attention.proj)
+    pad_heads(attention)
+
+
+def _linear_layers(model: Sam) -> dict[str, nn.Linear]:
+    return {name: m for name, m in model.named_modules() if isinstance(m, nn.Linear)}
+
+
+def _replace(model: Sam, quantization: Quantization) -> None:
+    layers = _linear_layers(model)
+    bits, group = quantization.bits, quantization.group_size
+    packed: dict[str, nn.Module] = {
+        name: nn.QuantizedLinear.from_linear(layers[name], group, bits)
+        for name in quantization.modules
+    }
+    _put(model, packed)
+
+
+def _put(model: Sam, layers: Mapping[str, nn.Module]) -> None:
+    for name, layer in layers.items():
+        parent: Any = model
+        *path, leaf = name.split(".")
+        for step in path:
+            parent = parent[int(step)] if isinstance(parent, list) else parent[step]
+        if isinstance(parent, list):
+            parent[int(leaf)] = layer
+        else:
+            parent[leaf] = layer
+
+
+def _unpacked(layer: nn.QuantizedLinear) -> nn.Linear:
+    plain = nn.Linear(1, 1)
+    plain.weight = mx.dequantize(
+        layer.weight, layer.scales, layer.biases, layer.group_size, layer.bits
+    )
+    plain.bias = layer.bias
+    return plain
+
+
+def _recorded(values: Any) -> Quantization:
+    """The record in a config.json, checked."""
+    if values is None:
+        raise CheckpointError(
+            "is quantised, but has no config.json beside it that says how; keep the two files of "
+            "the converted folder together"
+        )
+    try:
+        mode, bits, group = values["mode"], values["bits"], values["group_size"]
+        modules = values["modules"]
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(
+            "has a config.json that cannot be used: quantization needs mode, bits, group_size and "
+            f"modules; got {_short(values)}"
+        ) from error
+    known = mode == "affine" and bits in tuple(GROUP_SIZES) and group in _GROUPS
+    if not known or isinstance(bits, float) or isinstance(group, float):
+        raise CheckpointError(
+            "has a config.json that cannot be used: quantization is affine, in 8 or 4 bits, in "
+            f"groups of {', '.join(map(str, _GROUPS))}; got {_short([mode, bits, group])}"
+        )
+    if not isinstance(modules, list) or not all(isinstance(name, str) for name in modules):
+        raise CheckpointError(
+            "has a config.json that cannot be used: quantization.modules is a list of names; got "
+            f"{_short(modules)}"
+        )
+    return Quantization(bits, group, tuple(dict.fromkeys(modules)))
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,131 @@
+"""Several processor cores at once: independent parts of an operation, each on a stream of its own.
+
+MLX's CPU backend runs an operation on one core, matrix products excepted, whose BLAS has threads
+of its own. Here parts of an operation go to as many streams as there are cores, and the BLAS keeps
+to one thread: so everything between the products runs on all cores too. `SAM2_MLX_LANES` sets the
+number of streams; 1 leaves MLX and the BLAS as they are.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import threading
+from collections.abc import Callable
+from functools import lru_cache
+
+import mlx.core as mx
+
+from sam2_mlx._blas import threads_are_given, usable_cores
+
+# More lanes than this hold more memory at once than they save time.
+_MOST = 8
+# Below this many values a part is not worth a hand-over between streams.
+_LEAST_VALUES = 2**17
+
+
+class _Here(threading.local):
+    """Whether this thread is building a lane's part."""
+
+    inside = False
+
+
+_here = _Here()
+
+
+def lane_count() -> int:
+    """Streams that work can be spread over where this is called.
+
+    Raises:
+        ValueError: if `SAM2_MLX_LANES` is no number of at least 1.
+    """
+    if _here.inside or mx.default_device().type != mx.cpu:
+        return 1
+    return len(_lanes())
+
+
+@lru_cache(maxsize=1)
+def _lanes() -> tuple[mx.ThreadLocalStream, ...]:
+    count = _wanted()
+    if count == 1:
+        return (mx.new_thread_local_stream(mx.cpu),)
+    _calm_blas()
+    return tuple(mx.new_thread_local_stream(mx.cpu) for _ in range(count))
+
+
+def _wanted() -> int:
+    value = os.environ.get("SAM2_MLX_LANES", "")
+    if value:
+        if not value.isdigit() or int(value) < 1:
+            raise ValueError(f"SAM2_MLX_LANES is a number of streams, 1 or more; got {value!r}")
+        return int(value)
+    # Elsewhere the BLAS is the system's; and who sets its threads wants those.
+    if sys.platform != "linux" or threads_are_given():
+        return 1
+    return min(usable_cores(), _MOST)
+
+
+def _calm_blas() -> None:
+    """One thread a product: products run side by side now."""
+    # Whichever BLAS is global is the one that MLX calls.
+    every = ctypes.CDLL(None)
+    if hasattr(every, "openblas_set_num_threads"):
+        every.openblas_set_num_threads(1)
+
+
+def run_in_lane(number: int, function: Callable[..., mx.array], *arguments: mx.array) -> mx.array:
+    """Build a part of the graph for one lane.
+
+    Args:
+        number: of the lane; any integer.
+        function: called with the arguments; what it spreads itself stays in this lane.
+        arguments: arrays.
+
+    Returns:
+        What the function returns.
+    """
+    if lane_count() == 1:
+        return function(*arguments)
+    lanes = _lanes()
+    _here.inside = True
+    try:
+        with mx.stream(lanes[number % len(lanes)]):
+            return function(*arguments)
+    finally:
+        _here.inside = False
+
+
+def spread(function: Callable[..., mx.array], *arrays: mx.array, axis: int) -> mx.array:
+    """Apply a function that treats slices along an axis independently, on all lanes.
+
+    Args:
+        function: called with a slice of each array; returns an array of the same length on `axis`.
+        arrays: of the same length on `axis`.
+        axis: the axis that is cut.
+
+    Returns:
+        What `function(*arrays)` would be.
+    """
+    length = arrays[0].shape[axis]
+    parts = min(lane_count(), length, arrays[0].size // _LEAST_VALUES)
+    if parts <= 1:
+        return function(*arrays)
+    ends = [length * (i + 1) // parts for i in range(parts - 1)]
+    pieces = zip(*(mx.split(array, ends, axis=axis) for array in arrays), strict=True)
+    done = [run_in_lane(i, function, *piece) for i, piece in enumerate(pieces)]
+    return mx.concatenate(done, axis=axis)
+
+
+def spread_tokens(function: Callable[..., mx.array], *arrays: mx.array) -> mx.array:
+    """`spread` for a function that treats every token of every member of a batch by itself.
+
+    Args:
+        function: called with slices of the arrays.
+        arrays: (B, N, ...), of the same B and N.
+
+    Returns:
+        What `function(*arrays)` would be.
+    """
+    # Members of a batch lie one behind the other, so parts of it need not be copied.
+    return spread(function, *arrays, axis=0 if arrays[0].shape[0] >= lane_count() else 1)

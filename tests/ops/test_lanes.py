@@ -1,0 +1,110 @@
+"""Work that is spread over cores gives what it gives on one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+
+import mlx.core as mx
+import numpy as np
+import pytest
+
+from sam2_mlx.ops import lanes
+
+
+@pytest.fixture
+def three_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
+    streams = tuple(mx.new_thread_local_stream(mx.cpu) for _ in range(3))
+    monkeypatch.setattr(lanes, "_lanes", lambda: streams)
+    monkeypatch.setattr(lanes, "_LEAST_VALUES", 1)
+
+
+@pytest.mark.usefixtures("three_lanes")
+@pytest.mark.parametrize("length", [1, 2, 3, 7, 64])
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_spread_is_the_function(length: int, axis: int) -> None:
+    shape = [2, 3, 4]
+    shape[axis] = length
+    x = mx.random.normal(shape)
+    seen = []
+
+    def double(a: mx.array, b: mx.array) -> mx.array:
+        seen.append(a.shape[axis])
+        # Nothing is spread twice.
+        assert lanes.lane_count() == (1 if length > 1 else 3)
+        return a * 2 + b
+
+    got = lanes.spread(double, x, x + 1, axis=axis)
+    np.testing.assert_array_equal(np.array(got), np.array(x * 2 + (x + 1)))
+    if length > 1:
+        assert sum(seen) == length and len(seen) == min(3, length)
+    assert lanes.lane_count() == 3
+
+
+@pytest.mark.usefixtures("three_lanes")
+def test_parts_go_to_different_streams() -> None:
+    used = []
+    for number in range(4):
+        lanes.run_in_lane(number, lambda: used.append(str(mx.default_stream(mx.cpu))) or mx.ones(1))
+    assert len(set(used[:3])) == 3 and used[3] == used[0]
+
+
+@pytest.mark.usefixtures("three_lanes")
+def test_an_error_leaves_no_lane_behind() -> None:
+    before = str(mx.default_stream(mx.cpu))
+
+    def fail(x: mx.array) -> mx.array:
+        raise KeyError("no")
+
+    with pytest.raises(KeyError):
+        lanes.spread(fail, mx.zeros((4,)), axis=0)
+    assert lanes.lane_count() == 3 and str(mx.default_stream(mx.cpu)) == before
+
+
+@pytest.mark.usefixtures("three_lanes")
+def test_another_thread_has_lanes_of_its_own() -> None:
+    found = []
+
+    def work() -> None:
+        x = mx.arange(12)
+        found.append(np.array(lanes.spread(lambda a: a + 1, x, axis=0)))
+
+    for _ in range(3):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    assert len(found) == 3
+    for result in found:
+        np.testing.assert_array_equal(result, np.arange(1, 13))
+
+
+def test_small_work_stays_where_it_is() -> None:
+    calls = []
+    lanes.spread(lambda x: calls.append(1) or x, mx.zeros((100,)), axis=0)
+    assert calls == [1]
+
+
+@pytest.mark.parametrize(
+    ("environment", "want"),
+    [
+        ({"SAM2_MLX_LANES": "1"}, "1"),
+        ({"SAM2_MLX_LANES": "5"}, "5"),
+        ({"OPENBLAS_NUM_THREADS": "2"}, "1"),
+        ({"SAM2_MLX_LANES": "x"}, "SAM2_MLX_LANES is a number of streams, 1 or more; got 'x'"),
+        ({"SAM2_MLX_LANES": "0"}, "SAM2_MLX_LANES is a number of streams, 1 or more; got '0'"),
+    ],
+)
+def test_how_many(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], want: str) -> None:
+    for name in ("SAM2_MLX_LANES", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    program = (
+        "import sam2_mlx, mlx.core as mx\n"
+        "from sam2_mlx.ops.lanes import lane_count\n"
+        "mx.set_default_device(mx.cpu)\n"
+        "try:\n    print(lane_count())\nexcept ValueError as problem:\n    print(problem)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.strip() == want, done.stderr
