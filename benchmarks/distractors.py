@@ -111,7 +111,7 @@ def follow(model: object, clip: Iterator[tuple[np.ndarray, np.ndarray]], policy:
         if index == 0:
             session.prompt(1, mask=target)
             continue
-        mask = np.array(masks.logits[0, 0] > 0)
+        mask = masks.masks[0]
         if target.sum() < 60:
             hidden += 1
             score.false_masks.append(bool(mask.sum() >= 60))

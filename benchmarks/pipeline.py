@@ -61,7 +61,7 @@ def plain(model: object, clip: Path, frames: int, point: tuple[float, float]) ->
         for index in range(1, frames + 1):
             image = source.read(index)
             masks = session.step(image)
-            draw_masks(image, np.array(masks.logits[:, 0] > 0))
+            draw_masks(image, masks.masks)
         return time.perf_counter() - start
 
 
@@ -77,7 +77,7 @@ def pipelined(model: object, clip: Path, frames: int, point: tuple[float, float]
                 np.array(masks.logits)
                 start = time.perf_counter()
                 continue
-            draw_masks(session.image, np.array(masks.logits[:, 0] > 0))
+            draw_masks(session.image, masks.masks)
         return time.perf_counter() - start
 
 

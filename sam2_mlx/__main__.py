@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "convert": ("sam2_mlx.checkpoints.convert", "turn a checkpoint into this package's format"),
     "info": ("sam2_mlx.info", "say what MLX runs on here, and which models are at hand"),
     "bench": ("sam2_mlx.bench", "measure speed, memory and work on this machine"),
+    "eval": ("sam2_mlx.evaluate", "score masks on annotated videos (DAVIS or SA-V layout)"),
     "selftest": ("sam2_mlx.selftest", "compare every custom kernel with plain MLX on this machine"),
 }
 INTERRUPTED = 130

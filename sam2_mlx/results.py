@@ -3,24 +3,54 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import mlx.core as mx
+import numpy as np
+
+from sam2_mlx.ops.regions import without_overlap
+from sam2_mlx.ops.resize import resize_maps
+from sam2_mlx.ops.upsample import upsample_threshold
 
 
 @dataclass(frozen=True)
 class FrameMasks:
     """The masks of all objects on one frame.
 
+    What is wanted at the picture's size is made when it is first asked for.
+
     Attributes:
         frame: index of the frame, from zero.
         object_ids: one id per mask, in the order the objects were added.
-        logits: float32 (O, 1, H, W) mask logits at the picture's size; above zero is the object.
+        coarse: float32 (O, 1, h, w) mask logits at the resolution of the network.
         iou: float32 (O,) predicted IoU in [0, 1].
         presence: float32 (O,) presence logits; above zero the object is in the picture.
+        size: (height, width) of the picture in pixels.
+        non_overlap: a pixel belongs to one object at most, that of the largest logit.
     """
 
     frame: int
     object_ids: tuple[int, ...]
-    logits: mx.array
+    coarse: mx.array
     iou: mx.array
     presence: mx.array
+    size: tuple[int, int]
+    non_overlap: bool = False
+
+    @cached_property
+    def logits(self) -> mx.array:
+        """float32 (O, 1, H, W) mask logits at the picture's size; above zero is the object."""
+        if self.coarse.shape[-2:] == self.size:
+            logits = self.coarse
+        elif not self.object_ids:
+            logits = mx.zeros((0, 1, *self.size))
+        else:
+            logits = resize_maps(self.coarse, self.size)
+        return without_overlap(logits) if self.non_overlap and self.object_ids else logits
+
+    @cached_property
+    def masks(self) -> np.ndarray:
+        """Bool (O, H, W), True on the object; the logits need not be made for it."""
+        if self.non_overlap or not self.object_ids or self.coarse.shape[-2:] == self.size:
+            return np.array(self.logits[:, 0] > 0)
+        return np.array(upsample_threshold(self.coarse[:, 0], self.size)).view(bool)

@@ -53,9 +53,10 @@ def resize_image(image: np.ndarray, size: int) -> np.ndarray:
 
     Source: sam2/utils/transforms.py, SAM2Transforms (torchvision's Resize on a float tensor).
     """
-    scaled = check_picture(image).astype(np.float32) / np.float32(255)
+    check_picture(image)
+    # One channel after the other: a large picture fills the memory as floats.
     channels = [
-        Image.fromarray(np.ascontiguousarray(scaled[..., c])).resize(
+        Image.fromarray(image[..., c] / np.float32(255)).resize(
             (size, size), Image.Resampling.BILINEAR
         )
         for c in range(3)

@@ -35,11 +35,13 @@ LAYERS = {
     "video_predictor": 3,
     "mask_generator": 3,
     "generation": 3,
+    "evaluation": 3,
     "live": 3,
     "build": 3,
     # commands
     "video": 4,
     "image": 4,
+    "evaluate": 4,
     "info": 4,
     "bench": 4,
     "benchmarking": 4,

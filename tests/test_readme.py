@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sam2_mlx import __main__ as dispatcher
 from sam2_mlx.checkpoints.load import BUNDLED_FOLDER
@@ -38,7 +39,20 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("readme")
     shorten(demo_clip(), folder)
     shutil.copy(BUNDLED_FOLDER / "model.safetensors", folder / "nano.safetensors")
+    draw_dataset(folder / "dataset")
     return folder
+
+
+def draw_dataset(folder: Path) -> None:
+    """Write a sequence of four frames with one object, in the layout of DAVIS."""
+    for name in ("JPEGImages", "Annotations"):
+        (folder / name / "a").mkdir(parents=True)
+    for index in range(4):
+        label = np.zeros((48, 64), np.uint8)
+        label[10:30, 10 + index : 34 + index] = 1
+        picture = np.repeat(200 * label[..., None], 3, axis=-1)
+        Image.fromarray(picture).save(folder / "JPEGImages" / "a" / f"{index:05d}.jpg")
+        Image.fromarray(label).save(folder / "Annotations" / "a" / f"{index:05d}.png")
 
 
 def shorten(source: Path, folder: Path) -> None:
@@ -88,7 +102,10 @@ def test_commands_work(
     words: list[str],
 ) -> None:
     for path in files.iterdir():
-        shutil.copy(path, tmp_path)
+        if path.is_dir():
+            shutil.copytree(path, tmp_path / path.name)
+        else:
+            shutil.copy(path, tmp_path)
     monkeypatch.chdir(tmp_path)
     before = set(tmp_path.iterdir())
     arguments = ["nano.safetensors" if word.endswith(".pt") else word for word in words[1:]]

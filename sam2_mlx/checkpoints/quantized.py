@@ -19,6 +19,7 @@ from mlx.utils import tree_flatten
 from sam2_mlx.config import ModelConfig
 from sam2_mlx.model.folding import fold, fused_width, pad_heads
 from sam2_mlx.model.image_encoder.hiera import MultiScaleAttention
+from sam2_mlx.model.layers import Linear
 from sam2_mlx.model.sam import Sam
 
 from .account import IMPOSSIBLE, compare, refuse_more_layers
@@ -219,8 +220,8 @@ def _put(model: Sam, layers: Mapping[str, nn.Module]) -> None:
             parent[leaf] = layer
 
 
-def _unpacked(layer: nn.QuantizedLinear) -> nn.Linear:
-    plain = nn.Linear(1, 1)
+def _unpacked(layer: nn.QuantizedLinear) -> Linear:
+    plain = Linear(1, 1)
     plain.weight = mx.dequantize(
         layer.weight, layer.scales, layer.biases, layer.group_size, layer.bits
     )

@@ -201,7 +201,7 @@ def to_record(masks: FrameMasks, source: FrameSource) -> MaskRecord:
     return MaskRecord(
         masks.frame,
         source.name(masks.frame),
-        np.array(masks.logits[:, 0] > 0),
+        masks.masks,
         np.array(masks.iou),
         np.array(masks.presence),
     )

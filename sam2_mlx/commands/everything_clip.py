@@ -107,7 +107,7 @@ class EverythingClip:
         room = search.max_objects - self.num_objects
         if not room or (passed and (not search.every or passed % search.every)):
             return False
-        known = [] if masks is None else [m for m in np.array(masks.logits[:, 0] > 0) if m.any()]
+        known = [] if masks is None else [m for m in masks.masks if m.any()]
         found = find_objects(self._model, image, search.options, room, known)
         if not found and not self.num_objects and not search.every:
             raise ValueError(

@@ -62,7 +62,7 @@ class ObjectViews:
         if not masks.object_ids:
             self._views = {}
             return []
-        found = np.array(masks.logits[:, 0] > 0)
+        found = masks.masks
         scores, presence = np.array(masks.iou), np.array(masks.presence)
         views = {}
         for row, object_id in enumerate(masks.object_ids):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mlx.core as mx
 import mlx.nn as nn
 
+from sam2_mlx.model.layers import Linear
 from sam2_mlx.ops.attention import attention
 from sam2_mlx.ops.lanes import spread_tokens
 from sam2_mlx.ops.rope import MemoryLayout, axial_rope, axial_table
@@ -37,10 +38,10 @@ class Attention(nn.Module):
         super().__init__()
         inner = inner_dims or dims
         self._heads = heads
-        self.q_proj = nn.Linear(dims, inner)
-        self.k_proj = nn.Linear(dims, inner)
-        self.v_proj = nn.Linear(dims, inner)
-        self.out_proj = nn.Linear(inner, dims)
+        self.q_proj = Linear(dims, inner)
+        self.k_proj = Linear(dims, inner)
+        self.v_proj = Linear(dims, inner)
+        self.out_proj = Linear(inner, dims)
 
     def __call__(self, q: mx.array, k: mx.array, v: mx.array) -> mx.array:
         """Attend from q (B or 1, Nq, C) to k and v (B or 1, Nk, C); returns (B, Nq, C)."""
@@ -71,10 +72,10 @@ class RoPEAttention(nn.Module):
         # The weights of each query sum to one, so projecting the average of the values is the
         # same as averaging projected ones, and here the average is over fewer channels.
         self.averages_first = heads == 1 and kv_dims < dims
-        self.q_proj = nn.Linear(dims, dims)
-        self.k_proj = nn.Linear(kv_dims, dims)
-        self.v_proj: nn.Module = nn.Linear(kv_dims, dims)
-        self.out_proj = nn.Linear(dims, dims)
+        self.q_proj = Linear(dims, dims)
+        self.k_proj = Linear(kv_dims, dims)
+        self.v_proj: nn.Module = Linear(kv_dims, dims)
+        self.out_proj = Linear(dims, dims)
 
     def __call__(self, q: mx.array, k: mx.array, v: mx.array, layout: MemoryLayout) -> mx.array:
         """Attend from q (B or 1, N, C) to k and v (B, layout.length, kv_dims)."""

@@ -13,7 +13,7 @@ import mlx.nn as nn
 
 from sam2_mlx.model.attention import RoPEAttention
 from sam2_mlx.model.image_encoder.hiera import MultiScaleAttention
-from sam2_mlx.model.layers import Pointwise
+from sam2_mlx.model.layers import Linear, Pointwise
 from sam2_mlx.model.memory_encoder import CXBlock
 from sam2_mlx.model.sam import Sam
 
@@ -101,7 +101,7 @@ def _fold_values(attention: RoPEAttention) -> None:
     if not attention.averages_first or isinstance(attention.v_proj, nn.Identity):
         return
     weight, bias = _compose(attention.v_proj, attention.out_proj)
-    folded = nn.Linear(weight.shape[1], weight.shape[0])
+    folded = Linear(weight.shape[1], weight.shape[0])
     folded.weight, folded.bias = weight, bias
     attention.out_proj, attention.v_proj = folded, nn.Identity()
 
@@ -110,7 +110,7 @@ def _fuse_projections(attention: RoPEAttention) -> None:
     if "qkv_proj" in attention:
         return
     layers = [attention.pop(name) for name in ("q_proj", "k_proj", "v_proj")]
-    fused = nn.Linear(1, 1)
+    fused = Linear(1, 1)
     fused.weight = mx.concatenate([layer.weight for layer in layers], axis=0)
     fused.bias = mx.concatenate([layer.bias for layer in layers], axis=0)
     attention.qkv_proj = fused

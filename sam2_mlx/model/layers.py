@@ -7,6 +7,29 @@ from collections.abc import Callable
 import mlx.core as mx
 import mlx.nn as nn
 
+from sam2_mlx.ops.products import linear, product
+
+
+class Linear(nn.Linear):
+    """MLX's linear layer, fast for halves on a CPU too."""
+
+    def __call__(self, x: mx.array) -> mx.array:
+        """Map (..., in) to (..., out)."""
+        return linear(x, self.weight, self.get("bias"))
+
+
+class Conv2d(nn.Conv2d):
+    """MLX's convolution, fast for halves on a CPU too."""
+
+    def __call__(self, x: mx.array) -> mx.array:
+        """Map (B, H, W, in) to (B, H', W', out)."""
+
+        def convolve(x: mx.array, weight: mx.array) -> mx.array:
+            return mx.conv2d(x, weight, self.stride, self.padding, self.dilation, self.groups)
+
+        x = product(convolve, x, self.weight)
+        return x + self.bias if "bias" in self else x
+
 
 class Pointwise(nn.Module):
     """A 1x1 convolution, computed as one matrix product.
@@ -24,7 +47,7 @@ class Pointwise(nn.Module):
 
     def __call__(self, x: mx.array) -> mx.array:
         """Map (..., in_dims) to (..., out_dims)."""
-        return mx.addmm(self.bias, x, self.weight[:, 0, 0].T)
+        return linear(x, self.weight[:, 0, 0], self.bias)
 
 
 class Upsample2x(nn.Module):
@@ -48,7 +71,7 @@ class Upsample2x(nn.Module):
         batch, height, width, channels = x.shape
         out = self.weight.shape[0]
         kernel = self.weight.transpose(3, 1, 2, 0).reshape(channels, 4 * out)
-        x = (x @ kernel).reshape(batch, height, width, 2, 2, out)
+        x = product(mx.matmul, x, kernel).reshape(batch, height, width, 2, 2, out)
         x = x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, 2 * height, 2 * width, out)
         return x + self.bias
 
@@ -65,7 +88,7 @@ class MLP(nn.Module):
         self, dims: tuple[int, ...], activation: Callable[[mx.array], mx.array] = nn.relu
     ) -> None:
         super().__init__()
-        self.layers = [nn.Linear(a, b) for a, b in zip(dims[:-1], dims[1:], strict=True)]
+        self.layers = [Linear(a, b) for a, b in zip(dims[:-1], dims[1:], strict=True)]
         self._activation = activation
 
     def __call__(self, x: mx.array) -> mx.array:

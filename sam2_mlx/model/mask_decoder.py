@@ -11,6 +11,7 @@ from sam2_mlx.config import DecoderConfig
 from sam2_mlx.model.layers import MLP, Pointwise, Table, Upsample2x
 from sam2_mlx.model.two_way_transformer import TwoWayTransformer
 from sam2_mlx.ops.activations import gelu
+from sam2_mlx.ops.products import product
 
 # The presence logit where nothing predicts it.
 _SURELY_PRESENT = 10.0
@@ -128,7 +129,9 @@ class MaskDecoder(nn.Module):
             [mlp(mask_tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], axis=1
         )
         flat = pixels.reshape(batch, -1, pixels.shape[-1]).transpose(0, 2, 1)
-        logits = (weights @ flat).reshape(batch, self._masks, 4 * height, 4 * width)
+        logits = product(mx.matmul, weights, flat).reshape(
+            batch, self._masks, 4 * height, 4 * width
+        )
         iou = self.iou_prediction_head(tokens[:, first - 1])
         iou = mx.sigmoid(iou) if self._config.bounded_iou else iou
         return MaskCandidates(logits, iou, mask_tokens, self._presence(tokens))

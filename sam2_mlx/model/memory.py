@@ -10,7 +10,7 @@ import mlx.nn as nn
 import numpy as np
 
 from sam2_mlx.config import ModelConfig
-from sam2_mlx.model.layers import MLP
+from sam2_mlx.model.layers import MLP, Conv2d, Linear
 from sam2_mlx.model.mask_decoder import MaskCandidates
 from sam2_mlx.model.memory_attention import MemoryAttention
 from sam2_mlx.model.memory_encoder import MemoryEncoder
@@ -98,13 +98,13 @@ class Memory(nn.Module):
         self._config, memory, dims = config, config.memory, config.hidden_dim
         self.attention = MemoryAttention(dims, memory)
         self.encoder = MemoryEncoder(dims, memory.dim, memory.fuser_layers)
-        self.mask_downsample = nn.Conv2d(1, 1, kernel_size=4, stride=4)
+        self.mask_downsample = Conv2d(1, 1, kernel_size=4, stride=4)
         self.pointer_projection = MLP((dims, dims, dims, dims))
         self.time_embedding = mx.zeros((memory.num_frames, memory.dim))
         self.no_memory_embedding = mx.zeros((dims,))
         self.absent_pointer = mx.zeros((dims,))
         if memory.pointer_time:
-            self.pointer_time_projection = nn.Linear(dims, memory.dim)
+            self.pointer_time_projection = Linear(dims, memory.dim)
         if memory.absent_embedding:
             self.absent_embedding = mx.zeros((memory.dim,))
 

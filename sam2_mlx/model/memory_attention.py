@@ -7,6 +7,7 @@ import mlx.nn as nn
 
 from sam2_mlx.config import MemoryConfig
 from sam2_mlx.model.attention import RoPEAttention
+from sam2_mlx.model.layers import Linear
 from sam2_mlx.ops.lanes import spread_tokens
 from sam2_mlx.ops.rope import MemoryLayout
 
@@ -26,8 +27,8 @@ class MemoryAttentionLayer(nn.Module):
         heads, theta = config.num_heads, config.rope_theta
         self.self_attn = RoPEAttention(dims, heads, dims, theta)
         self.cross_attn_image = RoPEAttention(dims, heads, config.dim, theta)
-        self.linear1 = nn.Linear(dims, config.feedforward_dim)
-        self.linear2 = nn.Linear(config.feedforward_dim, dims)
+        self.linear1 = Linear(dims, config.feedforward_dim)
+        self.linear2 = Linear(config.feedforward_dim, dims)
         self.norm1 = nn.LayerNorm(dims)
         self.norm2 = nn.LayerNorm(dims)
         self.norm3 = nn.LayerNorm(dims)

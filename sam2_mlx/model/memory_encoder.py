@@ -5,7 +5,7 @@ from __future__ import annotations
 import mlx.core as mx
 import mlx.nn as nn
 
-from sam2_mlx.model.layers import Pointwise
+from sam2_mlx.model.layers import Conv2d, Linear, Pointwise
 from sam2_mlx.ops.activations import gelu
 from sam2_mlx.ops.depthwise import depthwise
 from sam2_mlx.ops.lanes import spread, spread_tokens
@@ -22,7 +22,7 @@ class MaskDownsampler(nn.Module):
         super().__init__()
         widths = (1, 4, 16, 64, 256)
         for i, (a, b) in enumerate(zip(widths[:-1], widths[1:], strict=True), start=1):
-            self[f"conv{i}"] = nn.Conv2d(a, b, kernel_size=3, stride=2, padding=1)
+            self[f"conv{i}"] = Conv2d(a, b, kernel_size=3, stride=2, padding=1)
             self[f"norm{i}"] = nn.LayerNorm(b, eps=1e-6)
         self.conv5 = Pointwise(widths[-1], dims)
 
@@ -47,10 +47,10 @@ class CXBlock(nn.Module):
 
     def __init__(self, dims: int) -> None:
         super().__init__()
-        self.dwconv = nn.Conv2d(dims, dims, kernel_size=7, padding=3, groups=dims)
+        self.dwconv = Conv2d(dims, dims, kernel_size=7, padding=3, groups=dims)
         self.norm = nn.LayerNorm(dims, eps=1e-6)
-        self.pwconv1 = nn.Linear(dims, 4 * dims)
-        self.pwconv2 = nn.Linear(4 * dims, dims)
+        self.pwconv1 = Linear(dims, 4 * dims)
+        self.pwconv2 = Linear(4 * dims, dims)
         self.gamma = mx.zeros((dims,))
 
     def __call__(self, x: mx.array) -> mx.array:

@@ -8,7 +8,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from sam2_mlx.model.layers import Pointwise, Table
+from sam2_mlx.model.layers import Conv2d, Pointwise, Table
 from sam2_mlx.ops.activations import gelu
 
 PADDING, NEGATIVE, POSITIVE, TOP_LEFT, BOTTOM_RIGHT = -1, 0, 1, 2, 3
@@ -48,9 +48,9 @@ class MaskDownscaling(nn.Module):
     def __init__(self, dims: int) -> None:
         super().__init__()
         quarter = _MASK_CHANNELS // 4
-        self.conv1 = nn.Conv2d(1, quarter, kernel_size=2, stride=2)
+        self.conv1 = Conv2d(1, quarter, kernel_size=2, stride=2)
         self.norm1 = nn.LayerNorm(quarter, eps=1e-6)
-        self.conv2 = nn.Conv2d(quarter, _MASK_CHANNELS, kernel_size=2, stride=2)
+        self.conv2 = Conv2d(quarter, _MASK_CHANNELS, kernel_size=2, stride=2)
         self.norm2 = nn.LayerNorm(_MASK_CHANNELS, eps=1e-6)
         self.conv3 = Pointwise(_MASK_CHANNELS, dims)
 

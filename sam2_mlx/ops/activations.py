@@ -7,6 +7,8 @@ from functools import partial
 import mlx.core as mx
 import mlx.nn as nn
 
+from sam2_mlx.ops.products import product
+
 # erf(z) = z * P(z*z) / Q(z*z) for |z| <= 4, absolute error below 1e-6 (as in Eigen and XLA).
 _REACH = 4.0
 # The 1/sqrt(2) of the Gaussian is multiplied into P.
@@ -71,7 +73,7 @@ def gelu(x: mx.array) -> mx.array:
     Returns:
         The same shape and dtype.
     """
-    if x.dtype == mx.float32 and mx.default_device() == mx.Device(mx.cpu):
-        return _gelu_cpu(x)
+    if mx.default_device().type == mx.cpu and x.dtype in (mx.float32, mx.float16, mx.bfloat16):
+        return product(_gelu_cpu, x)
     result: mx.array = nn.gelu(x)
     return result

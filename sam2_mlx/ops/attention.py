@@ -9,6 +9,7 @@ import mlx.core as mx
 
 from sam2_mlx.ops.exponential import weights_cpu
 from sam2_mlx.ops.lanes import run_in_lane
+from sam2_mlx.ops.products import in_float32
 
 # Scores held at once, which bounds memory.
 _GPU_SCORES = 32 * 2**20
@@ -30,6 +31,9 @@ def attention(q: mx.array, k: mx.array, v: mx.array, scale: float | None = None)
         (B, heads, Nq, Dv) in the dtype of q.
     """
     scale = q.shape[-1] ** -0.5 if scale is None else scale
+    if in_float32(q):
+        q32, k, v = (array.astype(mx.float32) for array in (q, k, v))
+        return attention(q32, k, v, scale).astype(q.dtype)
     if mx.default_device() == mx.Device(mx.cpu) and q.dtype == mx.float32:
         # Scores in powers of two. A column of ones sums the weights in the same product.
         v = mx.concatenate([v, mx.ones((*v.shape[:-1], 1))], axis=-1)

@@ -7,6 +7,7 @@ from functools import partial
 import mlx.core as mx
 
 from sam2_mlx.ops.lanes import spread
+from sam2_mlx.ops.products import product
 
 
 def depthwise(x: mx.array, weight: mx.array, bias: mx.array) -> mx.array:
@@ -20,8 +21,9 @@ def depthwise(x: mx.array, weight: mx.array, bias: mx.array) -> mx.array:
     Returns:
         (B, H, W, C).
     """
-    if x.dtype == mx.float32 and mx.default_device() == mx.Device(mx.cpu):
-        return spread(_shifted, x, weight[..., 0].transpose(1, 2, 0), axis=-1) + bias
+    if mx.default_device().type == mx.cpu:
+        kernel = weight[..., 0].transpose(1, 2, 0)
+        return product(lambda x, k: spread(_shifted, x, k, axis=-1), x, kernel) + bias
     channels, side = weight.shape[:2]
     return mx.conv2d(x, weight, padding=side // 2, groups=channels) + bias
 

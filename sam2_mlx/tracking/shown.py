@@ -9,8 +9,7 @@ import numpy as np
 
 from sam2_mlx.config import ModelConfig
 from sam2_mlx.model.memory import ABSENT_LOGIT, ObjectMask
-from sam2_mlx.ops.regions import fill_holes, without_overlap
-from sam2_mlx.ops.resize import resize_maps
+from sam2_mlx.ops.regions import fill_holes
 from sam2_mlx.results import FrameMasks
 from sam2_mlx.tracking.options import TrackingOptions
 
@@ -61,14 +60,12 @@ def frame_masks(
     """
     if not masks:
         empty = mx.zeros((0,))
-        return FrameMasks(frame, (), mx.zeros((0, 1, *size)), empty, empty)
-    logits = resize_maps(mx.concatenate([mask.logits for mask in masks.values()]), size)
-    if options.non_overlap_masks:
-        logits = without_overlap(logits)
+        return FrameMasks(frame, (), mx.zeros((0, 1, 0, 0)), empty, empty, size)
+    coarse = mx.concatenate([mask.logits for mask in masks.values()])
     iou = _column([mask.iou for mask in masks.values()])
     presence = _column([mask.presence for mask in masks.values()])
-    mx.async_eval(logits, iou, presence)
-    return FrameMasks(frame, tuple(masks), logits, iou, presence)
+    mx.async_eval(coarse, iou, presence)
+    return FrameMasks(frame, tuple(masks), coarse, iou, presence, size, options.non_overlap_masks)
 
 
 def _column(values: Sequence[mx.array]) -> mx.array:

@@ -65,7 +65,8 @@ class FakeSession:
         count = len(logits)
         stack = mx.array(np.array(logits, np.float32)[:, None])
         ids = tuple(self.prompts)
-        return FrameMasks(frame, ids, stack, mx.full((count,), 0.9), mx.full((count,), 5.0))
+        scores, presence = mx.full((count,), 0.9), mx.full((count,), 5.0)
+        return FrameMasks(frame, ids, stack, scores, presence, stack.shape[-2:])
 
 
 def fake_model(choice: Any) -> SimpleNamespace:

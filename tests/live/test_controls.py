@@ -27,7 +27,7 @@ class FakeSession:
             self.objects.append(object_id)
         self.prompts.append((object_id, points and list(points), labels and list(labels), box))
         empty = mx.zeros((0,))
-        return FrameMasks(0, (), mx.zeros((0, 1, 4, 4)), empty, empty)
+        return FrameMasks(0, (), mx.zeros((0, 1, 4, 4)), empty, empty, (4, 4))
 
     def remove(self, object_id: int) -> bool:
         self.objects.remove(object_id)

@@ -200,7 +200,8 @@ def test_a_clip_that_is_over_can_be_played_again(model, tmp_path: Path) -> None:
 def _masks(present: bool, *ids: int) -> FrameMasks:
     logits = mx.full((len(ids), 1, 6, 6), 3.0 if present else -3.0)
     scores = mx.full((len(ids),), 0.75)
-    return FrameMasks(0, ids, logits, scores, mx.full((len(ids),), 5.0 if present else -5.0))
+    presence = mx.full((len(ids),), 5.0 if present else -5.0)
+    return FrameMasks(0, ids, logits, scores, presence, logits.shape[-2:])
 
 
 def test_a_lost_object_is_shown_as_lost_and_found_again() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import mlx.core as mx
 import pytest
 
+from sam2_mlx.model.layers import Conv2d, Linear
+from sam2_mlx.ops import products
 from tests.tiny import CONFIG, tiny_model
 
 DTYPES = [mx.float32, mx.float16, mx.bfloat16]
@@ -38,8 +40,11 @@ def test_every_stage_keeps_the_dtype(dtype: mx.Dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES[1:])
-def test_no_matrix_product_is_wider_than_asked(dtype: mx.Dtype) -> None:
+def test_no_matrix_product_is_wider_than_asked(
+    dtype: mx.Dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every matrix product and convolution of the encoder runs in the model's dtype."""
+    monkeypatch.setattr(products, "_HALVES", ())  # as on a GPU
     model = tiny_model(dtype)
     pixels = mx.random.normal((1, CONFIG.image_size, CONFIG.image_size, 3)).astype(dtype)
     mx.eval(model.encode_image(pixels).arrays())  # constants are made once, in float32
@@ -53,3 +58,17 @@ def test_no_matrix_product_is_wider_than_asked(dtype: mx.Dtype) -> None:
     mx.export_function(note, lambda x: model.encode_image(x).arrays(), pixels)
     assert {"AddMM", "Convolution"} <= set(seen)
     assert all(kinds == {str(dtype)} for kinds in seen.values()), seen
+
+
+@pytest.mark.skipif(mx.default_device().type != mx.cpu, reason="a CPU's form")
+@pytest.mark.parametrize("dtype", DTYPES[1:])
+def test_products_of_halves_are_rounded_once(dtype: mx.Dtype) -> None:
+    for layer, shape in ((Linear(300, 7), (5, 300)), (Conv2d(16, 4, 5, 2, 1), (1, 9, 9, 16))):
+        layer.set_dtype(dtype)
+        x = mx.random.normal(shape).astype(dtype)
+        got = layer(x)
+        layer.set_dtype(mx.float32)
+        want = layer(x.astype(mx.float32))
+        assert got.dtype == dtype
+        step = 2.0 ** (-10 if dtype == mx.float16 else -7)
+        assert (mx.abs(got.astype(mx.float32) - want) <= step * mx.abs(want) + 1e-3).all().item()

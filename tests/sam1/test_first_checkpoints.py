@@ -78,7 +78,8 @@ def test_the_transformers_model_says_the_same() -> None:
     model = build(shapes)
     features = model.encode_image(mx.array(draw_input(256))[None])
     off = np.abs(sampled(np.array(features.coarse[0])) - expected["embedding"]).max()
-    assert off < 7e-6
+    # Values reach 3.9 here: 2e-6 of that, and some for another BLAS.
+    assert off < 1e-5
     prompt = model.prompt_encoder.points(mx.array([[[90.0, 60.0]]]), mx.array([[1]]))
     found = model.decode_masks(features.coarse, features.fine, prompt)
     found = model.mask_decoder.multimask(found)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import mlx.core as mx
 import mlx.nn as nn
 
+from sam2_mlx.model.layers import Conv2d
+
 
 class ConvNeck(nn.Module):
     """Two convolutions with norms, to the width of the image embedding.
@@ -18,9 +20,9 @@ class ConvNeck(nn.Module):
 
     def __init__(self, in_dims: int, dims: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(in_dims, dims, kernel_size=1, bias=False)
+        self.conv1 = Conv2d(in_dims, dims, kernel_size=1, bias=False)
         self.norm1 = nn.LayerNorm(dims, eps=1e-6)
-        self.conv2 = nn.Conv2d(dims, dims, kernel_size=3, padding=1, bias=False)
+        self.conv2 = Conv2d(dims, dims, kernel_size=3, padding=1, bias=False)
         self.norm2 = nn.LayerNorm(dims, eps=1e-6)
 
     def __call__(self, stages: list[mx.array]) -> tuple[mx.array]:

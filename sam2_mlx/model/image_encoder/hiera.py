@@ -7,7 +7,7 @@ import mlx.nn as nn
 
 from sam2_mlx.config import HieraConfig
 from sam2_mlx.model.attention import join_heads
-from sam2_mlx.model.layers import MLP
+from sam2_mlx.model.layers import MLP, Conv2d, Linear
 from sam2_mlx.ops.activations import gelu
 from sam2_mlx.ops.attention import attention
 from sam2_mlx.ops.lanes import spread, spread_tokens
@@ -32,7 +32,7 @@ class PatchEmbed(nn.Module):
 
     def __init__(self, dims: int) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(3, dims, kernel_size=7, stride=4, padding=3)
+        self.proj = Conv2d(3, dims, kernel_size=7, stride=4, padding=3)
 
     def __call__(self, x: mx.array) -> mx.array:
         """(B, S, S, 3) to (B, S/4, S/4, dims)."""
@@ -52,8 +52,8 @@ class MultiScaleAttention(nn.Module):
     def __init__(self, dims: int, out_dims: int, heads: int, pool: bool) -> None:
         super().__init__()
         self.heads, self.head_dims, self._pool = heads, out_dims // heads, pool
-        self.qkv = nn.Linear(dims, 3 * out_dims)
-        self.proj = nn.Linear(out_dims, out_dims)
+        self.qkv = Linear(dims, 3 * out_dims)
+        self.proj = Linear(out_dims, out_dims)
 
     def __call__(self, x: mx.array) -> mx.array:
         """(B, H, W, dims) to (B, H, W, out_dims), or half of H and W where pooled."""
@@ -92,7 +92,7 @@ class MultiScaleBlock(nn.Module):
         self.norm2 = nn.LayerNorm(out_dims, eps=1e-6)
         self.mlp = MLP((out_dims, 4 * out_dims, out_dims), gelu)
         if dims != out_dims:
-            self.proj = nn.Linear(dims, out_dims)
+            self.proj = Linear(dims, out_dims)
 
     def __call__(self, x: mx.array) -> mx.array:
         """(B, H, W, dims) to (B, H, W, out_dims), or half of H and W where pooled."""

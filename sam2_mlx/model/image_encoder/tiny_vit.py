@@ -10,6 +10,7 @@ import numpy as np
 
 from sam2_mlx.config import TinyViTConfig
 from sam2_mlx.model.attention import join_heads
+from sam2_mlx.model.layers import Conv2d, Linear
 from sam2_mlx.ops.activations import gelu
 from sam2_mlx.ops.windows import partition, unpartition
 
@@ -55,7 +56,7 @@ class ConvNorm(nn.Module):
     ) -> None:
         super().__init__()
         groups = in_dims if depthwise else 1
-        self.c = nn.Conv2d(
+        self.c = Conv2d(
             in_dims, out_dims, kernel, stride, padding=kernel // 2, groups=groups, bias=False
         )
         self.bn = FixedBatchNorm(out_dims)
@@ -135,8 +136,8 @@ class WindowAttention(nn.Module):
         super().__init__()
         self._heads, self._window = heads, window
         self.norm = nn.LayerNorm(dims)
-        self.qkv = nn.Linear(dims, 3 * dims)
-        self.proj = nn.Linear(dims, dims)
+        self.qkv = Linear(dims, 3 * dims)
+        self.proj = Linear(dims, dims)
         self.attention_biases = mx.zeros((heads, window * window))
 
     def __call__(self, x: mx.array) -> mx.array:
@@ -169,8 +170,8 @@ class TokenMLP(nn.Module):
     def __init__(self, dims: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(dims)
-        self.fc1 = nn.Linear(dims, _EXPANSION * dims)
-        self.fc2 = nn.Linear(_EXPANSION * dims, dims)
+        self.fc1 = Linear(dims, _EXPANSION * dims)
+        self.fc2 = Linear(_EXPANSION * dims, dims)
 
     def __call__(self, x: mx.array) -> mx.array:
         """(..., dims) to the same shape."""

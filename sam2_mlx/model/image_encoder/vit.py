@@ -7,7 +7,7 @@ import mlx.nn as nn
 
 from sam2_mlx.config import ViTConfig
 from sam2_mlx.model.attention import join_heads, split_heads
-from sam2_mlx.model.layers import MLP
+from sam2_mlx.model.layers import MLP, Conv2d, Linear
 from sam2_mlx.ops.activations import gelu
 from sam2_mlx.ops.relative_attention import distance_table, grid_attention
 from sam2_mlx.ops.resize import resize_maps
@@ -25,7 +25,7 @@ class PatchEmbed(nn.Module):
 
     def __init__(self, dims: int) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(3, dims, kernel_size=PATCH, stride=PATCH)
+        self.proj = Conv2d(3, dims, kernel_size=PATCH, stride=PATCH)
 
     def __call__(self, x: mx.array) -> mx.array:
         """(B, S, S, 3) to (B, S/16, S/16, dims)."""
@@ -44,8 +44,8 @@ class RelativeAttention(nn.Module):
     def __init__(self, dims: int, heads: int, side: int) -> None:
         super().__init__()
         self._heads = heads
-        self.qkv = nn.Linear(dims, 3 * dims)
-        self.proj = nn.Linear(dims, dims)
+        self.qkv = Linear(dims, 3 * dims)
+        self.proj = Linear(dims, dims)
         self.rel_pos_h = mx.zeros((2 * side - 1, dims // heads))
         self.rel_pos_w = mx.zeros((2 * side - 1, dims // heads))
 

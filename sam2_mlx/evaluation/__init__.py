@@ -1,0 +1,1 @@
+"""Quality on annotated videos: datasets, the public measures, runs and their report."""

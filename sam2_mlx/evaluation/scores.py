@@ -1,0 +1,165 @@
+"""The scores of objects, sequences and datasets, averaged as the public evaluators do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sam2_mlx.evaluation.annotations import AnnotatedSequence, DavisSequence
+from sam2_mlx.evaluation.measures import (
+    Statistics,
+    boundary_similarity,
+    region_similarity,
+    statistics,
+)
+from sam2_mlx.evaluation.runs import FoundMasks, MaskSource
+
+
+@dataclass
+class ObjectScore:
+    """What was measured of one object.
+
+    Attributes:
+        name: of the object in its sequence.
+        regions: J of each scored frame.
+        boundaries: F of each scored frame.
+        first: J of the frame it was prompted on, which does not count into the others.
+    """
+
+    name: str
+    regions: list[float] = field(default_factory=list)
+    boundaries: list[float] = field(default_factory=list)
+    first: float | None = None
+
+    @property
+    def region(self) -> Statistics:
+        """J over the scored frames, of which there must be one."""
+        return statistics(self.regions)
+
+    @property
+    def boundary(self) -> Statistics:
+        """F over the scored frames, of which there must be one."""
+        return statistics(self.boundaries)
+
+
+@dataclass
+class SequenceScore:
+    """What was measured of one sequence.
+
+    Attributes:
+        name: of the sequence.
+        frames: number of its frames that were looked at.
+        objects: the objects that are scored.
+        left_out: objects that the public evaluator does not score, by name.
+    """
+
+    name: str
+    frames: int
+    objects: list[ObjectScore]
+    left_out: list[str]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Scores averaged over objects, each counting once, whatever its sequence.
+
+    Attributes:
+        objects: how many.
+        region: means of the objects' J statistics.
+        boundary: means of the objects' F statistics.
+        first: mean J of the prompted frames, or None where they were not looked at.
+    """
+
+    objects: int
+    region: Statistics
+    boundary: Statistics
+    first: float | None
+
+    @property
+    def both(self) -> float:
+        """J&F: the mean of mean J and mean F."""
+        return (self.region.mean + self.boundary.mean) / 2
+
+
+def score_sequence(
+    sequence: AnnotatedSequence,
+    source: MaskSource,
+    seen: Callable[[FoundMasks], None] | None = None,
+) -> SequenceScore:
+    """Score the masks of a sequence frame by frame.
+
+    Args:
+        sequence: the true masks.
+        source: the masks to be scored.
+        seen: called with each frame's masks.
+
+    Returns:
+        The scores of its objects.
+
+    Raises:
+        DatasetError: if a mask is missing or does not fit.
+
+    Source: DAVIS layout: davis2017-evaluation, davis2017/evaluation.py. SA-V layout: sam2,
+    sav_dataset/utils/sav_benchmark.py, where an object's frames only count from the first one
+    on which it is annotated or found, and an object that is on none of them does not count.
+    """
+    counts_from_start = isinstance(sequence, DavisSequence)
+    scores = {number: ObjectScore(name) for number, name in sequence.objects.items()}
+    scored = {number: sequence.scored(number) for number in scores}
+    begun = set(scores) if counts_from_start else set()
+    present = set(begun)
+    for found in source.follow(sequence):
+        for number, truth in found.truth.items():
+            mask = found.masks.get(number)
+            if mask is None:
+                continue
+            score = scores[number]
+            if number in found.prompted:
+                score.first = region_similarity(truth, mask)
+            if found.frame not in scored[number]:
+                continue
+            if truth.any():
+                present.add(number)
+            if truth.any() or mask.any():
+                begun.add(number)
+            if number in begun:
+                score.regions.append(region_similarity(truth, mask))
+                score.boundaries.append(boundary_similarity(truth, mask))
+        if seen is not None:
+            seen(found)
+    kept = [score for number, score in scores.items() if number in present and score.regions]
+    left_out = [score.name for score in scores.values() if score not in kept]
+    if isinstance(sequence, DavisSequence):
+        left_out += [str(number) for number in sorted(sequence.late)]
+    return SequenceScore(sequence.name, sequence.frames.num_frames, kept, left_out)
+
+
+def summarise(objects: Iterable[ObjectScore]) -> Summary | None:
+    """Average objects.
+
+    Args:
+        objects: those of one sequence, or of all.
+
+    Returns:
+        The summary, or None if there is no object.
+    """
+    scores = list(objects)
+    if not scores:
+        return None
+    first = [score.first for score in scores if score.first is not None]
+    return Summary(
+        objects=len(scores),
+        region=_mean([score.region for score in scores]),
+        boundary=_mean([score.boundary for score in scores]),
+        first=float(np.mean(first)) if first else None,
+    )
+
+
+def _mean(values: list[Statistics]) -> Statistics:
+    return Statistics(
+        mean=float(np.mean([value.mean for value in values])),
+        recall=float(np.mean([value.recall for value in values])),
+        decay=float(np.mean([value.decay for value in values])),
+    )

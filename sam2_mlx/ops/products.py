@@ -1,0 +1,41 @@
+"""Matrix products and convolutions, with the form that suits the device.
+
+MLX's CPU backend multiplies halves one by one, forty times slower than the BLAS multiplies floats.
+There a product of halves is computed in float32 and rounded once, as a GPU does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import mlx.core as mx
+
+_HALVES = (mx.float16, mx.bfloat16)
+
+
+def in_float32(x: mx.array) -> bool:
+    """Whether products with an array are computed in float32 and rounded."""
+    return x.dtype in _HALVES and mx.default_device().type == mx.cpu
+
+
+def product(function: Callable[..., mx.array], x: mx.array, *others: mx.array) -> mx.array:
+    """Apply a function that multiplies arrays, in float32 where halves are slow.
+
+    Args:
+        function: of the arrays.
+        x: the first of them, which decides the dtype of the result.
+        others: the others.
+
+    Returns:
+        What `function(x, *others)` is, up to rounding.
+    """
+    if not in_float32(x):
+        return function(x, *others)
+    return function(*(array.astype(mx.float32) for array in (x, *others))).astype(x.dtype)
+
+
+def linear(x: mx.array, weight: mx.array, bias: mx.array | None) -> mx.array:
+    """Map (..., in) to (..., out) with a weight (out, in) and a bias (out,) or None."""
+    if bias is None:
+        return product(lambda x, w: x @ w.T, x, weight)
+    return product(lambda x, w, b: mx.addmm(b, x, w.T), x, weight, bias)

@@ -1,0 +1,209 @@
+"""`sam2-mlx eval`: layouts, prompts, saved masks, and what is said when something is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from drawn_datasets import HEIGHT, WIDTH, draw_davis, draw_sav, ellipse, save, save_frame
+from PIL import Image
+
+from sam2_mlx.__main__ import main
+from sam2_mlx.evaluation.datasets import open_dataset
+from sam2_mlx.evaluation.runs import GivenPrompt
+
+MODEL = ("--model", "nano", "--image-size", "64", "--dtype", "float32")
+
+
+@pytest.fixture
+def davis(tmp_path: Path) -> Path:
+    draw_davis(tmp_path / "davis", tmp_path / "found", frames=(4, 5))
+    return tmp_path / "davis"
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    code = main(["eval", *map(str, arguments)])
+    shown = capsys.readouterr()
+    return code, shown.out, shown.err
+
+
+def values(file: Path) -> np.ndarray:
+    with Image.open(file) as image:
+        return np.asarray(image)
+
+
+def test_a_model_is_scored_as_its_saved_masks_are(
+    davis: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, table, _ = run(
+        capsys, davis, *MODEL, "--save-masks", tmp_path / "mine", "--json", tmp_path / "a.json"
+    )
+    assert code == 0
+    code, again, _ = run(capsys, davis, "--masks", tmp_path / "mine", "--json", tmp_path / "b.json")
+    assert code == 0 and again == table
+    model, masks = (json.loads((tmp_path / name).read_text()) for name in ("a.json", "b.json"))
+    assert model["summary"] == masks["summary"] and model["sequences"] == masks["sequences"]
+    assert model["settings"]["prompt"] == "mask" and model["settings"]["image_size"] == 64
+    # A mask that was given comes back nearly as it was.
+    assert model["summary"]["first_frame_J"] > 0.6
+    with Image.open(tmp_path / "mine" / "clip-1" / "00004.png") as saved:
+        assert saved.mode == "P" and saved.size == (WIDTH, HEIGHT)
+
+
+@pytest.mark.parametrize("prompt", ["box", "click", "clicks=3"])
+def test_prompts(davis: Path, capsys: pytest.CaptureFixture[str], prompt: str) -> None:
+    code, table, _ = run(capsys, davis, *MODEL, "--prompt", prompt, "--sequences", "clip-0")
+    assert code == 0
+    rows = [line.split()[0] for line in table.splitlines() if line.startswith(("clip", "all"))]
+    assert rows == ["clip-0", "all"]
+
+
+def test_sav_layout_is_saved_in_its_own_way(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw_sav(tmp_path / "sav", tmp_path / "found", frames=(13,))
+    code, table, _ = run(
+        capsys, tmp_path / "sav", *MODEL, "--memory", "distractor-aware", "--save-masks",
+        tmp_path / "mine",
+    )  # fmt: skip
+    assert code == 0 and "recall" not in table
+    files = sorted((tmp_path / "mine" / "sav_000000").rglob("*.png"))
+    assert len(files) == 3 * 13
+    assert files[0].parent.name == "000"
+    assert np.unique(values(files[0])).tolist() in ([0], [0, 1])
+    again = run(capsys, tmp_path / "sav", "--masks", tmp_path / "mine")
+    assert again[:2] == (0, table)
+
+
+def test_an_object_is_prompted_where_it_first_appears(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "late"
+    for frame in range(6):
+        save_frame(root / "JPEGImages" / "a" / f"{frame:05d}.jpg", frame)
+        shown = np.zeros((HEIGHT, WIDTH), np.uint8)
+        shown[ellipse(60, 30, 9, 9)] = 2
+        if frame >= 2:
+            shown[ellipse(20, 30, 9, 9)] = 1
+        save(root / "Annotations" / "a" / f"{frame:05d}.png", shown)
+    code, _, _ = run(capsys, root, *MODEL, "--save-masks", tmp_path / "mine")
+    assert code == 0
+    seen = [
+        set(np.unique(values(tmp_path / "mine" / "a" / f"{frame:05d}.png")).tolist())
+        for frame in range(3)
+    ]
+    assert 1 not in seen[0] | seen[1]
+    assert 1 in seen[2] and 2 in seen[0]
+
+
+def test_lists_and_fewer_frames(davis: Path) -> None:
+    (davis / "ImageSets" / "2017" / "short.txt").write_text("clip-1\n\n")
+    assert open_dataset(davis).names == ("clip-0", "clip-1")
+    dataset = open_dataset(davis, "short")
+    assert dataset.names == ("clip-1",)
+    sequence = dataset.open("clip-1", max_frames=3)
+    assert sequence.frames.num_frames == 3 and list(sequence.annotated) == [0, 1, 2]
+    assert sequence.scored(1) == {1}
+
+
+def test_objects_that_come_later_are_named(
+    davis: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = davis / "Annotations" / "480p" / "clip-0" / "00002.png"
+    changed = values(file).copy()
+    changed[:5, :5] = 9
+    save(file, changed)
+    code, table, _ = run(capsys, davis, "--masks", tmp_path / "found")
+    assert code == 0 and "not scored in clip-0: object 9" in table
+
+
+def break_size(davis: Path) -> None:
+    save(davis / "Annotations" / "480p" / "clip-0" / "00001.png", np.zeros((10, 12)))
+
+
+def break_frames(davis: Path) -> None:
+    (davis / "JPEGImages" / "480p" / "clip-0" / "00002.jpg").unlink()
+
+
+def break_mask(davis: Path) -> None:
+    (davis / "Annotations" / "480p" / "clip-0" / "00001.png").write_bytes(b"no picture")
+
+
+def break_colours(davis: Path) -> None:
+    picture = Image.new("RGB", (WIDTH, HEIGHT))
+    picture.save(davis / "Annotations" / "480p" / "clip-0" / "00001.png")
+
+
+def break_found(davis: Path) -> None:
+    (davis.parent / "found" / "clip-0" / "00001.png").unlink()
+
+
+def break_ids(davis: Path) -> None:
+    save(davis.parent / "found" / "clip-0" / "00001.png", np.full((HEIGHT, WIDTH), 7))
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (break_size, "has 12x10 pixels, the frames 84x60"),
+        (break_frames, "annotates a frame that is missing: no 00002.jpg"),
+        (break_mask, "cannot be decoded"),
+        (break_colours, "mode RGB"),
+        (break_found, "no mask"),
+        (break_ids, "has the value 7, but clip-0 has 2 objects"),
+    ],
+)
+def test_one_bad_sequence_does_not_stop_the_others(
+    davis: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: Any, said: str
+) -> None:
+    damage(davis)
+    target = tmp_path / "scores.json"
+    code, table, problems = run(capsys, davis, "--masks", tmp_path / "found", "--json", target)
+    assert code == 2
+    lines = [line for line in problems.splitlines() if "error" in line]
+    assert len(lines) == 1 and "clip-0" in lines[0] and said in lines[0]
+    assert "clip-1" in table and "clip-0 " not in table
+    content = json.loads(target.read_text())
+    assert list(content["failed"]) == ["clip-0"] and list(content["sequences"]) == ["clip-1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("nowhere",), "no folder nowhere"),
+        ((".",), "has no layout that is known"),
+        (("DAVIS", "--sequences", "clip-7"), "no sequence clip-7; it has clip-0, clip-1"),
+        (("DAVIS", "--set", "test"), "has no list test.txt; it has val"),
+        (("DAVIS", "--masks", "nowhere"), "no folder nowhere with masks"),
+        (("DAVIS", "--masks", "x", "--save-masks", "y"), "leave out --save-masks"),
+        (("DAVIS", "--prompt", "clicks=0"), "a prompt is mask, box, click or clicks=N"),
+        (("DAVIS", "--json", "nowhere/a.json"), "there is no such folder"),
+        (("DAVIS", "--fill-holes=-1"), "an area of 0 or more"),
+        (("DAVIS", "--model", "sam1-vit-b"), "no memory"),
+    ],
+)
+def test_mistakes_are_one_line(
+    davis: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    said: str,
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    words = [str(davis) if word == "DAVIS" else word for word in arguments]
+    code, table, problems = run(capsys, *words)
+    assert code == 2 and table == ""
+    assert said in problems and len(problems.splitlines()) == 1
+
+
+def test_prompt_names() -> None:
+    assert str(GivenPrompt.parse("clicks=5")) == "clicks=5"
+    assert str(GivenPrompt.parse("click")) == "click"
+    for text in ("clicks", "points", "clicks=", "clicks=-1", "clicks=²"):
+        with pytest.raises(ValueError, match="a prompt is"):
+            GivenPrompt.parse(text)

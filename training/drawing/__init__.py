@@ -1,0 +1,1 @@
+"""Procedural video: shapes, textures, motion and the scenes made of them."""
