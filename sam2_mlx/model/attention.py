@@ -69,6 +69,8 @@ class RoPEAttention(nn.Module):
     def __init__(self, dims: int, heads: int, kv_dims: int, theta: float) -> None:
         super().__init__()
         self._heads, self._theta = heads, theta
+        # Of the scores; folding puts it into the queries' weights and leaves 1 here.
+        self.score_scale = (dims // heads) ** -0.5
         # The weights of each query sum to one, so projecting the average of the values is the
         # same as averaging projected ones, and here the average is over fewer channels.
         self.averages_first = heads == 1 and kv_dims < dims
@@ -88,7 +90,8 @@ class RoPEAttention(nn.Module):
         side = round(layout.grid**0.5)
         q, k = axial_rope(q, k, axial_table(side, q.shape[-1], self._theta), layout)
         if self.averages_first:
-            attended = attention(q, k, v[:, None])[:, 0]
+            attended = attention(q, k, v[:, None], self.score_scale)[:, 0]
             return spread_tokens(lambda x: self.out_proj(self.v_proj(x)), attended)
-        attended = join_heads(attention(q, k, split_heads(v, self._heads)))
+        v = split_heads(v, self._heads)
+        attended = join_heads(attention(q, k, v, self.score_scale))
         return spread_tokens(self.out_proj, attended)

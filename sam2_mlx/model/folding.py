@@ -54,6 +54,8 @@ def fold(model: Sam, *, widen_heads: bool | None = None) -> Sam:
     if model.memory is not None:
         for layer in model.memory.attention.layers:
             _fold_values(layer.cross_attn_image)
+            _fold_score_scale(layer.cross_attn_image)
+            _fold_score_scale(layer.self_attn)
             _fuse_projections(layer.self_attn)
     return model
 
@@ -104,6 +106,17 @@ def _fold_values(attention: RoPEAttention) -> None:
     folded = Linear(weight.shape[1], weight.shape[0])
     folded.weight, folded.bias = weight, bias
     attention.out_proj, attention.v_proj = folded, nn.Identity()
+
+
+def _fold_score_scale(attention: RoPEAttention) -> None:
+    # Rotating the queries is linear, so they may be scaled before it. 1/16 is exact in any dtype.
+    if attention.score_scale == 1:
+        return
+    layer = attention.q_proj
+    for name in ("weight", "bias"):
+        scaled = attention.score_scale * layer[name].astype(mx.float32)
+        layer[name] = scaled.astype(layer[name].dtype)
+    attention.score_scale = 1.0
 
 
 def _fuse_projections(attention: RoPEAttention) -> None:

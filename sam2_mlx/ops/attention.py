@@ -41,7 +41,7 @@ def attention(q: mx.array, k: mx.array, v: mx.array, scale: float | None = None)
     if v.shape[-1] == q.shape[-1] <= _FUSED_DIMS and q.shape[0] == k.shape[0]:
         return mx.fast.scaled_dot_product_attention(q, k, v, scale=scale)
     # Wider heads have no fused kernel; chunks of queries keep the score matrix small.
-    return _in_chunks(q * scale, k, v)
+    return _in_chunks(q if scale == 1 else q * scale, k, v)
 
 
 def _in_chunks(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
