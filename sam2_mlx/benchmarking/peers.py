@@ -180,13 +180,13 @@ class Torch:
     """
 
     def __init__(self, spec: dict[str, Any]) -> None:
-        import torch  # type: ignore[import-not-found]
+        import torch
 
         library = torch.library.Library("torchvision", "DEF")
         library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         self._library = library  # the definitions live as long as it does
-        from sam2.build_sam import build_sam2  # type: ignore[import-not-found]
+        from sam2.build_sam import build_sam2
 
         torch.manual_seed(0)
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
