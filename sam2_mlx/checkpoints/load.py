@@ -8,6 +8,7 @@ from pathlib import Path
 
 import mlx.core as mx
 
+from sam2_mlx._runtime import report_once
 from sam2_mlx.config import MODELS, ModelConfig
 from sam2_mlx.model.folding import fold, folding_wanted
 from sam2_mlx.model.sam import Sam
@@ -81,6 +82,7 @@ def load_checkpoint(
     """
     kind = resolve_dtype(dtype)
     file = find_file(Path(path))
+    report_once()
     return _build(read_weights(file, config=config, image_size=image_size, dtype=kind))
 
 
