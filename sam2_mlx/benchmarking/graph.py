@@ -235,11 +235,18 @@ class _Counter:
             return self._source(self._nodes[maker]["inputs"][0][0])
         return name
 
+    def _read_names(self, node: _Node) -> list[str]:
+        """What a node reads; a stand-in for a custom kernel is also given its own outputs."""
+        names = [name for name, _, _ in node["inputs"]]
+        count = len(node["outputs"])
+        made = any(name in self._made_by for name in names[:count])
+        return names if node["name"] != _FUSED or made or matmul_flops(node) else names[count:]
+
     def _operation(self, members: list[int], views: list[bool]) -> Operation:
         inside = set(members)
         read, written = set(), set()
         for index in members:
-            for name, _, _ in self._nodes[index]["inputs"]:
+            for name in self._read_names(self._nodes[index]):
                 source = self._source(name)
                 if self._made_by.get(source) not in inside:
                     read.add(source)

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import mlx.core as mx
 import mlx.nn as nn
 
-from sam2_mlx.model.layers import Linear
+from sam2_mlx.model.derived import Derived
+from sam2_mlx.model.layers import Linear, matrix_of
 from sam2_mlx.ops.attention import attention
-from sam2_mlx.ops.lanes import spread_tokens
+from sam2_mlx.ops.lanes import spread_rows
+from sam2_mlx.ops.products import batched_linear
 from sam2_mlx.ops.rope import MemoryLayout, axial_rope, axial_table
 
 
-def split_heads(x: mx.array, heads: int) -> mx.array:
-    """(B, N, C) to (B, heads, N, C/heads)."""
-    batch, tokens, channels = x.shape
-    return x.reshape(batch, tokens, heads, channels // heads).transpose(0, 2, 1, 3)
+def rows_to_heads(x: mx.array, tokens: int, heads: int) -> mx.array:
+    """Rows (B*tokens, C) to (B, heads, tokens, C/heads)."""
+    dims = x.shape[1] // heads
+    if heads == 1:
+        return x.reshape(-1, 1, tokens, dims)
+    return x.reshape(-1, tokens, heads, dims).transpose(0, 2, 1, 3)
 
 
-def join_heads(x: mx.array) -> mx.array:
-    """(B, heads, N, D) to (B, N, heads*D)."""
-    batch, heads, tokens, dims = x.shape
-    return x.transpose(0, 2, 1, 3).reshape(batch, tokens, heads * dims)
+def heads_to_rows(x: mx.array) -> mx.array:
+    """(B, heads, tokens, D) to rows (B*tokens, heads*D)."""
+    heads, tokens, dims = x.shape[1:]
+    if heads > 1:
+        x = x.transpose(0, 2, 1, 3)
+    return x.reshape(-1, heads * dims)
 
 
 class Attention(nn.Module):
@@ -43,15 +51,73 @@ class Attention(nn.Module):
         self.v_proj = Linear(dims, inner)
         self.out_proj = Linear(inner, dims)
 
+    def queries(self, x: mx.array, tokens: int) -> mx.array:
+        """Heads (B, heads, tokens, D) of rows (B*tokens, dims)."""
+        return rows_to_heads(self.q_proj(x), tokens, self._heads)
+
+    def keys_and_values(self, k: mx.array, v: mx.array, tokens: int) -> tuple[mx.array, mx.array]:
+        """Heads (B, heads, tokens, D) of rows (B*tokens, dims)."""
+        k, v = self.k_proj(k), self.v_proj(v)
+        return rows_to_heads(k, tokens, self._heads), rows_to_heads(v, tokens, self._heads)
+
     def __call__(self, q: mx.array, k: mx.array, v: mx.array) -> mx.array:
-        """Attend from q (B or 1, Nq, C) to k and v (B or 1, Nk, C); returns (B, Nq, C)."""
-        q = split_heads(self.q_proj(q), self._heads)
-        k = split_heads(self.k_proj(k), self._heads)
-        v = split_heads(self.v_proj(v), self._heads)
+        """Attend from q (B or 1, heads, Nq, D) to k and v (B or 1, heads, Nk, D), all projected.
+
+        Returns:
+            (B*Nq, dims).
+        """
         batch = max(q.shape[0], k.shape[0])
         # Projected once where all share it, and only then repeated.
         q, k, v = (mx.broadcast_to(part, (batch, *part.shape[1:])) for part in (q, k, v))
-        return self.out_proj(join_heads(attention(q, k, v)))
+        return self.out_proj(heads_to_rows(attention(q, k, v)))
+
+
+class GridProjections:
+    """Linear layers that read the same grid of tokens, most with positions added, as one product.
+
+    As they are linear, the share of the positions can be added last; it never changes.
+
+    Args:
+        heads: of what each layer gives.
+        placed: for each layer, whether positions are added to what it reads.
+    """
+
+    def __init__(self, heads: int, placed: tuple[bool, ...]) -> None:
+        self._heads, self._placed = heads, placed
+        self._known: Derived[tuple[mx.array, mx.array]] = Derived()
+
+    def constants(self, layers: Sequence[Linear], places: mx.array) -> tuple[mx.array, mx.array]:
+        """What depends on weights and positions alone.
+
+        Args:
+            layers: one for each of `placed`; they may be quantised.
+            places: (1, N, dims).
+
+        Returns:
+            The layers' matrices (dims, outputs of all) side by side, and what is added to the
+            product, (N, outputs of all).
+        """
+
+        def make() -> tuple[mx.array, mx.array]:
+            # Without positions a layer gives its bias.
+            none = mx.zeros_like(places[0])
+            shares = [
+                layer(places[0] if placed else none)
+                for layer, placed in zip(layers, self._placed, strict=True)
+            ]
+            matrices = [matrix_of(layer) for layer in layers]
+            return mx.concatenate(matrices, axis=1), mx.concatenate(shares, axis=1)
+
+        return self._known.get(make, places, *(w for layer in layers for w in layer.values()))
+
+    def __call__(
+        self, layers: Sequence[Linear], x: mx.array, places: mx.array
+    ) -> tuple[mx.array, ...]:
+        """Heads (B, heads, N, D) of each layer for tokens (B, N, dims)."""
+        matrix, shares = self.constants(layers, places)
+        joint = batched_linear(x, matrix, shares)
+        heads = joint.reshape(*x.shape[:2], len(layers) * self._heads, -1).transpose(0, 2, 1, 3)
+        return tuple(mx.split(heads, len(layers), axis=1))
 
 
 class RoPEAttention(nn.Module):
@@ -80,18 +146,29 @@ class RoPEAttention(nn.Module):
         self.out_proj = Linear(dims, dims)
 
     def __call__(self, q: mx.array, k: mx.array, v: mx.array, layout: MemoryLayout) -> mx.array:
-        """Attend from q (B or 1, N, C) to k and v (B, layout.length, kv_dims)."""
+        """Attend from tokens of the frame to keys and values.
+
+        Args:
+            q: (B*N, C) or (N, C), the same for all of the batch.
+            k: (B*layout.length, kv_dims).
+            v: (B*layout.length, kv_dims).
+            layout: which of the keys are rotated; a grid of it has N tokens.
+
+        Returns:
+            (B*N, C).
+        """
+        tokens = layout.grid
         if "qkv_proj" in self:  # folded: only where q, k and v are the same
-            q, k, v = mx.split(spread_tokens(self.qkv_proj, q), 3, axis=-1)
+            joint = rows_to_heads(spread_rows(self.qkv_proj, q), tokens, 3 * self._heads)
+            q, k, v = mx.split(joint, 3, axis=1)
         else:
-            q, k = spread_tokens(self.q_proj, q), spread_tokens(self.k_proj, k)
+            q = rows_to_heads(spread_rows(self.q_proj, q), tokens, self._heads)
+            k = rows_to_heads(spread_rows(self.k_proj, k), layout.length, self._heads)
             v = v if self.averages_first else self.v_proj(v)
-        q, k = split_heads(q, self._heads), split_heads(k, self._heads)
-        side = round(layout.grid**0.5)
+            v = rows_to_heads(v, layout.length, self._heads)
+        side = round(tokens**0.5)
         q, k = axial_rope(q, k, axial_table(side, q.shape[-1], self._theta), layout)
+        rows = heads_to_rows(attention(q, k, v, self.score_scale))
         if self.averages_first:
-            attended = attention(q, k, v[:, None], self.score_scale)[:, 0]
-            return spread_tokens(lambda x: self.out_proj(self.v_proj(x)), attended)
-        v = split_heads(v, self._heads)
-        attended = join_heads(attention(q, k, v, self.score_scale))
-        return spread_tokens(self.out_proj, attended)
+            return spread_rows(lambda x: self.out_proj(self.v_proj(x)), rows)
+        return spread_rows(self.out_proj, rows)

@@ -1,21 +1,48 @@
-"""Small layers that several parts of the network share. Everything is channels last."""
+"""Small layers that several parts of the network share. Everything is channels last.
+
+Tokens of a batch of grids or sequences are often *rows*: one matrix (B*N, C), which linear layers
+and norms take without another look at its shape.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import mlx.core as mx
 import mlx.nn as nn
 
-from sam2_mlx.ops.products import linear, product
+from sam2_mlx.model.derived import Derived
+from sam2_mlx.ops.products import batched_linear, linear, product
+from sam2_mlx.ops.residual_norm import add_layer_norm
 
 
 class Linear(nn.Linear):
-    """MLX's linear layer, fast for halves on a CPU too."""
+    """MLX's linear layer, fast for halves on a CPU too, and its weight turned only once."""
+
+    def __init__(self, in_dims: int, out_dims: int, bias: bool = True) -> None:
+        super().__init__(in_dims, out_dims, bias)
+        self._matrix: Derived[mx.array] = Derived()
+
+    @property
+    def matrix(self) -> mx.array:
+        """The weight as (in, out); another look at the same memory."""
+        return self._matrix.get(lambda: self.weight.T, self.weight)
+
+    def derived(self) -> list[mx.array]:
+        """What follows from the weights."""
+        return [self.matrix]
 
     def __call__(self, x: mx.array) -> mx.array:
         """Map (..., in) to (..., out)."""
-        return linear(x, self.weight, self.get("bias"))
+        return linear(x, self.matrix, self.get("bias"))
+
+
+def matrix_of(layer: Linear | nn.QuantizedLinear) -> mx.array:
+    """The weight of a linear layer as (in, out), unpacked where it is quantised."""
+    if isinstance(layer, Linear):
+        return layer.matrix
+    packed = (layer.weight, layer.scales, layer.biases)
+    return mx.dequantize(*packed, layer.group_size, layer.bits).T
 
 
 class Conv2d(nn.Conv2d):
@@ -23,12 +50,16 @@ class Conv2d(nn.Conv2d):
 
     def __call__(self, x: mx.array) -> mx.array:
         """Map (B, H, W, in) to (B, H', W', out)."""
+        x = self.without_bias(x)
+        return x + self.bias if "bias" in self else x
+
+    def without_bias(self, x: mx.array) -> mx.array:
+        """The convolution alone."""
 
         def convolve(x: mx.array, weight: mx.array) -> mx.array:
             return mx.conv2d(x, weight, self.stride, self.padding, self.dilation, self.groups)
 
-        x = product(convolve, x, self.weight)
-        return x + self.bias if "bias" in self else x
+        return product(convolve, x, self.weight)
 
 
 class Pointwise(nn.Module):
@@ -44,10 +75,20 @@ class Pointwise(nn.Module):
         # Kept as a convolution weight (O, 1, 1, I), as in every checkpoint.
         self.weight = mx.zeros((out_dims, 1, 1, in_dims))
         self.bias = mx.zeros((out_dims,))
+        self._matrix: Derived[mx.array] = Derived()
+
+    @property
+    def matrix(self) -> mx.array:
+        """The weight as (in, out); another look at the same memory."""
+        return self._matrix.get(lambda: self.weight[:, 0, 0].T, self.weight)
+
+    def derived(self) -> list[mx.array]:
+        """What follows from the weights."""
+        return [self.matrix]
 
     def __call__(self, x: mx.array) -> mx.array:
         """Map (..., in_dims) to (..., out_dims)."""
-        return linear(x, self.weight[:, 0, 0], self.bias)
+        return linear(x, self.matrix, self.bias)
 
 
 class Upsample2x(nn.Module):
@@ -65,15 +106,23 @@ class Upsample2x(nn.Module):
         super().__init__()
         self.weight = mx.zeros((out_dims, 2, 2, in_dims))
         self.bias = mx.zeros((out_dims,))
+        self._block: Derived[tuple[mx.array, mx.array]] = Derived()
+
+    def derived(self) -> list[mx.array]:
+        """What follows from the weights: matrix (in, 4 * out) and bias (4 * out,) of a block."""
+        return list(self._block.get(self._make_block, self.weight, self.bias))
+
+    def _make_block(self) -> tuple[mx.array, mx.array]:
+        matrix = self.weight.transpose(3, 1, 2, 0).reshape(self.weight.shape[3], -1)
+        return matrix, mx.tile(self.bias, 4)
 
     def __call__(self, x: mx.array) -> mx.array:
         """Map (B, H, W, in_dims) to (B, 2H, 2W, out_dims)."""
         batch, height, width, channels = x.shape
-        out = self.weight.shape[0]
-        kernel = self.weight.transpose(3, 1, 2, 0).reshape(channels, 4 * out)
-        x = product(mx.matmul, x, kernel).reshape(batch, height, width, 2, 2, out)
-        x = x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, 2 * height, 2 * width, out)
-        return x + self.bias
+        matrix, bias = self.derived()
+        x = linear(x.reshape(-1, channels), matrix, bias)
+        x = x.reshape(batch, height, width, 2, 2, -1).transpose(0, 1, 3, 2, 4, 5)
+        return x.reshape(batch, 2 * height, 2 * width, -1)
 
 
 class MLP(nn.Module):
@@ -89,13 +138,43 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         self.layers = [Linear(a, b) for a, b in zip(dims[:-1], dims[1:], strict=True)]
-        self._activation = activation
+        self.activation = activation
 
     def __call__(self, x: mx.array) -> mx.array:
         """Map (..., dims[0]) to (..., dims[-1])."""
         for layer in self.layers[:-1]:
-            x = self._activation(layer(x))
+            x = self.activation(layer(x))
         return self.layers[-1](x)
+
+
+class SideBySide:
+    """Several MLPs of the same widths, each with an input of its own, as batched products."""
+
+    def __init__(self) -> None:
+        self._known: Derived[list[tuple[mx.array, mx.array]]] = Derived()
+
+    def derived(self, mlps: Sequence[MLP]) -> list[tuple[mx.array, mx.array]]:
+        """For each layer, the matrices (M, in, out) of all MLPs and their biases (M, 1, out)."""
+
+        def make() -> list[tuple[mx.array, mx.array]]:
+            return [
+                (
+                    mx.stack([matrix_of(layer) for layer in layers]),
+                    mx.stack([layer.bias[None] for layer in layers]),
+                )
+                for layers in zip(*(mlp.layers for mlp in mlps), strict=True)
+            ]
+
+        layers = [layer for mlp in mlps for layer in mlp.layers]
+        return self._known.get(make, *(w for layer in layers for w in layer.values()))
+
+    def __call__(self, mlps: Sequence[MLP], x: mx.array) -> mx.array:
+        """Map (B, M, in), an input for each of M MLPs, to (B, M, out)."""
+        x = x.transpose(1, 0, 2)
+        *hidden, (matrix, bias) = self.derived(mlps)
+        for inner_matrix, inner_bias in hidden:
+            x = mlps[0].activation(batched_linear(x, inner_matrix, inner_bias))
+        return batched_linear(x, matrix, bias).transpose(1, 0, 2)
 
 
 class Table(nn.Module):
@@ -109,3 +188,19 @@ class Table(nn.Module):
     def __init__(self, rows: int, dims: int) -> None:
         super().__init__()
         self.weight = mx.zeros((rows, dims))
+
+
+def add_norm(x: mx.array, update: mx.array, norm: nn.LayerNorm) -> tuple[mx.array, mx.array]:
+    """Add a residual branch; returns the sum and its norm, see `add_layer_norm`."""
+    return add_layer_norm(x, update, norm.weight, norm.bias, norm.eps)
+
+
+def bias_norm(x: mx.array, bias: mx.array, norm: nn.LayerNorm) -> mx.array:
+    """The norm of x + bias, for x of any shape (..., C) and a bias (C,)."""
+    rows = x.reshape(x.size // len(bias), len(bias))
+    return add_norm(rows, mx.broadcast_to(bias, rows.shape), norm)[1].reshape(x.shape)
+
+
+def conv_norm(x: mx.array, conv: Conv2d, norm: nn.LayerNorm) -> mx.array:
+    """A convolution with a bias, and the norm of its channels."""
+    return bias_norm(conv.without_bias(x), conv.bias, norm)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
 
 from sam2_mlx.config import DecoderConfig
-from sam2_mlx.model.layers import MLP, Pointwise, Table, Upsample2x
+from sam2_mlx.model.derived import Derived
+from sam2_mlx.model.layers import MLP, Pointwise, SideBySide, Table, Upsample2x, add_norm
 from sam2_mlx.model.two_way_transformer import TwoWayTransformer
 from sam2_mlx.ops.activations import gelu
 from sam2_mlx.ops.products import product
@@ -50,7 +52,8 @@ class Upscaling(nn.Module):
     def __call__(self, x: mx.array, fine: tuple[mx.array, ...]) -> mx.array:
         """(B, h, w, C) and fine features at stride 4 and 8, or none, to (B, 4h, 4w, C/8)."""
         x = self.conv1(x)
-        x = self.conv2(gelu(self.norm1(x + fine[1] if fine else x)))
+        x = add_norm(x, fine[1], self.norm1)[1] if fine else self.norm1(x)
+        x = self.conv2(gelu(x))
         return gelu(x + fine[0] if fine else x)
 
 
@@ -84,6 +87,27 @@ class MaskDecoder(nn.Module):
         self.iou_prediction_head = MLP((dims, hidden, hidden, masks))
         if config.predicts_presence:
             self.pred_obj_score_head = MLP((dims, dims, dims, 1))
+        self._hypernetworks = SideBySide()
+        self._own: Derived[mx.array] = Derived()
+
+    def constants(self, image_positions: mx.array) -> list[tuple[mx.array, mx.array]]:
+        """What depends on weights and the image's positions (1, h*w, C) alone."""
+        found: list[tuple[mx.array, mx.array]] = self.transformer.constants(image_positions)
+        return found
+
+    def derived(self) -> list[Any]:
+        """What follows from the weights."""
+        return [
+            self._own_tokens(),
+            *self._hypernetworks.derived(self.output_hypernetworks_mlps),
+        ]
+
+    def _own_tokens(self) -> mx.array:
+        """The output tokens that every prompt gets, (tokens, C), the masks' last."""
+        own = [self.iou_token.weight, self.mask_tokens.weight]
+        if self._config.predicts_presence:
+            own = [self.obj_score_token.weight, *own]
+        return self._own.get(lambda: mx.concatenate(own), *own)
 
     def project(self, levels: tuple[mx.array, ...]) -> tuple[mx.array, ...]:
         """The encoder's levels at stride 4 and 8, narrowed for the upscaling; none from none."""
@@ -107,29 +131,23 @@ class MaskDecoder(nn.Module):
             image_positions: (1, h*w, C).
             fine: features at stride 4 and 8, batch B or 1, or none.
             prompt: (B, P, C) prompt tokens.
-            dense: (B or 1, h or 1, w or 1, C) dense prompt embedding.
+            dense: dense prompt embedding (B, h, w, C), or (1, C) for all of it.
 
         Returns:
             Candidates with M = 1 + num_multimasks.
         """
         batch, (height, width, dims) = prompt.shape[0], image.shape[1:]
-        own = [self.iou_token.weight, self.mask_tokens.weight]
-        if self._config.predicts_presence:
-            own = [self.obj_score_token.weight, *own]
-        first = len(own) - 1
-        tokens = mx.concatenate(own)
-        tokens = mx.broadcast_to(tokens[None], (batch, *tokens.shape))
-        tokens = mx.concatenate([tokens, prompt], axis=1)
+        own = self._own_tokens()
+        tokens = mx.concatenate([mx.broadcast_to(own, (batch, *own.shape)), prompt], axis=1)
+        first = len(own) - self._masks
         source = (image + dense).reshape(-1, height * width, dims)
         # One picture and many prompts: the image stays one until the first block makes it differ.
         tokens, source = self.transformer(source, image_positions, tokens)
         pixels = self.upscaling(source.reshape(batch, height, width, dims), fine)
         mask_tokens = tokens[:, first : first + self._masks]
-        weights = mx.stack(
-            [mlp(mask_tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], axis=1
-        )
+        hypernetworks = self._hypernetworks(self.output_hypernetworks_mlps, mask_tokens)
         flat = pixels.reshape(batch, -1, pixels.shape[-1]).transpose(0, 2, 1)
-        logits = product(mx.matmul, weights, flat).reshape(
+        logits = product(mx.matmul, hypernetworks, flat).reshape(
             batch, self._masks, 4 * height, 4 * width
         )
         iou = self.iou_prediction_head(tokens[:, first - 1])
@@ -187,7 +205,7 @@ class MaskDecoder(nn.Module):
 
 def best_by_iou(candidates: MaskCandidates) -> MaskCandidates:
     """Keep the candidate with the highest predicted IoU; M becomes 1."""
-    best = mx.argmax(candidates.iou, axis=1)[:, None]
+    best = mx.argmax(candidates.iou, axis=1, keepdims=True)
     return MaskCandidates(
         mx.take_along_axis(candidates.logits, best[..., None, None], axis=1),
         mx.take_along_axis(candidates.iou, best, axis=1),

@@ -144,12 +144,13 @@ class Memory(nn.Module):
         assert config.memory is not None
         dim, dtype, grid = config.memory.dim, self._dtype, config.grid * config.grid
         place = grid_encoding(config.grid, dim).astype(dtype)
-        tokens = [frame.astype(dtype) for frame, _ in spatial]
-        positions = [(place + self.time_embedding[slot])[None] for _, slot in spatial]
+        times = self.time_embedding[mx.array([slot for _, slot in spatial])]
+        tokens = [mx.concatenate([frame for frame, _ in spatial], axis=1).astype(dtype)]
+        positions = [(times[:, None] + place).reshape(1, -1, dim)]
         tail = 0
         if pointers:
             batch, per_pointer = pointers[0][0].shape[0], config.hidden_dim // dim
-            joined = mx.stack([pointer for pointer, _ in pointers], axis=1).astype(dtype)
+            joined = mx.concatenate([pointer for pointer, _ in pointers], axis=1).astype(dtype)
             tail = len(pointers) * per_pointer
             tokens.append(joined.reshape(batch, tail, dim))
             rows_of = [np.atleast_1d(np.asarray(d, np.float64)) for _, d in pointers]
@@ -172,8 +173,9 @@ class Memory(nn.Module):
         if "pointer_time_projection" not in self:
             return mx.zeros((rows, count * per_pointer, dim), self._dtype)
         encoded = time_encoding(distances.reshape(-1), dims).astype(self._dtype)
-        projected = self.pointer_time_projection(encoded).reshape(rows, count, dim)
-        return mx.repeat(projected, per_pointer, axis=1)
+        projected = self.pointer_time_projection(encoded).reshape(rows, count, 1, dim)
+        every = mx.broadcast_to(projected, (rows, count, per_pointer, dim))
+        return every.reshape(rows, count * per_pointer, dim)
 
     def attend(self, coarse: mx.array, memory: MemoryTokens) -> mx.array:
         """Condition a frame on its memory.
@@ -186,8 +188,8 @@ class Memory(nn.Module):
             (B, h, w, C).
         """
         _, height, width, dims = coarse.shape
-        x = coarse.reshape(-1, height * width, dims)
-        places = grid_encoding(height, dims).astype(coarse.dtype)[None]
+        places = grid_encoding(height, dims).astype(coarse.dtype)
+        x = coarse.reshape(-1, dims)
         x = self.attention(x, places, memory.tokens, memory.positions, memory.layout)
         return x.reshape(-1, height, width, dims)
 

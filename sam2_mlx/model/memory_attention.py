@@ -7,8 +7,8 @@ import mlx.nn as nn
 
 from sam2_mlx.config import MemoryConfig
 from sam2_mlx.model.attention import RoPEAttention
-from sam2_mlx.model.layers import Linear
-from sam2_mlx.ops.lanes import spread_tokens
+from sam2_mlx.model.layers import Linear, add_norm
+from sam2_mlx.ops.lanes import spread_rows
 from sam2_mlx.ops.rope import MemoryLayout
 
 
@@ -34,18 +34,46 @@ class MemoryAttentionLayer(nn.Module):
         self.norm3 = nn.LayerNorm(dims)
 
     def __call__(
-        self, x: mx.array, memory: mx.array, placed_memory: mx.array, layout: MemoryLayout
-    ) -> mx.array:
-        """Update x (B or 1, N, C) with memory (B, K, D) and the same with positions added."""
-        normed = spread_tokens(self.norm1, x)
-        x = x + self.self_attn(normed, normed, normed, MemoryLayout(1, x.shape[1]))
-        # Before the first cross-attention a frame looks the same to every object, so x may
-        # still have batch 1 here and grows to the memory's batch in the sum.
-        x = x + self.cross_attn_image(spread_tokens(self.norm2, x), placed_memory, memory, layout)
-        return spread_tokens(self._feed_forward, x)
+        self,
+        x: mx.array,
+        normed: mx.array,
+        memory: mx.array,
+        placed_memory: mx.array,
+        layout: MemoryLayout,
+        following: nn.LayerNorm,
+    ) -> tuple[mx.array, mx.array]:
+        """Update the frame's tokens, and norm them for what follows.
 
-    def _feed_forward(self, x: mx.array) -> mx.array:
-        return x + self.linear2(nn.relu(self.linear1(self.norm3(x))))
+        Args:
+            x: (B*N, C), or (N, C) while the frame looks the same to every object.
+            normed: `norm1` of x.
+            memory: (B*K, D).
+            placed_memory: the same with positions added.
+            layout: how the K keys are composed.
+            following: the norm that reads the result.
+
+        Returns:
+            (B*N, C), and its norm.
+        """
+        update = self.self_attn(normed, normed, normed, MemoryLayout(1, layout.grid))
+        x, normed = _add_norm(x, update, self.norm2)
+        update = self.cross_attn_image(normed, placed_memory, memory, layout)
+        x, normed = _add_norm(_repeated(x, len(update)), update, self.norm3)
+        return spread_rows(lambda x, y: self._feed_forward(x, y, following), x, normed)
+
+    def _feed_forward(
+        self, x: mx.array, normed: mx.array, following: nn.LayerNorm
+    ) -> tuple[mx.array, mx.array]:
+        return add_norm(x, self.linear2(nn.relu(self.linear1(normed))), following)
+
+
+def _add_norm(x: mx.array, update: mx.array, norm: nn.LayerNorm) -> tuple[mx.array, mx.array]:
+    return spread_rows(lambda x, y: add_norm(x, y, norm), x, update)
+
+
+def _repeated(x: mx.array, rows: int) -> mx.array:
+    """Rows that all of a batch share, one behind the other for each of it."""
+    return x if len(x) == rows else mx.tile(x, (rows // len(x), 1))
 
 
 class MemoryAttention(nn.Module):
@@ -74,17 +102,20 @@ class MemoryAttention(nn.Module):
         """Condition a frame on its memory.
 
         Args:
-            x: (B or 1, N, C) tokens of the frame.
-            x_positions: (1, N, C) their sine positions.
+            x: (B*N, C) tokens of the frame, or (N, C) where all objects share it.
+            x_positions: (N, C) their sine positions.
             memory: (B, K, D) memory tokens.
             memory_positions: (1 or B, K, D) their positions in space and time.
             layout: which memory tokens are rotated.
 
         Returns:
-            (B, N, C).
+            (B*N, C).
         """
-        x = x + 0.1 * x_positions
-        placed = memory + memory_positions
-        for layer in self.layers:
-            x = layer(x, memory, placed, layout)
-        return self.norm(x)
+        dim = memory.shape[2]
+        placed = (memory + memory_positions).reshape(-1, dim)
+        memory = memory.reshape(-1, dim)
+        norms = [*(layer.norm1 for layer in self.layers), self.norm]
+        x, normed = _add_norm(x, _repeated(0.1 * x_positions, len(x)), norms[0])
+        for layer, following in zip(self.layers, norms[1:], strict=True):
+            x, normed = layer(x, normed, memory, placed, layout, following)
+        return normed

@@ -5,10 +5,10 @@ from __future__ import annotations
 import mlx.core as mx
 import mlx.nn as nn
 
-from sam2_mlx.model.layers import Conv2d, Linear, Pointwise
+from sam2_mlx.model.layers import Conv2d, Linear, Pointwise, bias_norm, conv_norm
 from sam2_mlx.ops.activations import gelu
 from sam2_mlx.ops.depthwise import depthwise
-from sam2_mlx.ops.lanes import spread, spread_tokens
+from sam2_mlx.ops.lanes import spread, spread_rows
 
 
 class MaskDownsampler(nn.Module):
@@ -32,7 +32,7 @@ class MaskDownsampler(nn.Module):
 
     def _downsample(self, x: mx.array) -> mx.array:
         for i in range(1, 5):
-            x = gelu(self[f"norm{i}"](self[f"conv{i}"](x)))
+            x = gelu(conv_norm(x, self[f"conv{i}"], self[f"norm{i}"]))
         return self.conv5(x)
 
 
@@ -55,11 +55,13 @@ class CXBlock(nn.Module):
 
     def __call__(self, x: mx.array) -> mx.array:
         """(B, H, W, dims) to the same shape."""
-        update = depthwise(x, self.dwconv.weight, self.dwconv.bias)
-        return spread_tokens(self._finish, x, update)
+        dims = x.shape[-1]
+        update = depthwise(x, self.dwconv.weight).reshape(-1, dims)
+        return spread_rows(self._finish, x.reshape(-1, dims), update).reshape(x.shape)
 
     def _finish(self, x: mx.array, update: mx.array) -> mx.array:
-        update = self.pwconv2(gelu(self.pwconv1(self.norm(update))))
+        update = bias_norm(update, self.dwconv.bias, self.norm)
+        update = self.pwconv2(gelu(self.pwconv1(update)))
         # Folding puts the layer scale into the last projection.
         return x + (self.gamma * update if "gamma" in self else update)
 

@@ -8,7 +8,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from sam2_mlx.model.layers import Conv2d, Pointwise, Table
+from sam2_mlx.model.layers import Conv2d, Pointwise, Table, conv_norm
 from sam2_mlx.ops.activations import gelu
 
 PADDING, NEGATIVE, POSITIVE, TOP_LEFT, BOTTOM_RIGHT = -1, 0, 1, 2, 3
@@ -56,8 +56,8 @@ class MaskDownscaling(nn.Module):
 
     def __call__(self, x: mx.array) -> mx.array:
         """(B, 4h, 4w, 1) to (B, h, w, dims)."""
-        x = gelu(self.norm1(self.conv1(x)))
-        return self.conv3(gelu(self.norm2(self.conv2(x))))
+        x = gelu(conv_norm(x, self.conv1, self.norm1))
+        return self.conv3(gelu(conv_norm(x, self.conv2, self.norm2)))
 
 
 class PromptEncoder(nn.Module):
@@ -112,6 +112,14 @@ class PromptEncoder(nn.Module):
         embedded = places + kinds[mx.maximum(labels, 0)]
         return mx.where((labels == PADDING)[..., None], self.not_a_point_embed.weight, embedded)
 
+    def nothing(self, batch: int) -> mx.array:
+        """The prompt tokens of no prompt, (batch, 2, dims): a padding point and the token after it.
+
+        What `points` gives for one point that is padding.
+        """
+        weight = self.not_a_point_embed.weight
+        return mx.broadcast_to(weight, (batch, 2, weight.shape[1]))
+
     def dense(self, mask_logits: mx.array | None) -> mx.array:
         """Embed a low-resolution mask, or the lack of one.
 
@@ -119,10 +127,11 @@ class PromptEncoder(nn.Module):
             mask_logits: (B, 1, S/4, S/4), or None.
 
         Returns:
-            (B, S/16, S/16, dims), or (1, 1, 1, dims) that broadcasts where there is no mask.
+            (B, S/16, S/16, dims), or (1, dims) that broadcasts where there is no mask.
         """
         if mask_logits is None:
-            return self.no_mask_embed.weight[None, None]
+            weight: mx.array = self.no_mask_embed.weight
+            return weight
         dtype = self.no_mask_embed.weight.dtype
         # One channel: moving it from second to last place is only a reshape.
         batch, _, height, width = mask_logits.shape

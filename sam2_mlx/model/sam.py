@@ -6,10 +6,11 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from sam2_mlx.config import ModelConfig
+from sam2_mlx.model.derived import Derived
 from sam2_mlx.model.image_encoder import ImageEncoder, ImageFeatures
 from sam2_mlx.model.mask_decoder import MaskCandidates, MaskDecoder, best_by_iou
 from sam2_mlx.model.memory import Memory, MemoryTokens, ObjectMask
-from sam2_mlx.model.prompt_encoder import PADDING, PromptEncoder
+from sam2_mlx.model.prompt_encoder import PromptEncoder
 from sam2_mlx.model.traces import Traces
 from sam2_mlx.ops.resize import resize_maps
 
@@ -34,6 +35,7 @@ class Sam(nn.Module):
         self.mask_decoder = MaskDecoder(config.hidden_dim, config.decoder)
         self.memory = Memory(config) if config.memory else None
         self._traces = Traces()
+        self._derived: Derived[bool] = Derived()
 
     @property
     def config(self) -> ModelConfig:
@@ -53,7 +55,14 @@ class Sam(nn.Module):
     def make_constants(self) -> None:
         """Make what depends on weights and sizes only, so that no trace contains it."""
         side = self._config.image_size
-        mx.eval(self.image_encoder.constants(side), self.prompt_encoder.grid_positions())
+        places = self.prompt_encoder.grid_positions()
+        mx.eval(places, self.image_encoder.constants(side), self.mask_decoder.constants(places))
+        # One weight stands for all. What is replaced alone is noticed by what is made of it.
+        self._derived.get(self._derive, self.prompt_encoder.no_mask_embed.weight)
+
+    def _derive(self) -> bool:
+        mx.eval([module.derived() for module in self.modules() if hasattr(module, "derived")])
+        return True
 
     def encode_image(self, pixels: mx.array) -> ImageFeatures:
         """Encode pictures.
@@ -89,8 +98,7 @@ class Sam(nn.Module):
             (B, P+1, C).
         """
         if coords is None or labels is None:
-            coords = mx.zeros((batch, 1, 2))
-            labels = mx.full((batch, 1), PADDING, mx.int32)
+            return self.prompt_encoder.nothing(batch)
         return self.prompt_encoder.points(coords, labels)
 
     def decode_masks(
@@ -173,9 +181,9 @@ class Sam(nn.Module):
                 self.embed_points(None, None, tokens.shape[0]),
                 self.prompt_encoder.dense(None),
             )
-            mask = self.choose(candidates, multimask=True)
-            offered = self.mask_decoder.multimask(candidates).logits
-            return mask.logits, mask.iou, mask.pointer, mask.presence, offered
+            offered = self.mask_decoder.multimask(candidates)
+            mask = self.memory.with_pointer(best_by_iou(offered))
+            return mask.logits, mask.iou, mask.pointer, mask.presence, offered.logits
 
         arrays = (features.coarse, *features.fine, memory.tokens, memory.positions)
         *mask, offered = self._traces.run(("track", memory.layout), follow, *arrays)

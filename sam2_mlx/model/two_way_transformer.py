@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import mlx.core as mx
 import mlx.nn as nn
 
 from sam2_mlx.config import DecoderConfig
-from sam2_mlx.model.attention import Attention
-from sam2_mlx.model.layers import MLP
+from sam2_mlx.model.attention import Attention, GridProjections
+from sam2_mlx.model.layers import MLP, Linear, add_norm
+
+
+@dataclass(frozen=True)
+class Places:
+    """What is added to tokens and image where attention asks where something is.
+
+    Attributes:
+        tokens: (B*T, C).
+        count: T.
+        image: (1, N, C).
+    """
+
+    tokens: mx.array
+    count: int
+    image: mx.array
 
 
 class TwoWayAttentionBlock(nn.Module):
@@ -33,30 +50,50 @@ class TwoWayAttentionBlock(nn.Module):
         self.norm3 = nn.LayerNorm(dims)
         self.cross_attn_image_to_token = Attention(dims, heads, dims // 2)
         self.norm4 = nn.LayerNorm(dims)
+        self._image_side = GridProjections(heads, (True, False, True))
+
+    def _image_layers(self) -> tuple[Linear, Linear, Linear]:
+        towards, back = self.cross_attn_token_to_image, self.cross_attn_image_to_token
+        return towards.k_proj, towards.v_proj, back.q_proj
+
+    def constants(self, image_places: mx.array) -> tuple[mx.array, mx.array]:
+        """What depends on weights and the places of the image (1, N, C) alone."""
+        return self._image_side.constants(self._image_layers(), image_places)
 
     def __call__(
-        self,
-        tokens: mx.array,
-        image: mx.array,
-        token_positions: mx.array,
-        image_positions: mx.array,
-    ) -> tuple[mx.array, mx.array]:
-        """Update tokens (B, T, C) and image (B, N, C)."""
-        if self._first:
-            tokens = self.self_attn(tokens, tokens, tokens)
-        else:
-            placed = tokens + token_positions
-            tokens = tokens + self.self_attn(placed, placed, tokens)
-        tokens = self.norm1(tokens)
-        placed_image = image + image_positions
-        tokens = tokens + self.cross_attn_token_to_image(
-            tokens + token_positions, placed_image, image
-        )
-        tokens = self.norm2(tokens)
-        tokens = self.norm3(tokens + self.mlp(tokens))
-        placed = tokens + token_positions
-        image = image + self.cross_attn_image_to_token(placed_image, placed, tokens)
-        return tokens, self.norm4(image)
+        self, tokens: mx.array, placed: mx.array, image: mx.array, places: Places
+    ) -> tuple[mx.array, mx.array, mx.array]:
+        """Update tokens and image.
+
+        Args:
+            tokens: (B*T, C).
+            placed: the same with their places added.
+            image: (B or 1, N, C).
+            places: of tokens and image.
+
+        Returns:
+            Tokens, the same with their places added, and image (B, N, C).
+        """
+        count = places.count
+        found = self._among_tokens(tokens, placed, count)
+        tokens = self.norm1(found) if self._first else add_norm(tokens, found, self.norm1)[1]
+
+        k, v, q = self._image_side(self._image_layers(), image, places.image)
+        towards, back = self.cross_attn_token_to_image, self.cross_attn_image_to_token
+        found = towards(towards.queries(tokens + places.tokens, count), k, v)
+        tokens = add_norm(tokens, found, self.norm2)[1]
+        tokens = add_norm(tokens, self.mlp(tokens), self.norm3)[1]
+
+        placed = tokens + places.tokens
+        found = back(q, *back.keys_and_values(placed, tokens, count))
+        found = found.reshape(-1, *image.shape[1:])
+        return tokens, placed, add_norm(image, found, self.norm4)[1]
+
+    def _among_tokens(self, tokens: mx.array, placed: mx.array, count: int) -> mx.array:
+        read = tokens if self._first else placed
+        attention = self.self_attn
+        keys, values = attention.keys_and_values(read, tokens, count)
+        return attention(attention.queries(read, count), keys, values)
 
 
 class TwoWayTransformer(nn.Module):
@@ -76,6 +113,15 @@ class TwoWayTransformer(nn.Module):
         ]
         self.final_attn_token_to_image = Attention(dims, config.num_heads, dims // 2)
         self.norm_final_attn = nn.LayerNorm(dims)
+        self._image_side = GridProjections(config.num_heads, (True, False))
+
+    def _image_layers(self) -> tuple[Linear, Linear]:
+        return self.final_attn_token_to_image.k_proj, self.final_attn_token_to_image.v_proj
+
+    def constants(self, image_places: mx.array) -> list[tuple[mx.array, mx.array]]:
+        """What depends on weights and the places of the image (1, N, C) alone."""
+        last = self._image_side.constants(self._image_layers(), image_places)
+        return [*(layer.constants(image_places) for layer in self.layers), last]
 
     def __call__(
         self, image: mx.array, image_positions: mx.array, tokens: mx.array
@@ -90,8 +136,12 @@ class TwoWayTransformer(nn.Module):
         Returns:
             Updated tokens (B, T, C) and image tokens (B, N, C).
         """
-        positions = tokens
+        shape = tokens.shape
+        rows = placed = tokens.reshape(-1, shape[2])
+        places = Places(rows, shape[1], image_positions)
         for layer in self.layers:
-            tokens, image = layer(tokens, image, positions, image_positions)
-        seen = self.final_attn_token_to_image(tokens + positions, image + image_positions, image)
-        return self.norm_final_attn(tokens + seen), image
+            rows, placed, image = layer(rows, placed, image, places)
+        last = self.final_attn_token_to_image
+        k, v = self._image_side(self._image_layers(), image, image_positions)
+        seen = last(last.queries(placed, shape[1]), k, v)
+        return add_norm(rows, seen, self.norm_final_attn)[1].reshape(shape), image

@@ -47,7 +47,9 @@ def attention(q: mx.array, k: mx.array, v: mx.array, scale: float | None = None)
 def _in_chunks(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
     row = k.shape[0] * k.shape[1] * k.shape[2]
     step = max(_GPU_SCORES // row // 64 * 64, 64)
-    return _join([_weigh(q[:, :, i : i + step], k, v) for i in range(0, q.shape[2], step)], 2)
+    turned = k.transpose(0, 1, 3, 2)
+    parts = [q] if step >= q.shape[2] else mx.split(q, range(step, q.shape[2], step), axis=2)
+    return _join([_weigh(part, turned, v) for part in parts], 2)
 
 
 def _on_lanes(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
@@ -79,9 +81,8 @@ def _join(parts: list[mx.array], axis: int) -> mx.array:
     return parts[0] if len(parts) == 1 else mx.concatenate(parts, axis=axis)
 
 
-def _weigh(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
-    scores = q @ k.transpose(0, 1, 3, 2)
-    return mx.softmax(scores, axis=-1, precise=True) @ v
+def _weigh(q: mx.array, turned: mx.array, v: mx.array) -> mx.array:
+    return mx.softmax(q @ turned, axis=-1, precise=True) @ v
 
 
 def _weigh_cpu(q: mx.array, k: mx.array, v: mx.array) -> mx.array:

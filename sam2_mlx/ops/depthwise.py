@@ -10,22 +10,21 @@ from sam2_mlx.ops.lanes import spread
 from sam2_mlx.ops.products import product
 
 
-def depthwise(x: mx.array, weight: mx.array, bias: mx.array) -> mx.array:
+def depthwise(x: mx.array, weight: mx.array) -> mx.array:
     """Convolve each channel by itself, at stride 1, with zeros around the grid.
 
     Args:
         x: (B, H, W, C).
         weight: (C, K, K, 1), K odd.
-        bias: (C,).
 
     Returns:
         (B, H, W, C).
     """
     if mx.default_device().type == mx.cpu:
         kernel = weight[..., 0].transpose(1, 2, 0)
-        return product(lambda x, k: spread(_shifted, x, k, axis=-1), x, kernel) + bias
+        return product(lambda x, k: spread(_shifted, x, k, axis=-1), x, kernel)
     channels, side = weight.shape[:2]
-    return mx.conv2d(x, weight, padding=side // 2, groups=channels) + bias
+    return mx.conv2d(x, weight, padding=side // 2, groups=channels)
 
 
 @partial(mx.compile, shapeless=True)

@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any, TypeVar
 
 import mlx.core as mx
 
@@ -23,6 +24,10 @@ from sam2_mlx._blas import threads_are_given, usable_cores
 _MOST = 8
 # Below this many values a part is not worth a hand-over between streams.
 _LEAST_VALUES = 2**17
+
+
+# What a part gives: one array, or two.
+Found = TypeVar("Found", mx.array, tuple[mx.array, mx.array])
 
 
 class _Here(threading.local):
@@ -74,7 +79,7 @@ def _calm_blas() -> None:
         every.openblas_set_num_threads(1)
 
 
-def run_in_lane(number: int, function: Callable[..., mx.array], *arguments: mx.array) -> mx.array:
+def run_in_lane(number: int, function: Callable[..., Found], *arguments: mx.array) -> Found:
     """Build a part of the graph for one lane.
 
     Args:
@@ -96,11 +101,12 @@ def run_in_lane(number: int, function: Callable[..., mx.array], *arguments: mx.a
         _here.inside = False
 
 
-def spread(function: Callable[..., mx.array], *arrays: mx.array, axis: int) -> mx.array:
+def spread(function: Callable[..., Found], *arrays: mx.array, axis: int) -> Found:
     """Apply a function that treats slices along an axis independently, on all lanes.
 
     Args:
-        function: called with a slice of each array; returns an array of the same length on `axis`.
+        function: called with a slice of each array; returns what belongs to it along `axis`, one
+            array or two.
         arrays: of the same length on `axis`.
         axis: the axis that is cut.
 
@@ -113,19 +119,16 @@ def spread(function: Callable[..., mx.array], *arrays: mx.array, axis: int) -> m
         return function(*arrays)
     ends = [length * (i + 1) // parts for i in range(parts - 1)]
     pieces = zip(*(mx.split(array, ends, axis=axis) for array in arrays), strict=True)
-    done = [run_in_lane(i, function, *piece) for i, piece in enumerate(pieces)]
-    return mx.concatenate(done, axis=axis)
+    done: list[Any] = [run_in_lane(i, function, *piece) for i, piece in enumerate(pieces)]
+    joined: Any
+    if isinstance(done[0], tuple):
+        joined = tuple(mx.concatenate(list(same), axis=axis) for same in zip(*done, strict=True))
+    else:
+        joined = mx.concatenate(done, axis=axis)
+    found: Found = joined
+    return found
 
 
-def spread_tokens(function: Callable[..., mx.array], *arrays: mx.array) -> mx.array:
-    """`spread` for a function that treats every token of every member of a batch by itself.
-
-    Args:
-        function: called with slices of the arrays.
-        arrays: (B, N, ...), of the same B and N.
-
-    Returns:
-        What `function(*arrays)` would be.
-    """
-    # Members of a batch lie one behind the other, so parts of it need not be copied.
-    return spread(function, *arrays, axis=0 if arrays[0].shape[0] >= lane_count() else 1)
+def spread_rows(function: Callable[..., Found], *arrays: mx.array) -> Found:
+    """`spread` for a function that treats every row of its arrays by itself."""
+    return spread(function, *arrays, axis=0)

@@ -34,8 +34,13 @@ def product(function: Callable[..., mx.array], x: mx.array, *others: mx.array) -
     return function(*(array.astype(mx.float32) for array in (x, *others))).astype(x.dtype)
 
 
-def linear(x: mx.array, weight: mx.array, bias: mx.array | None) -> mx.array:
-    """Map (..., in) to (..., out) with a weight (out, in) and a bias (out,) or None."""
+def linear(x: mx.array, matrix: mx.array, bias: mx.array | None) -> mx.array:
+    """Map (..., in) to (..., out) with a matrix (in, out) and a bias (out,) or None."""
     if bias is None:
-        return product(lambda x, w: x @ w.T, x, weight)
-    return product(lambda x, w, b: mx.addmm(b, x, w.T), x, weight, bias)
+        return product(mx.matmul, x, matrix)
+    return product(lambda x, m, b: mx.addmm(b, x, m), x, matrix, bias)
+
+
+def batched_linear(x: mx.array, matrix: mx.array, bias: mx.array) -> mx.array:
+    """Map (M, N, in) to (M, N, out) with matrices (M, in, out) and biases (M or 1, 1 or N, out)."""
+    return product(lambda x, m, b: mx.addmm(b, x, m), x, matrix, bias)

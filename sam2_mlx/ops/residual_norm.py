@@ -82,7 +82,7 @@ def add_layer_norm(
 
     Args:
         x: (..., C).
-        y: (..., C), the branch.
+        y: (..., C), the branch; x and y may broadcast, as where a batch shares one of them.
         weight: (C,), scales the normalised values.
         bias: (C,), added to them.
         eps: added to the variance.
@@ -90,6 +90,9 @@ def add_layer_norm(
     Returns:
         x + y, rounded to its dtype, and the LayerNorm of that, both (..., C).
     """
+    if x.shape != y.shape:
+        return _plain(x, y, weight, bias, eps)
     shape, channels = x.shape, x.shape[-1]
-    total, normed = KERNEL(x.reshape(-1, channels), y.reshape(-1, channels), weight, bias, eps)
+    rows = (x.size // channels, channels)
+    total, normed = KERNEL(x.reshape(rows), y.reshape(rows), weight, bias, eps)
     return total.reshape(shape), normed.reshape(shape)

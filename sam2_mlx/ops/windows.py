@@ -4,47 +4,70 @@ from __future__ import annotations
 
 import mlx.core as mx
 
+Grid = tuple[int, int, int]
+"""Pictures, and the rows and columns of the tokens of each."""
+
 
 def padded(length: int, window: int) -> int:
     """Round a side up to a whole number of windows."""
     return -(-length // window) * window
 
 
-def partition(x: mx.array, window: int) -> mx.array:
-    """Cut a grid into windows, padding the right and lower edge with zeros.
+def grid_to_windows(x: mx.array, grid: Grid, window: int) -> mx.array:
+    """Cut grids into windows, padding the right and lower edge with zeros.
 
     Args:
-        x: (B, H, W, C) tokens.
+        x: tokens of the grids, row by row, in any shape that ends with C.
+        grid: pictures, rows and columns.
         window: side of a window.
 
     Returns:
-        (B*windows, window, window, C), windows row by row.
+        (windows, window*window, C), windows of a picture row by row.
 
     Source: sam2/modeling/backbones/utils.py, window_partition.
     """
-    batch, height, width, channels = x.shape
+    (batch, height, width), channels = grid, x.shape[-1]
     high, wide = padded(height, window), padded(width, window)
     if (high, wide) != (height, width):
-        x = mx.pad(x, [(0, 0), (0, high - height), (0, wide - width), (0, 0)])
+        edges = [(0, 0), (0, high - height), (0, wide - width), (0, 0)]
+        x = mx.pad(x.reshape(*grid, channels), edges)
     x = x.reshape(batch, high // window, window, wide // window, window, channels)
-    return x.transpose(0, 1, 3, 2, 4, 5).reshape(-1, window, window, channels)
+    return x.transpose(0, 1, 3, 2, 4, 5).reshape(-1, window * window, channels)
 
 
-def unpartition(x: mx.array, height: int, width: int) -> mx.array:
-    """Undo `partition`: join the windows and cut the padding off.
+def windows_to_grid(x: mx.array, grid: Grid, window: int) -> mx.array:
+    """Undo `grid_to_windows`: join the windows and cut the padding off.
 
     Args:
-        x: (B*windows, window, window, C).
-        height: rows of the grid without padding.
-        width: columns of the grid without padding.
+        x: tokens of the windows, row by row, in any shape that ends with C.
+        grid: pictures, rows and columns.
+        window: side of a window.
 
     Returns:
-        (B, height, width, C).
+        (pictures*rows*columns, C).
 
     Source: sam2/modeling/backbones/utils.py, window_unpartition.
     """
-    window, channels = x.shape[1], x.shape[3]
-    rows, columns = padded(height, window) // window, padded(width, window) // window
-    x = x.reshape(-1, rows, columns, window, window, channels).transpose(0, 1, 3, 2, 4, 5)
-    x = x.reshape(-1, rows * window, columns * window, channels)
-    return x[:, :height, :width]
+    (batch, height, width), channels = grid, x.shape[-1]
+    high, wide = padded(height, window), padded(width, window)
+    x = x.reshape(batch, high // window, wide // window, window, window, channels)
+    x = x.transpose(0, 1, 3, 2, 4, 5)
+    if (high, wide) != (height, width):
+        x = x.reshape(batch, high, wide, channels)[:, :height, :width]
+    return x.reshape(-1, channels)
+
+
+def partition(x: mx.array, window: int) -> mx.array:
+    """Windows (B*windows, window, window, C) of grids (B, H, W, C); see `grid_to_windows`."""
+    height, width, channels = x.shape[1:]
+    windows = grid_to_windows(x, (x.shape[0], height, width), window)
+    return windows.reshape(-1, window, window, channels)
+
+
+def unpartition(x: mx.array, height: int, width: int) -> mx.array:
+    """Undo `partition` for grids of `height` rows and `width` columns."""
+    _, window, _, channels = x.shape
+    count = x.shape[0] * window**2 // (padded(height, window) * padded(width, window))
+    return windows_to_grid(x, (count, height, width), window).reshape(
+        count, height, width, channels
+    )

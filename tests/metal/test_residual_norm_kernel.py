@@ -36,6 +36,13 @@ def test_strided_and_offset_rows(emulate):
     assert not disagreement(*both(emulate(SOURCE.build()), arguments))
 
 
+@pytest.mark.parametrize("channels", [4, 256])
+def test_one_row_for_all(emulate, channels):
+    x, y, weight, bias, eps = norm_example(mx.float16, 24, channels)
+    arguments = x, mx.broadcast_to(y[3], x.shape), weight, bias, eps
+    assert not disagreement(*both(emulate(SOURCE.build()), arguments))
+
+
 def test_constant_rows(emulate):
     x, y, weight, bias, eps = norm_example(mx.float32, 8, 96)
     got, wanted = both(emulate(SOURCE.build()), (x * 0 + 5, y * 0, weight, bias, eps))
@@ -48,6 +55,15 @@ def test_twin_equals_oracle():
     wanted = oracle.add_layer_norm(*map(np.array, (x, y, weight, bias)), eps)
     np.testing.assert_allclose(np.array(normed).reshape(6, 96), wanted, atol=1e-5)
     assert mx.array_equal(total.reshape(6, 96), x + y)
+
+
+def test_a_batch_may_share_one_of_them():
+    x, y, weight, bias, eps = norm_example(mx.float32, 6, 96)
+    y = y.reshape(2, 3, 96)
+    got = add_layer_norm(x[:3], y, weight, bias, eps)
+    wanted = add_layer_norm(mx.tile(x[:3], (2, 1)), y.reshape(6, 96), weight, bias, eps)
+    for ours, theirs in zip(got, wanted, strict=True):
+        assert mx.allclose(ours.reshape(6, 96), theirs, atol=1e-6)
 
 
 def test_unsupported_arguments_take_the_twin():

@@ -127,7 +127,7 @@ def test_the_first_self_attention_is_shared(model, monkeypatch: pytest.MonkeyPat
     plain = RoPEAttention.__call__
 
     def counted(self, q, k, v, layout):
-        calls.append((names[id(self)], q.shape[0]))
+        calls.append((names[id(self)], q.shape[0] // layout.grid))
         return plain(self, q, k, v, layout)
 
     monkeypatch.setattr(RoPEAttention, "__call__", counted)

@@ -48,6 +48,13 @@ class FpnNeck(nn.Module):
             Levels at stride 4, 8 and 16, each (B, H, W, dims).
         """
         fine, middle, coarse, coarsest = stages
-        context = self.convs[0](coarsest)
-        context = mx.repeat(mx.repeat(context, 2, axis=1), 2, axis=2)
+        context = _doubled(self.convs[0](coarsest))
         return self.convs[3](fine), self.convs[2](middle), self.convs[1](coarse) + context
+
+
+def _doubled(x: mx.array) -> mx.array:
+    """(B, h, w, C) to (B, 2h, 2w, C), every token four times."""
+    batch, height, width, dims = x.shape
+    blocks = x.reshape(batch, height, 1, width, 1, dims)
+    blocks = mx.broadcast_to(blocks, (batch, height, 2, width, 2, dims))
+    return blocks.reshape(batch, 2 * height, 2 * width, dims)

@@ -6,21 +6,31 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from sam2_mlx.config import HieraConfig
-from sam2_mlx.model.attention import join_heads
-from sam2_mlx.model.layers import MLP, Conv2d, Linear
+from sam2_mlx.model.attention import heads_to_rows, rows_to_heads
+from sam2_mlx.model.layers import MLP, Conv2d, Linear, add_norm
 from sam2_mlx.ops.activations import gelu
 from sam2_mlx.ops.attention import attention
-from sam2_mlx.ops.lanes import spread, spread_tokens
-from sam2_mlx.ops.residual_norm import add_layer_norm
+from sam2_mlx.ops.lanes import spread_rows
 from sam2_mlx.ops.resize import resize_maps
-from sam2_mlx.ops.windows import partition, unpartition
+from sam2_mlx.ops.windows import Grid, grid_to_windows, windows_to_grid
 
 
-def pool2x(x: mx.array) -> mx.array:
-    """Maximum over 2x2 blocks of (B, H, W, C); an odd last row or column is dropped."""
-    batch, height, width, channels = x.shape
-    x = x[:, : height // 2 * 2, : width // 2 * 2]
-    return x.reshape(batch, height // 2, 2, width // 2, 2, channels).max(axis=(2, 4))
+def pool2x(x: mx.array, lead: tuple[int, ...], height: int, width: int) -> mx.array:
+    """Maximum over 2x2 blocks; an odd last row or column is dropped.
+
+    Args:
+        x: tokens of grids, row by row, in any shape that ends with C.
+        lead: the axes before those of a grid.
+        height: rows of a grid.
+        width: columns of a grid.
+
+    Returns:
+        (*lead, height//2, 1, width//2, 1, C).
+    """
+    if height % 2 or width % 2:
+        x = x.reshape(*lead, height, width, -1)[..., : height // 2 * 2, : width // 2 * 2, :]
+    x = x.reshape(*lead, height // 2, 2, width // 2, 2, -1)
+    return x.max(axis=(-4, -2), keepdims=True)
 
 
 class PatchEmbed(nn.Module):
@@ -55,20 +65,26 @@ class MultiScaleAttention(nn.Module):
         self.qkv = Linear(dims, 3 * out_dims)
         self.proj = Linear(out_dims, out_dims)
 
-    def __call__(self, x: mx.array) -> mx.array:
-        """(B, H, W, dims) to (B, H, W, out_dims), or half of H and W where pooled."""
-        batch, height, width, _ = x.shape
-        q, k, v = mx.split(spread_tokens(self.qkv, x), 3, axis=-1)
+    def __call__(self, x: mx.array, height: int, width: int) -> mx.array:
+        """Attend within each of a number of grids.
+
+        Args:
+            x: (grids, height*width, dims).
+            height: rows of a grid.
+            width: columns of a grid.
+
+        Returns:
+            (grids*height*width, out_dims), or a quarter of the rows where pooled.
+        """
+        grids, count, dims = x.shape
+        qkv = spread_rows(self.qkv, x.reshape(-1, dims))
+        q, k, v = mx.split(rows_to_heads(qkv, count, 3 * self.heads), 3, axis=1)
         if self._pool:
-            q = pool2x(q)
-        rows, columns, dims = q.shape[1:]
-        q, k, v = (
-            t.reshape(batch, -1, self.heads, dims // self.heads).transpose(0, 2, 1, 3)
-            for t in (q, k, v)
-        )
+            q = pool2x(q, (grids, self.heads), height, width)
+            q = q.reshape(grids, self.heads, -1, k.shape[-1])
         # Heads may be padded with zeros; the scale stays that of their true width.
-        x = join_heads(attention(q, k, v, scale=self.head_dims**-0.5))
-        return spread_tokens(self.proj, x.reshape(batch, rows, columns, dims))
+        seen = attention(q, k, v, scale=self.head_dims**-0.5)
+        return spread_rows(self.proj, heads_to_rows(seen))
 
 
 class MultiScaleBlock(nn.Module):
@@ -94,25 +110,46 @@ class MultiScaleBlock(nn.Module):
         if dims != out_dims:
             self.proj = Linear(dims, out_dims)
 
-    def __call__(self, x: mx.array) -> mx.array:
-        """(B, H, W, dims) to (B, H, W, out_dims), or half of H and W where pooled."""
-        shortcut = x
-        x = spread_tokens(self.norm1, x)
-        if "proj" in self:
-            shortcut = self.proj(x)
-            shortcut = pool2x(shortcut) if self._pool else shortcut
-        if self._window:
-            # A pooling block shrinks its windows, so the grid is joined at the pooled size.
-            x = spread(self.attn, partition(x, self._window), axis=0)
-            x = unpartition(x, *shortcut.shape[1:3])
-        else:
-            x = self.attn(x)
-        return spread_tokens(self._finish, shortcut, x)
+    def __call__(
+        self, x: mx.array, normed: mx.array, grid: Grid, following: nn.LayerNorm | None
+    ) -> tuple[mx.array, mx.array]:
+        """Update the tokens of a batch of grids, and norm them for the block that follows.
 
-    def _finish(self, shortcut: mx.array, update: mx.array) -> mx.array:
-        norm = self.norm2
-        x, normed = add_layer_norm(shortcut, update, norm.weight, norm.bias, norm.eps)
-        return x + self.mlp(normed)
+        Args:
+            x: (B*H*W, dims).
+            normed: `norm1` of x.
+            grid: B, H and W.
+            following: the norm that reads the result, if any.
+
+        Returns:
+            (B*H*W, out_dims), or a quarter of the rows where pooled, and its norm.
+        """
+        batch, height, width = grid
+        if "proj" in self:
+            x = self._pooled(self.proj(normed), grid)
+        if self._window:
+            windows = grid_to_windows(normed, grid, self._window)
+            update = spread_rows(lambda w: self.attn(w, self._window, self._window), windows)
+            # A pooling block shrinks its windows, so the grid is joined at the pooled size.
+            halves = 2 if self._pool else 1
+            joined = (batch, height // halves, width // halves)
+            update = windows_to_grid(update, joined, self._window // halves)
+        else:
+            update = self.attn(normed.reshape(batch, height * width, -1), height, width)
+        return spread_rows(lambda x, y: self._finish(x, y, following), x, update)
+
+    def _pooled(self, x: mx.array, grid: Grid) -> mx.array:
+        batch, height, width = grid
+        return pool2x(x, (batch,), height, width).reshape(-1, x.shape[-1]) if self._pool else x
+
+    def _finish(
+        self, x: mx.array, update: mx.array, following: nn.LayerNorm | None
+    ) -> tuple[mx.array, mx.array]:
+        x, normed = add_norm(x, update, self.norm2)
+        update = self.mlp(normed)
+        if following is None:
+            return x + update, normed
+        return add_norm(x, update, following)
 
 
 class Hiera(nn.Module):
@@ -162,14 +199,22 @@ class Hiera(nn.Module):
         Returns:
             The output of each stage, finest first: (B, S/4, S/4, C), (B, S/8, S/8, 2C), ...
         """
-        x = self.patch_embed(pixels)
-        x = x + self.position_embedding(*x.shape[1:3])
-        ends = [start - 1 for start in self._config.stage_starts[1:]] + [len(self.blocks) - 1]
-        outputs = []
+        patches = self.patch_embed(pixels)
+        batch, height, width, dims = patches.shape
+        places = mx.broadcast_to(self.position_embedding(height, width), patches.shape)
+        first = self.blocks[0].norm1
+        x, normed = spread_rows(
+            lambda x, y: add_norm(x, y, first), patches.reshape(-1, dims), places.reshape(-1, dims)
+        )
+        starts, outputs = self._config.stage_starts[1:], []
         for index, block in enumerate(self.blocks):
-            x = block(x)
-            if index in ends:
-                outputs.append(x)
+            last = index + 1 == len(self.blocks)
+            following = None if last else self.blocks[index + 1].norm1
+            x, normed = block(x, normed, (batch, height, width), following)
+            if index in starts:
+                height, width = height // 2, width // 2
+            if last or index + 1 in starts:
+                outputs.append(x.reshape(batch, height, width, -1))
         return outputs
 
 

@@ -9,7 +9,7 @@ import mlx.nn as nn
 import numpy as np
 
 from sam2_mlx.config import TinyViTConfig
-from sam2_mlx.model.attention import join_heads
+from sam2_mlx.model.attention import heads_to_rows
 from sam2_mlx.model.layers import Conv2d, Linear
 from sam2_mlx.ops.activations import gelu
 from sam2_mlx.ops.windows import partition, unpartition
@@ -149,7 +149,7 @@ class WindowAttention(nn.Module):
         bias = self.attention_biases[:, _distances(self._window)]
         scale = q.shape[-1] ** -0.5
         seen = mx.fast.scaled_dot_product_attention(q, k, v, scale=scale, mask=bias[None])
-        return self.proj(join_heads(seen).reshape(shape))
+        return self.proj(heads_to_rows(seen)).reshape(shape)
 
 
 @lru_cache(maxsize=8)

@@ -6,7 +6,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from sam2_mlx.config import ViTConfig
-from sam2_mlx.model.attention import join_heads, split_heads
+from sam2_mlx.model.attention import heads_to_rows, rows_to_heads
 from sam2_mlx.model.layers import MLP, Conv2d, Linear
 from sam2_mlx.ops.activations import gelu
 from sam2_mlx.ops.relative_attention import distance_table, grid_attention
@@ -52,12 +52,12 @@ class RelativeAttention(nn.Module):
     def __call__(self, x: mx.array) -> mx.array:
         """(B, H, W, dims) to the same shape."""
         batch, height, width, dims = x.shape
-        qkv = self.qkv(x).reshape(batch, height * width, 3 * dims)
-        q, k, v = (split_heads(part, self._heads) for part in mx.split(qkv, 3, axis=-1))
+        joint = rows_to_heads(self.qkv(x.reshape(-1, dims)), height * width, 3 * self._heads)
+        q, k, v = mx.split(joint, 3, axis=1)
         rows = distance_table(self.rel_pos_h, height)
         columns = distance_table(self.rel_pos_w, width)
-        seen = join_heads(grid_attention(q, k, v, rows, columns))
-        return self.proj(seen.reshape(batch, height, width, dims))
+        seen = heads_to_rows(grid_attention(q, k, v, rows, columns))
+        return self.proj(seen).reshape(batch, height, width, dims)
 
 
 class Block(nn.Module):
