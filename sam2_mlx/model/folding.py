@@ -1,7 +1,7 @@
 """Weights folded once after loading: the same function with fewer operations.
 
-Every fold is exact up to rounding and is computed in float32. `SAM2_MLX_FOLD=0` leaves a model
-as it was loaded, for finding faults.
+Every fold is exact up to rounding and is computed in float32 or better. `SAM2_MLX_FOLD=0` leaves a
+model as it was loaded, for finding faults.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 
 import mlx.core as mx
 import mlx.nn as nn
+import numpy as np
 
 from sam2_mlx.model.attention import RoPEAttention
 from sam2_mlx.model.image_encoder.hiera import MultiScaleAttention
@@ -61,15 +62,21 @@ def fold(model: Sam, *, widen_heads: bool | None = None) -> Sam:
 
 
 def _compose(first: nn.Module, second: nn.Module) -> tuple[mx.array, mx.array]:
-    """Weight and bias of `second` after `first`, both (out, in) matrices in the end."""
+    """Weight and bias of `second` after `first`, both (out, in) matrices in the end.
 
-    def parts(layer: nn.Module) -> tuple[mx.array, mx.array]:
-        weight = layer.weight.astype(mx.float32)
-        return weight.reshape(weight.shape[0], -1), layer.bias.astype(mx.float32)
+    In float64, where the number of a BLAS's threads cannot show: each load gives the same bits.
+    """
+
+    def parts(layer: nn.Module) -> tuple[np.ndarray, np.ndarray]:
+        weight = np.array(layer.weight.astype(mx.float32), dtype=np.float64)
+        bias = np.array(layer.bias.astype(mx.float32), dtype=np.float64)
+        return weight.reshape(len(weight), -1), bias
 
     (w1, b1), (w2, b2) = parts(first), parts(second)
+    folded = (w2 @ w1, w2 @ b1 + b2)
     dtype = second.weight.dtype
-    return (w2 @ w1).astype(dtype), (w2 @ b1 + b2).astype(dtype)
+    weight, bias = (mx.array(value.astype(np.float32)).astype(dtype) for value in folded)
+    return weight, bias
 
 
 def _fold_fine_levels(model: Sam) -> None:

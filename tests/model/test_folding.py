@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import mlx.core as mx
 import numpy as np
 import pytest
@@ -61,3 +64,22 @@ def test_the_switch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAM2_MLX_FOLD", "yes")
     with pytest.raises(ValueError, match="0 or 1"):
         folding_wanted()
+
+
+def test_the_threads_of_a_blas_do_not_show_in_folded_weights() -> None:
+    """A saved session goes on bit for bit only if a model is the same each time it is loaded."""
+    code = (
+        "import sam2_mlx, hashlib, numpy as np, mlx.core as mx\n"
+        "from mlx.utils import tree_flatten\n"
+        "from sam2_mlx.ops.lanes import run_in_lane\n"
+        "def digest():\n"
+        "    found = hashlib.sha256()\n"
+        "    for _, value in tree_flatten(sam2_mlx.load('nano', dtype='float32').parameters()):\n"
+        "        found.update(np.array(value).tobytes())\n"
+        "    return found.hexdigest()\n"
+        "first = digest()\n"
+        "mx.eval(run_in_lane(0, lambda x: x @ x, mx.ones((64, 64))))\n"
+        "print(first == digest())\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "True"
