@@ -19,11 +19,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import sam2_mlx  # before MLX, whose BLAS it chooses
+
+# isort: split
 import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_flatten
 
-import sam2_mlx
 from sam2_mlx._allocator import keep_freed_memory
 from sam2_mlx.checkpoints.convert import WEIGHTS_NAME, convert_checkpoint
 from sam2_mlx.checkpoints.load import locate
