@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,16 +15,15 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from .ops import residual_norm, rope, upsample
+from .ops import flash, residual_norm, rope, upsample
 from .ops.metal import oracle
-from .ops.metal.kernel import FLOATS, LIMITS, Arrays, Kernel, relative_error
+from .ops.metal.kernel import FLOATS, LIMITS, Arrays, Kernel, milliseconds, relative_error
 from .ops.metal.switch import kernel_status, metal_in_use
 from .ops.metal.upsample import BINARISE, SIGMOID, THRESHOLD
-from .ops.metal.verdicts import platform_key
+from .ops.metal.verdicts import SLOWER, platform_key
 
 # Pixels of a mask that may differ: those whose logit is zero but for rounding.
 MASK_LIMIT = 1e-5
-REPEATS, LAUNCHES = 3, 5
 
 
 @dataclass(frozen=True)
@@ -39,6 +37,7 @@ class Case:
         arguments: of both.
         wanted: the outputs, computed by numpy in float64.
         binary: two values only; what counts is where they differ.
+        widened: the twin that is compared with gets float32, as halves take a CPU minutes here.
     """
 
     kernel: Kernel[Any]
@@ -47,6 +46,7 @@ class Case:
     arguments: tuple[Any, ...]
     wanted: Callable[[], tuple[np.ndarray, ...]]
     binary: bool = False
+    widened: bool = False
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -103,6 +103,7 @@ def cases(dtype: str, full: bool) -> Iterator[Case]:
         yield _memory_case(dtype, masks, size, binarise)
     for rows, channels in ((65536, 96), (4096, 576)) if full else ((512, 96), (64, 576)):
         yield _norm_case(dtype, rows, channels)
+    yield _attention_case(dtype, frames, side)
 
 
 def _rope_case(dtype: str, frames: int, side: int) -> Case:
@@ -156,6 +157,19 @@ def _norm_case(dtype: str, rows: int, channels: int) -> Case:
     return Case(residual_norm.KERNEL, what, dtype, arguments, wanted)
 
 
+def _attention_case(dtype: str, frames: int, side: int) -> Case:
+    tokens = side * side
+    keys = frames * tokens + 64
+    arguments = flash.flash_example(FLOATS[dtype], 1, tokens, keys, 256, 64)
+
+    def wanted() -> tuple[np.ndarray, ...]:
+        q, k, v = map(_numpy, arguments[:3])
+        return (oracle.attention(q, k, v, arguments[3]),)
+
+    what = f"attention to {frames} memories"
+    return Case(flash.KERNEL, what, dtype, arguments, wanted, widened=True)
+
+
 def _numpy(x: mx.array) -> np.ndarray:
     return np.array(x.astype(mx.float32))
 
@@ -181,7 +195,7 @@ def _compare_on_metal(case: Case) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it is printed anyway
         verdict = case.kernel.recheck(variant)
-    if verdict:
+    if verdict and not verdict.startswith(SLOWER):
         return verdict
 
     def kernel() -> Arrays:
@@ -192,14 +206,23 @@ def _compare_on_metal(case: Case) -> str:
 
     # On the CPU, because a GPU may shorten the factors of the twin's matrix products.
     with mx.stream(mx.cpu):
-        wanted = twin()
+        wanted = _widened(case) if case.widened else twin()
         mx.eval(wanted)
     error, limit = _worst(kernel(), wanted, case.binary)
     print(
         f"{case.what:32} {case.dtype:9} {error:9.1e} {limit:9.1e} "
-        f"{_milliseconds(kernel):10.3f} {_milliseconds(twin):9.3f}"
+        f"{milliseconds(kernel):10.3f} {milliseconds(twin):9.3f}"
     )
+    if verdict:
+        print(f"{'':32} not used: {verdict}")
     return "" if error <= limit else f"off by {error:.2g} at full size"
+
+
+def _widened(case: Case) -> Arrays:
+    """What the twin makes of float32 arguments, rounded to the dtype of the first of them."""
+    dtype = case.arguments[0].dtype
+    wide = (x.astype(mx.float32) if isinstance(x, mx.array) else x for x in case.arguments)
+    return tuple(x.astype(dtype) for x in case.kernel.twin(*wide))
 
 
 def _without_metal(dtypes: Sequence[str]) -> list[str]:
@@ -232,14 +255,3 @@ def _worst(got: Arrays, wanted: Arrays, binary: bool) -> tuple[float, float]:
             found.append((relative_error(ours, theirs), LIMITS[theirs.dtype]))
     # Not a number is the worst.
     return max(found, key=lambda f: f[0] / f[1] if f[0] == f[0] else float("inf"))
-
-
-def _milliseconds(function: Callable[[], Arrays]) -> float:
-    """The time of one call among several in flight, the best of a few tries."""
-    mx.eval(function())
-    best = float("inf")
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        mx.eval([function() for _ in range(LAUNCHES)])
-        best = min(best, time.perf_counter() - start)
-    return best / LAUNCHES * 1000

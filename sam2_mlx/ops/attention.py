@@ -8,11 +8,11 @@ from itertools import count
 import mlx.core as mx
 
 from sam2_mlx.ops.exponential import weights_cpu
+from sam2_mlx.ops.flash import wide_attention
 from sam2_mlx.ops.lanes import run_in_lane
 from sam2_mlx.ops.products import in_float32
 
 # Scores held at once, which bounds memory.
-_GPU_SCORES = 32 * 2**20
 _CPU_SCORES = 4 * 2**20
 _WIDE = 256  # queries
 _FUSED_DIMS = 128
@@ -40,16 +40,8 @@ def attention(q: mx.array, k: mx.array, v: mx.array, scale: float | None = None)
         return _on_lanes(q * (math.log2(math.e) * scale), k, v)
     if v.shape[-1] == q.shape[-1] <= _FUSED_DIMS and q.shape[0] == k.shape[0]:
         return mx.fast.scaled_dot_product_attention(q, k, v, scale=scale)
-    # Wider heads have no fused kernel; chunks of queries keep the score matrix small.
-    return _in_chunks(q if scale == 1 else q * scale, k, v)
-
-
-def _in_chunks(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
-    row = k.shape[0] * k.shape[1] * k.shape[2]
-    step = max(_GPU_SCORES // row // 64 * 64, 64)
-    turned = k.transpose(0, 1, 3, 2)
-    parts = [q] if step >= q.shape[2] else mx.split(q, range(step, q.shape[2], step), axis=2)
-    return _join([_weigh(part, turned, v) for part in parts], 2)
+    # Wider heads have no fused kernel in MLX.
+    return wide_attention(q, k, v, scale)
 
 
 def _on_lanes(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
@@ -79,10 +71,6 @@ def _query_step(row: int) -> int:
 
 def _join(parts: list[mx.array], axis: int) -> mx.array:
     return parts[0] if len(parts) == 1 else mx.concatenate(parts, axis=axis)
-
-
-def _weigh(q: mx.array, turned: mx.array, v: mx.array) -> mx.array:
-    return mx.softmax(q @ turned, axis=-1, precise=True) @ v
 
 
 def _weigh_cpu(q: mx.array, k: mx.array, v: mx.array) -> mx.array:

@@ -7,7 +7,7 @@ import pytest
 from emulator.address_spaces import address_errors, clang_obstacle
 from emulator.capture import capture
 
-from sam2_mlx.ops import residual_norm, rope, upsample
+from sam2_mlx.ops import flash, residual_norm, rope, upsample
 from sam2_mlx.ops.metal.kernel import FLOATS
 from sam2_mlx.ops.metal.upsample import BINARISE, SIGMOID, THRESHOLD
 
@@ -19,6 +19,7 @@ VARIANTS = [
     *((upsample.KERNEL, ("float32", dtype, SIGMOID)) for dtype in FLOATS),
     (upsample.KERNEL, ("float32", "float32", BINARISE)),
     *((residual_norm.KERNEL, (dtype, 96)) for dtype in FLOATS),
+    *((flash.KERNEL, (dtype, 256, 64)) for dtype in FLOATS),
 ]
 
 

@@ -90,6 +90,59 @@ def test_barriers_simdgroups_and_ragged_groups(kernel):
     np.testing.assert_allclose(got, np.array(x).sum(axis=1), atol=1e-4)
 
 
+MATRICES = """
+threadgroup float left[64];
+threadgroup float right[64]; threadgroup float sum[64];
+const int i = int(thread_index_in_threadgroup);
+for (int j = i; j < 64; j += 32) {
+  left[j] = a[j];
+  right[j] = a[64 + j];
+}
+threadgroup_barrier(mem_flags::mem_threadgroup);
+simdgroup_matrix<float, 8, 8> l, r, s;
+s.thread_elements()[0] = 1.0f;
+s.thread_elements()[1] = 1.0f;
+simdgroup_load(l, left, 8);
+simdgroup_load(r, right, 8, ulong2(0), true);
+simdgroup_multiply_accumulate(s, l, r, s);
+simdgroup_store(s, sum, 8);
+threadgroup_barrier(mem_flags::mem_threadgroup);
+out[i] = sum[i];
+out[32 + i] = sum[32 + i];
+"""
+
+
+def test_matrices_of_a_simdgroup(kernel):
+    x = mx.array(np.random.default_rng(0).standard_normal((2, 8, 8)).astype(np.float32))
+    got = kernel(MATRICES, x.reshape(-1), shape=(8, 8), threads=32, group=32)
+    left, right = np.array(x)
+    np.testing.assert_allclose(got, left @ right.T + 1, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "text, wrong, threads, message",
+    [
+        ("s.thread_elements()[1] = 1.0f;\n", "", 32, "depends"),
+        ("simdgroup_load(l, left, 8)", "if (i < 9) simdgroup_load(l, left, 8)", 32, "diverg|wait"),
+        ("simdgroup_load(l, left, 8)", "simdgroup_load(l, left + 8, 8)", 32, "insufficient space"),
+        ("", "", 24, "not whole"),
+    ],
+    ids=["sum not set", "divergent load", "past the end", "a part of a simdgroup"],
+)
+def test_matrix_faults_are_caught(kernel, text, wrong, threads, message):
+    assert text in MATRICES
+    body = MATRICES.replace(text, wrong, 1)
+    x = mx.ones((128,))
+    with pytest.raises(EmulationError, match=message):
+        kernel(body, x, shape=(64,), threads=threads, group=threads)
+
+
+def test_a_threadgroup_variable_that_is_not_understood(kernel, x):
+    body = COPY + "threadgroup float s[64], t[64]; s[i] = t[i]; out[i] = a[i];"
+    with pytest.raises(EmulationError, match="unknown form"):
+        kernel(body, x)
+
+
 def test_edge_groups_are_smaller(kernel, x):
     body = COPY + "out[i] = float(threads_per_threadgroup.x) + 0.0f * a[0];"
     got = np.array(kernel(body, x, threads=70, group=32))

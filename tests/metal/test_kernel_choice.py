@@ -8,27 +8,13 @@ import warnings
 import mlx.core as mx
 import numpy as np
 import pytest
+from fake_kernel import VARIANT, Fake, same, stored
 
-from sam2_mlx.ops import residual_norm, rope, upsample
+from sam2_mlx.ops import flash, residual_norm, rope, upsample
 from sam2_mlx.ops.metal import kernel as kernel_module
 from sam2_mlx.ops.metal import switch, verdicts
 from sam2_mlx.ops.metal.kernel import Kernel, KernelSource, disagreement
 from sam2_mlx.ops.rope import MemoryLayout, axial_rope_plain, rope_example
-
-VARIANT = ("float32", 32, 4)
-
-
-class Fake:
-    """Stands for a kernel on a GPU; `change` is what it gets wrong."""
-
-    def __init__(self, change=lambda x: x):
-        self.change, self.calls = change, 0
-
-    def __call__(self, *, inputs, **call):
-        self.calls += 1
-        q, k, table, rotated = inputs
-        layout = MemoryLayout(rotated.item() // q.shape[2], q.shape[2], k.shape[2] - rotated.item())
-        return [self.change(x) for x in axial_rope_plain(q, k, table, layout)]
 
 
 def refuse(x):
@@ -57,14 +43,6 @@ def metal(monkeypatch):
 @pytest.fixture
 def arguments():
     return rope_example(mx.float32, 32, 4, MemoryLayout(3, 16, 2))
-
-
-def same(got, wanted):
-    return all(mx.array_equal(a, b) for a, b in zip(got, wanted, strict=True))
-
-
-def stored():
-    return json.loads(verdicts.verdict_file().read_text())
 
 
 # ---- the switch
@@ -211,6 +189,7 @@ def test_the_check_leaves_random_numbers_alone(metal, arguments):
         (upsample.KERNEL, ("float32", "uint8", 0)),
         (upsample.KERNEL, ("float32", "float16", 1)),
         (residual_norm.KERNEL, ("bfloat16", 96)),
+        (flash.KERNEL, ("float16", 32, 16)),
     ],
 )
 def test_the_real_kernels_pass_on_the_emulator(emulate, given, variant, monkeypatch):
@@ -294,8 +273,10 @@ def test_what_a_verdict_depends_on(monkeypatch):
     assert verdicts.recall("b") is None
     monkeypatch.setattr(verdicts, "platform_key", lambda: "another device")
     assert verdicts.recall("a") is None
-    digests = {k.source.digest for k in (rope.KERNEL, upsample.KERNEL, residual_norm.KERNEL)}
-    assert len(digests) == 3
+    digests = {
+        k.source.digest for k in (rope.KERNEL, upsample.KERNEL, residual_norm.KERNEL, flash.KERNEL)
+    }
+    assert len(digests) == 4
 
 
 def test_platform_key_names_mlx_and_the_system():
@@ -326,6 +307,7 @@ METAL_VARIANTS = [
     *((upsample.KERNEL, (dtype, "uint8", 0)) for dtype in kernel_module.FLOATS),
     *((upsample.KERNEL, ("float32", d, mode)) for d in kernel_module.FLOATS for mode in (1, 2)),
     *((residual_norm.KERNEL, (d, c)) for d in kernel_module.FLOATS for c in (96, 1152)),
+    *((flash.KERNEL, (d, c, 64)) for d in kernel_module.FLOATS for c in (128, 256)),
 ]
 
 

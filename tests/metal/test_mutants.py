@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from emulator import EmulationError
 
-from sam2_mlx.ops import residual_norm, rope, upsample
-from sam2_mlx.ops.metal.kernel import Kernel, KernelSource
+from sam2_mlx.ops import flash, residual_norm, rope, upsample
+from sam2_mlx.ops.metal.kernel import Kernel
 from sam2_mlx.ops.metal.upsample import SIGMOID, THRESHOLD
 
 ROPE = (rope.KERNEL, ("float32", 32, 4))
 MASKS = (upsample.KERNEL, ("float32", "uint8", THRESHOLD))
 MEMORY = (upsample.KERNEL, ("float32", "float32", SIGMOID))
 NORM = (residual_norm.KERNEL, ("float32", 33))
+FLASH = (flash.KERNEL, ("float32", 16, 8))
 
 MUTANTS = [
     (*ROPE, "n % (W * W)", "n / 2"),
@@ -31,6 +34,19 @@ MUTANTS = [
     (*NORM, "lane + 32 * i < C ? v[i] * v[i] : 0.0f", "v[i] * v[i]"),
     (*NORM, "+ eps", "+ 0.0f * eps - 0.1f"),
     (*NORM, "* scale * w + b", "* scale * w - b"),
+    (*FLASH, "first + b * 8 + column + j < count", "first + b * 8 + column < count"),
+    (*FLASH, "const bool there = first", "const bool there = 0 * first"),
+    (*FLASH, "ushort(8)));\n      const float shrink", "ushort(4)));\n      const float shrink"),
+    (*FLASH, "weight_sum *= shrink", "weight_sum *= 1.0f"),
+    (*FLASH, "thread_elements()[0] *= shrink", "thread_elements()[0] *= 1.0f"),
+    (*FLASH, "weight_sum += simd_shuffle_xor(weight_sum, ushort(8));", ""),
+    (*FLASH, "ulong2(0), true", "ulong2(0, 0), false"),
+    (*FLASH, "threadgroup_barrier(mem_flags::mem_threadgroup);\n      for", "for"),
+    (*FLASH, "(n < queries ? n : queries - 1)", "n"),
+    (*FLASH, "    if (n < queries) {", "    {"),
+    (*FLASH, "q_shape[0] > 1 ? item : 0", "item"),
+    (*FLASH, "item * v_strides[0]", "head * v_strides[0]"),
+    (*FLASH, "* scale : -1e30f", ": -1e30f"),
 ]
 
 
@@ -41,7 +57,7 @@ def test_mistakes_are_noticed(emulate, given, variant, text, wrong):
     source = given.source
     assert text in source.body
     body = source.body.replace(text, wrong, 1)
-    mutant = KernelSource(source.name, source.inputs, source.outputs, body)
+    mutant = replace(source, body=body)
     kernel = Kernel(mutant, given.launch, given.twin, given.variant, given.trials)
     kernel._function = emulate(mutant.build())
     try:

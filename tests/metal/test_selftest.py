@@ -6,10 +6,11 @@ import mlx.core as mx
 import pytest
 
 from sam2_mlx import selftest
-from sam2_mlx.ops import residual_norm, rope, upsample
+from sam2_mlx.ops import flash, residual_norm, rope, upsample
+from sam2_mlx.ops.metal import kernel as kernel_module
 from sam2_mlx.ops.metal.kernel import KernelSource
 
-KERNELS = (rope.KERNEL, upsample.KERNEL, residual_norm.KERNEL)
+KERNELS = (rope.KERNEL, upsample.KERNEL, residual_norm.KERNEL, flash.KERNEL)
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +22,7 @@ def own_cache(tmp_path, monkeypatch):
         # What the test finds out about them is undone.
         monkeypatch.setattr(kernel, "_function", None)
         monkeypatch.setattr(kernel, "_passed", set())
+        monkeypatch.setattr(kernel, "_slower", set())
         monkeypatch.setattr(kernel, "_fault", None)
 
 
@@ -28,7 +30,8 @@ def own_cache(tmp_path, monkeypatch):
 def metal(monkeypatch):
     """As if MLX ran on Metal and every kernel did what its twin does."""
     monkeypatch.setattr(selftest, "metal_in_use", lambda: True)
-    monkeypatch.setattr(selftest, "REPEATS", 1)
+    monkeypatch.setattr(kernel_module, "_REPEATS", 1)
+    monkeypatch.setattr(flash, "_RACE", 32)
     monkeypatch.setattr(KernelSource, "build", lambda self: None)
     for kernel in KERNELS:
         monkeypatch.setattr(kernel, "launch", lambda _, *args, twin=kernel.twin: twin(*args))
@@ -38,7 +41,7 @@ def test_without_metal_the_twins_are_compared(capsys):
     assert selftest.main([]) == 0
     printed = capsys.readouterr().out
     assert "does not run on Metal here" in printed and "everything agrees" in printed
-    for word in ("RoPE", "LayerNorm", "memory", "240x135", "bfloat16"):
+    for word in ("RoPE", "LayerNorm", "memory", "attention to 2 memories", "240x135", "bfloat16"):
         assert word in printed
 
 
@@ -67,6 +70,14 @@ def test_a_kernel_that_fails_its_check_is_an_error(capsys, metal, monkeypatch):
     captured = capsys.readouterr()
     assert "2 of the comparisons failed: 2 soft masks" in captured.err
     assert "is off by" in captured.out
+
+
+def test_a_kernel_that_loses_its_race_is_no_error(capsys, metal, monkeypatch):
+    monkeypatch.setattr(kernel_module, "milliseconds", lambda function: 2.0)
+    assert selftest.main(["--quick", "--dtype", "float16"]) == 0
+    printed = capsys.readouterr().out
+    assert "not used: slower than plain MLX: 2 ms against 2" in printed
+    assert "everything agrees" in printed
 
 
 def test_a_kernel_that_is_wrong_only_at_full_size_is_an_error(capsys, metal, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ LIMITS = {
     mx.bfloat16: 1.6e-2,
     mx.uint8: 0.0,
 }
+_REPEATS, _LAUNCHES = 3, 5
 FLOATS = {"float32": mx.float32, "float16": mx.float16, "bfloat16": mx.bfloat16}
 
 
@@ -43,12 +45,14 @@ class KernelSource:
         inputs: names of the inputs in the body.
         outputs: names of the outputs in the body.
         body: Metal code, plain ASCII; it reads inputs by their strides.
+        header: what stands before the function.
     """
 
     name: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     body: str
+    header: str = ""
 
     def build(self) -> MetalFunction:
         """The callable kernel. Metal compiles it when a result is first evaluated."""
@@ -57,6 +61,7 @@ class KernelSource:
             input_names=list(self.inputs),
             output_names=list(self.outputs),
             source=self.body,
+            header=self.header,
             ensure_row_contiguous=False,
         )
         built: MetalFunction = function
@@ -65,7 +70,7 @@ class KernelSource:
     @property
     def digest(self) -> str:
         """Changes with every character that reaches the compiler."""
-        text = "\n".join((self.name, *self.inputs, "", *self.outputs, "", self.body))
+        text = "\n".join((self.name, *self.inputs, "", *self.outputs, "", self.header, self.body))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -85,6 +90,8 @@ class Kernel(Generic[P]):
         variant: what the arguments make the compiler specialise on, or None where the kernel
             does not support them.
         trials: argument tuples for the comparison of a variant.
+        race: arguments of a real size. Where it is given, a kernel that is right is used only if
+            it is also faster than the twin with these, which is measured once.
     """
 
     source: KernelSource
@@ -92,8 +99,10 @@ class Kernel(Generic[P]):
     twin: Callable[P, Arrays]
     variant: Callable[P, Variant | None]
     trials: Callable[[Variant], Iterable[tuple[Any, ...]]]
+    race: Callable[[Variant], tuple[Any, ...]] | None = None
     _function: MetalFunction | None = field(default=None, init=False, repr=False)
     _passed: set[Variant] = field(default_factory=set, init=False, repr=False)
+    _slower: set[Variant] = field(default_factory=set, init=False, repr=False)
     _fault: str | None = field(default=None, init=False, repr=False)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Arrays:
@@ -113,32 +122,63 @@ class Kernel(Generic[P]):
         return self._function
 
     def trusted(self, variant: Variant) -> bool:
-        """Whether a variant agrees with the twin on this machine; compares at the first call."""
-        if self._fault is None and variant not in self._passed:
-            key = f"{self.source.name} {self.source.digest} {variant}"
+        """Whether a variant agrees with the twin on this machine, and wins its race if it has one.
+
+        Compares at the first call.
+        """
+        if self._fault is None and variant not in self._passed | self._slower:
+            key = self._key(variant)
             verdict = verdicts.recall(key)
             if verdict is None:
-                verdict = self.check(variant)
+                verdict = self.judge(variant)
                 verdicts.remember(key, verdict)
             self.settle(variant, verdict)
-        return self._fault is None
+        return self._fault is None and variant in self._passed
 
     def recheck(self, variant: Variant) -> str:
         """Compare again, whatever was found before, and store what comes out.
 
         Returns:
-            Empty if kernel and twin agree, else what is wrong.
+            Empty if kernel and twin agree, else what is wrong, or that the kernel is slower.
         """
-        verdict = self.check(variant)
-        verdicts.remember(f"{self.source.name} {self.source.digest} {variant}", verdict)
+        verdict = self.judge(variant)
+        verdicts.remember(self._key(variant), verdict)
         self._fault = None
         self.settle(variant, verdict)
         return verdict
 
+    def judge(self, variant: Variant) -> str:
+        """The verdict on a variant: that of `check`, and of the race behind it."""
+        verdict = self.check(variant)
+        if verdict == verdicts.PASSED and self.race is not None:
+            return self._run_race(self.race(variant))
+        return verdict
+
+    def _run_race(self, arguments: tuple[Any, ...]) -> str:
+        def kernel() -> Arrays:
+            return self.launch(self.function(), *arguments)
+
+        def twin() -> Arrays:
+            plain: Callable[..., Arrays] = self.twin
+            return plain(*arguments)
+
+        ours, theirs = milliseconds(kernel), milliseconds(twin)
+        if ours < theirs:
+            return verdicts.PASSED
+        return f"{verdicts.SLOWER}: {ours:.3g} ms against {theirs:.3g}"
+
+    def _key(self, variant: Variant) -> str:
+        return f"{self.source.name} {self.source.digest} {variant}"
+
     def settle(self, variant: Variant, verdict: str) -> None:
-        """Act on a verdict: trust the variant, or turn the kernel off with a warning."""
+        """Act on a verdict: trust the variant, leave it alone, or turn off with a warning."""
+        self._passed.discard(variant)
+        self._slower.discard(variant)
         if verdict == verdicts.PASSED:
             self._passed.add(variant)
+            return
+        if verdict.startswith(verdicts.SLOWER):
+            self._slower.add(variant)
             return
         self._fault = verdict
         warnings.warn(
@@ -166,6 +206,17 @@ class Kernel(Generic[P]):
             lines = str(error).strip().splitlines() or [type(error).__name__]
             return f"it cannot be run: {' '.join(lines[:3])[:300]}"
         return verdicts.PASSED
+
+
+def milliseconds(function: Callable[[], Arrays]) -> float:
+    """The time of one call among several in flight, the best of a few tries."""
+    mx.eval(function())
+    best = float("inf")
+    for _ in range(_REPEATS):
+        start = time.perf_counter()
+        mx.eval([function() for _ in range(_LAUNCHES)])
+        best = min(best, time.perf_counter() - start)
+    return best / _LAUNCHES * 1000
 
 
 def relative_error(got: mx.array, wanted: mx.array) -> float:

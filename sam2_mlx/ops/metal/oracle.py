@@ -75,3 +75,18 @@ def add_layer_norm(x: Array, y: Array, weight: Array, bias: Array, eps: float) -
     centred = total - total.mean(axis=-1, keepdims=True)
     scale = np.sqrt((centred**2).mean(axis=-1, keepdims=True) + eps)
     return centred / scale * weight.astype(np.float64) + bias.astype(np.float64)
+
+
+def attention(q: Array, k: Array, v: Array, scale: float) -> Array:
+    """Scaled dot-product attention, float64 (B, heads, Nq, Dv).
+
+    Args:
+        q: (B or 1, heads, Nq, D).
+        k: (B, heads, Nk, D).
+        v: (B, heads, Nk, Dv).
+        scale: of the scores.
+    """
+    q, k, v = (array.astype(np.float64) for array in (q, k, v))
+    scores = scale * (q @ np.swapaxes(k, -1, -2))
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return weights / weights.sum(axis=-1, keepdims=True) @ v

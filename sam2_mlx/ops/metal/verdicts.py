@@ -15,7 +15,9 @@ from pathlib import Path
 import mlx.core as mx
 
 PASSED = ""
-"""The verdict on a kernel that agrees with its twin; any other text says what is wrong."""
+"""The verdict on a kernel that agrees with its twin; other texts say why it is not used."""
+SLOWER = "slower than plain MLX"
+"""How the verdict on a kernel begins that is right, but lost its race."""
 
 
 def verdict_file() -> Path:

@@ -87,7 +87,7 @@ class Launch:
     @property
     def collectives(self) -> bool:
         """Whether threads wait for each other."""
-        return bool(re.search(r"\b(simd_\w+|\w+group_barrier|quad_\w+)\s*\(", self.source))
+        return bool(re.search(r"\b(simd_\w+|\w+group_\w+|quad_\w+)\s*\(", self.source))
 
 
 @lru_cache(maxsize=1)

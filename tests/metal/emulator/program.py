@@ -155,7 +155,12 @@ def _text(launch: Launch) -> str:
 
 def _with_shared_memory(kernel: str) -> str:
     """Threadgroup variables become one storage for all threads, poisoned for each group."""
-    declaration = r"(^|[;{}]\s*)threadgroup\s+([\w:<>]+(?:\s*,\s*\d+>)?)\s+(\w+)((?:\[[^\]]+\])*);"
-    return re.sub(
+    name = r"([\w:<>]+(?:\s*,\s*\d+>)?)\s+(\w+)((?:\[[^\]]+\])*);"
+    declaration = r"(?:^|(?<=[;{}]))(\s*)threadgroup\s+" + name
+    shared = re.sub(
         declaration, r"\1static \2 \3\4; rt::share(&\3, sizeof \3);", kernel, flags=re.MULTILINE
     )
+    left = re.search(r"\bthreadgroup\s+[^*&();]*;", shared)
+    if left:
+        raise EmulationError(f"a threadgroup variable of unknown form: {left.group(0)}")
+    return shared

@@ -52,7 +52,7 @@ struct alignas(sizeof(T) * 2) vec<T, 2> {
   vec(T a, T b) : x(a), y(b) {}
   template <typename U>
   explicit vec(vec<U, 2> o) : x(T(o.x)), y(T(o.y)) {}
-  T& operator[](int i) { return (&x)[i]; }
+  T& operator[](int i) { return reinterpret_cast<T*>(this)[i]; }
 };
 template <typename T>
 struct alignas(sizeof(T) * 4) vec<T, 3> {
@@ -62,7 +62,7 @@ struct alignas(sizeof(T) * 4) vec<T, 3> {
   vec(T a, T b, T c) : x(a), y(b), z(c) {}
   template <typename U>
   explicit vec(vec<U, 3> o) : x(T(o.x)), y(T(o.y)), z(T(o.z)) {}
-  T& operator[](int i) { return (&x)[i]; }
+  T& operator[](int i) { return reinterpret_cast<T*>(this)[i]; }
 };
 template <typename T>
 struct alignas(sizeof(T) * 4) vec<T, 4> {
@@ -72,7 +72,7 @@ struct alignas(sizeof(T) * 4) vec<T, 4> {
   vec(T a, T b, T c, T d) : x(a), y(b), z(c), w(d) {}
   template <typename U>
   explicit vec(vec<U, 4> o) : x(T(o.x)), y(T(o.y)), z(T(o.z)), w(T(o.w)) {}
-  T& operator[](int i) { return (&x)[i]; }
+  T& operator[](int i) { return reinterpret_cast<T*>(this)[i]; }
 };
 #define VECTOR_OPERATOR(op)                                                     \
   template <typename T, int N>                                                  \
@@ -98,6 +98,7 @@ VECTOR_NAMES(bfloat)
 VECTOR_NAMES(int)
 VECTOR_NAMES(uint)
 VECTOR_NAMES(uchar)
+VECTOR_NAMES(ulong)
 
 namespace metal {
 
@@ -244,6 +245,76 @@ inline T simd_max(T value, int line = __builtin_LINE()) {
 template <typename T>
 inline T simd_min(T value, int line = __builtin_LINE()) {
   return reduce_lanes(value, [](T a, T b) { return b < a ? b : a; }, line);
+}
+
+// ---- 8x8 matrices: a lane holds two neighbouring values of a row, where MLX's kernels find them
+
+inline int matrix_row(uint lane) { return int((lane / 4 & 4) + lane / 2 % 4); }
+inline int matrix_column(uint lane) { return int((lane / 4 & 2) * 2 + lane % 2 * 2); }
+inline int matrix_lane(int row, int column) {
+  return (row & 4) << 2 | (column & 4) << 1 | (row & 3) << 1 | (column & 2) >> 1;
+}
+
+template <typename T, int Rows, int Columns>
+struct simdgroup_matrix {
+  static_assert(Rows == 8 && Columns == 8, "Metal has matrices of 8 by 8 only");
+  vec<T, 2> values;
+  simdgroup_matrix() { std::memset(static_cast<void*>(&values), rt::poison_byte, sizeof values); }
+  vec<T, 2>& thread_elements() { return values; }
+};
+typedef simdgroup_matrix<float, 8, 8> simdgroup_float8x8;
+typedef simdgroup_matrix<half, 8, 8> simdgroup_half8x8;
+
+template <typename T>
+inline void simdgroup_load(simdgroup_matrix<T, 8, 8>& to, const T* from, ulong row_length = 8,
+                           ulong2 origin = ulong2(0), bool transposed = false,
+                           int line = __builtin_LINE()) {
+  const long row = matrix_row(rt::lane()), column = matrix_column(rt::lane());
+  const T* start = from + origin.y * row_length + origin.x;
+  rt::pause(rt::Wait::simdgroup, line);
+  for (int j = 0; j < 2; ++j) {
+    to.values[j] = transposed ? start[(column + j) * long(row_length) + row]
+                              : start[row * long(row_length) + column + j];
+  }
+  rt::pause(rt::Wait::simdgroup, -line);
+}
+template <typename T>
+inline void simdgroup_store(simdgroup_matrix<T, 8, 8> from, T* to, ulong row_length = 8,
+                            ulong2 origin = ulong2(0), bool transposed = false,
+                            int line = __builtin_LINE()) {
+  const long row = matrix_row(rt::lane()), column = matrix_column(rt::lane());
+  T* start = to + origin.y * row_length + origin.x;
+  rt::pause(rt::Wait::simdgroup, line);
+  for (int j = 0; j < 2; ++j) {
+    (transposed ? start[(column + j) * long(row_length) + row]
+                : start[row * long(row_length) + column + j]) = from.values[j];
+  }
+  rt::pause(rt::Wait::simdgroup, -line);
+}
+// Factors may be of other types than the sum, as in Metal.
+template <typename D, typename A, typename B, typename C>
+inline void simdgroup_multiply_accumulate(simdgroup_matrix<D, 8, 8>& to,
+                                          simdgroup_matrix<A, 8, 8> a, simdgroup_matrix<B, 8, 8> b,
+                                          simdgroup_matrix<C, 8, 8> c,
+                                          int line = __builtin_LINE()) {
+  struct Factors {
+    vec<A, 2> a;
+    vec<B, 2> b;
+  } mine{a.values, b.values}, left, right;
+  const int row = matrix_row(rt::lane()), column = matrix_column(rt::lane());
+  rt::post(&mine, sizeof mine, line);
+  float sums[2] = {float(c.values.x), float(c.values.y)};
+  for (int inner = 0; inner < 8; ++inner) {
+    // A matrix is whole only if all of its lanes are there.
+    if (!rt::peek(matrix_lane(row, inner), &left, sizeof left) ||
+        !rt::peek(matrix_lane(inner, column), &right, sizeof right)) {
+      rt::fail("a matrix of a simdgroup that is not whole", line);
+    }
+    for (int j = 0; j < 2; ++j) sums[j] += float(left.a[inner % 2]) * float(right.b[j]);
+  }
+  rt::pause(rt::Wait::simdgroup, -line);
+  to.values.x = D(sums[0]);
+  to.values.y = D(sums[1]);
 }
 
 }  // namespace metal

@@ -21,6 +21,8 @@ extern void (*body)(Index3);
 enum class Wait { none, simdgroup, group };
 
 unsigned lane();
+// Ends the program with what went wrong.
+[[noreturn]] void fail(const char* what, int line);
 // Lets the others run until all have come to the same place.
 void pause(Wait wait, int line);
 // Shows a value to the other lanes of the simdgroup once all have come to the same place.

@@ -38,7 +38,7 @@ static std::vector<char*> stacks;
 static ucontext_t scheduler;
 static Fiber* current = nullptr;
 
-[[noreturn]] inline void fail(const char* what, int line) {
+[[noreturn]] void fail(const char* what, int line) {
   fprintf(stderr, "EMULATION: %s (line %d, group %u,%u,%u, thread %u)\n", what, line,
           group_place.x, group_place.y, group_place.z, current ? current->index : 0);
   _exit(3);

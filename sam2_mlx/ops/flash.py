@@ -1,0 +1,107 @@
+"""Attention of wide heads to narrow values: a memory is found by 256 channels, 64 are read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+
+from .metal.flash_attention import MAX_KEY_DIMS, MAX_VALUE_DIMS, SOURCE, launch
+from .metal.kernel import FLOATS, Kernel, Variant, dtype_name
+
+# Scores held at once, which bounds memory.
+_SCORES = 32 * 2**20
+_LOG2_E = math.log2(math.e)
+# The memory of a 1024-pixel model in one of its seven frames; what a race is run on.
+_RACE = 4096
+
+
+def in_chunks(q: mx.array, k: mx.array, v: mx.array, scale: float) -> tuple[mx.array]:
+    """Chunks of queries, which keep the score matrix small."""
+    q = q if scale == 1 else q * scale
+    row = k.shape[0] * k.shape[1] * k.shape[2]
+    step = max(_SCORES // row // 64 * 64, 64)
+    turned = k.transpose(0, 1, 3, 2)
+    parts = [q] if step >= q.shape[2] else mx.split(q, range(step, q.shape[2], step), axis=2)
+    done = [mx.softmax(part @ turned, axis=-1, precise=True) @ v for part in parts]
+    return (done[0] if len(done) == 1 else mx.concatenate(done, axis=2),)
+
+
+def _launch(
+    function: Any, q: mx.array, k: mx.array, v: mx.array, scale: float
+) -> tuple[mx.array, ...]:
+    return launch(function, q, k, v, scale * _LOG2_E)
+
+
+def _variant(q: mx.array, k: mx.array, v: mx.array, scale: float) -> Variant | None:
+    del scale
+    dtype, dims, width = dtype_name(q.dtype), q.shape[-1], v.shape[-1]
+    fits = (
+        dtype in FLOATS
+        and q.dtype == k.dtype == v.dtype
+        and q.shape[0] in (1, k.shape[0])
+        and k.shape[:3] == v.shape[:3]
+        and dims % 8 == 0 == width % 8
+        and 0 < dims <= MAX_KEY_DIMS
+        and 0 < width <= MAX_VALUE_DIMS
+        and min(q.size, k.size) > 0
+    )
+    return (dtype, dims, width) if fits else None
+
+
+def flash_example(
+    dtype: mx.Dtype, batch: int, queries: int, keys: int, dims: int, width: int
+) -> tuple[mx.array, mx.array, mx.array, float]:
+    """Arguments for the kernel, the same at every call.
+
+    Args:
+        dtype: of all arrays.
+        batch: of keys and values; they share the queries.
+        queries: how many.
+        keys: how many.
+        dims: channels of queries and keys.
+        width: channels of values.
+
+    Returns:
+        q (1, 1, queries, dims), k (batch, 1, keys, dims), v (batch, 1, keys, width), scale.
+    """
+    random = np.random.default_rng(7)
+
+    def normal(*shape: int) -> mx.array:
+        return mx.array(random.standard_normal(shape, dtype=np.float32)).astype(dtype)
+
+    q, k = normal(1, 1, queries, dims), normal(batch, 1, keys, dims)
+    # Later keys find more: the largest score so far changes from tile to tile.
+    k = k * mx.linspace(0.2, 2.0, keys).astype(dtype)[:, None]
+    return q, k, normal(batch, 1, keys, width), dims**-0.5
+
+
+def _trials(variant: Variant) -> Iterator[tuple[Any, ...]]:
+    dtype, dims, width = FLOATS[str(variant[0])], int(variant[1]), int(variant[2])
+    yield flash_example(dtype, 2, 45, 53, dims, width)
+
+
+def _race(variant: Variant) -> tuple[Any, ...]:
+    dtype, dims, width = FLOATS[str(variant[0])], int(variant[1]), int(variant[2])
+    return flash_example(dtype, 1, _RACE, 2 * _RACE, dims, width)
+
+
+KERNEL = Kernel(SOURCE, _launch, in_chunks, _variant, _trials, _race)
+
+
+def wide_attention(q: mx.array, k: mx.array, v: mx.array, scale: float) -> mx.array:
+    """Attention for which MLX has no fused kernel.
+
+    Args:
+        q: (B or 1, heads, Nq, D).
+        k: (B, heads, Nk, D).
+        v: (B, heads, Nk, Dv).
+        scale: of the scores.
+
+    Returns:
+        (B, heads, Nq, Dv) in the dtype of q.
+    """
+    return KERNEL(q, k, v, scale)[0]

@@ -1,0 +1,33 @@
+"""A stand-in for a kernel on a GPU, for tests of which of kernel and twin runs."""
+
+from __future__ import annotations
+
+import json
+
+import mlx.core as mx
+
+from sam2_mlx.ops.metal import verdicts
+from sam2_mlx.ops.rope import MemoryLayout, axial_rope_plain
+
+VARIANT = ("float32", 32, 4)
+
+
+class Fake:
+    """Stands for a kernel on a GPU; `change` is what it gets wrong."""
+
+    def __init__(self, change=lambda x: x):
+        self.change, self.calls = change, 0
+
+    def __call__(self, *, inputs, **call):
+        self.calls += 1
+        q, k, table, rotated = inputs
+        layout = MemoryLayout(rotated.item() // q.shape[2], q.shape[2], k.shape[2] - rotated.item())
+        return [self.change(x) for x in axial_rope_plain(q, k, table, layout)]
+
+
+def same(got, wanted):
+    return all(mx.array_equal(a, b) for a, b in zip(got, wanted, strict=True))
+
+
+def stored():
+    return json.loads(verdicts.verdict_file().read_text())
