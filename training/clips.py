@@ -17,6 +17,10 @@ from training.sprites import CANVAS, RADIUS, Bank
 _LEAST_PIXELS = 90
 """Of a target on frame 0, at 256 pixels: a click has to be able to mean it."""
 _MOST_THINGS = 7
+_LONG = 6
+"""From this many frames on two things are hidden instead of one."""
+_POST = 20
+"""Half the width of a post on its canvas: half of a radius."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Recipe:
     size: int = 256
     frames: int = 1
     objects: int = 3
-    hidden: float = 0.5
+    hidden: float = 0.7
     look_alike: float = 0.4
     leaves: float = 0.25
     regions: float = 0.2
@@ -107,9 +111,8 @@ class ClipMaker:
         ground = _Ground(self._bank, self._pick_ground(), recipe, random, stretch)
         things = self._things(recipe, stretch)
         order = random.permutation(len(things))
-        if random.random() < recipe.hidden and recipe.frames > 2:
-            things.append(self._cover(things[int(order[-1])], recipe, stretch))
-            order = np.append(order, len(things) - 1)
+        hidden = self._hide(things, order, recipe, stretch)
+        order = np.append(order, np.arange(len(order), len(things)))
         camera = _Camera(random, recipe, self._grain)
         frames, labels = [], []
         targets = None
@@ -118,7 +121,7 @@ class ClipMaker:
             for rank in order:
                 _paint(picture, label, things[int(rank)], time, int(rank) + 1)
             if time == 0:
-                targets = self._targets(label, recipe, len(things), ground.region_label)
+                targets = self._targets(label, recipe, hidden, ground.region_label)
             if targets is None:
                 return None
             frames.append(camera.shot(picture, time))
@@ -126,12 +129,14 @@ class ClipMaker:
         return Clip(np.stack(frames), np.stack(labels), targets) if targets is not None else None
 
     def _targets(
-        self, label: np.ndarray, recipe: Recipe, things: int, region: int
+        self, label: np.ndarray, recipe: Recipe, hidden: list[int], region: int
     ) -> np.ndarray | None:
+        """Labels that are well seen, first a region and what will be hidden."""
         seen = np.bincount(label.ravel(), minlength=256)
         least = _LEAST_PIXELS * (recipe.size / 256) ** 2
-        good = [number for number in range(1, things + 1) if seen[number] >= least]
+        good = [number for number in range(1, 255) if seen[number] >= least]
         self._random.shuffle(good)
+        good.sort(key=lambda number: number not in hidden)
         if region and seen[region] >= 3 * least:
             good.insert(0, region)
         if not good:
@@ -139,6 +144,23 @@ class ClipMaker:
         while len(good) < recipe.objects:
             good.append(good[int(self._random.integers(len(good)))])
         return np.array(good[: recipe.objects])
+
+    def _hide(
+        self,
+        things: list[_Thing],
+        order: np.ndarray,
+        recipe: Recipe,
+        stretch: tuple[float, float],
+    ) -> list[int]:
+        """Add what hides one or two of the topmost things; returns the labels of those."""
+        if recipe.frames < 3 or self._random.random() >= recipe.hidden:
+            return []
+        count = 1 + (recipe.frames >= _LONG and len(things) > 1)
+        hidden = [int(rank) for rank in order[-count:]]
+        for index in hidden:
+            things[index], cover = self._cover(things[index], recipe, stretch)
+            things.append(cover)
+        return [index + 1 for index in hidden]
 
     def _pick_ground(self) -> int:
         from_photos = self._photos and (not self._drawn or self._random.random() < 0.55)
@@ -205,7 +227,7 @@ class ClipMaker:
         random = self._random
         # Some clips are seen with every frame, some with every third.
         pace = 0.0 if random.random() < 0.12 else float(np.exp(random.uniform(-1.0, 0.9)))
-        size = float(np.exp(random.uniform(np.log(0.045), np.log(0.24))))
+        size = float(np.exp(random.uniform(np.log(0.05), np.log(0.3))))
         return Path(
             start=(random.uniform(0.08, 0.92), random.uniform(0.08, 0.92)),
             speed=(pace * random.normal(0, 0.007), pace * random.normal(0, 0.005)),
@@ -217,27 +239,55 @@ class ClipMaker:
             growth=pace * random.uniform(-0.014, 0.016),
         )
 
-    def _cover(self, target: _Thing, recipe: Recipe, stretch: tuple[float, float]) -> _Thing:
-        """Something that hides a target around a time, passing by or standing in its way."""
+    def _cover(
+        self, target: _Thing, recipe: Recipe, stretch: tuple[float, float]
+    ) -> tuple[_Thing, _Thing]:
+        """Hide a thing wholly for a while, early enough that it is seen again.
+
+        Args:
+            target: what is hidden.
+            recipe: of the clip.
+            stretch: of the clip.
+
+        Returns:
+            The thing, whose motion may have changed, and what hides it.
+        """
         random = self._random
-        when = random.uniform(0.3, 0.85) * recipe.frames
-        cover = self._thing(recipe, stretch)
-        there = target.path.at(when)
-        angle = random.uniform(0, 2 * np.pi)
-        speed = target.path.size * random.uniform(0.2, 0.7)
-        past = speed * np.cos(angle), speed * np.sin(angle)
-        path = replace(
-            target.path,
-            start=(
-                target.path.start[0] - past[0] * when,
-                target.path.start[1] - past[1] * when,
-            ),
-            speed=(target.path.speed[0] + past[0], target.path.speed[1] + past[1]),
-            size=there.size * random.uniform(0.9, 1.7),
-            growth=0.0,
-            spin=random.uniform(-0.05, 0.05),
-        )
-        return replace(cover, path=path)
+        when = random.uniform(0.3, 0.6) * recipe.frames
+        size = target.path.at(when).size
+        # As slow as lets them be apart on the first frame.
+        past = size * min(2.2 / when * random.uniform(0.9, 1.5), 1.2)
+        if random.random() < 0.35:
+            cover, angle = self._post(stretch), random.choice([0.0, np.pi])
+            wide = size * random.uniform(2.0, 3.0) * cover.tall
+        else:
+            cover, angle = self._thing(recipe, stretch), random.uniform(0, 2 * np.pi)
+            wide = size * random.uniform(1.25, 1.9)
+        meeting = _passing(target.path, when, past * np.cos(angle), past * np.sin(angle))
+        if random.random() < 0.5:
+            # Either may be the one that moves; what counts is that they meet.
+            there = target.path.at(when)
+            past_it = _passing(target.path, when, -past * np.cos(angle), -past * np.sin(angle))
+            target = replace(target, path=past_it)
+            meeting = replace(cover.path, start=(there.x, there.y), speed=(0.0, 0.0))
+            meeting = replace(meeting, sway=(0.0, 0.0))
+        path = replace(meeting, size=wide, growth=0.0, spin=cover.path.spin, turn=cover.path.turn)
+        return target, replace(cover, path=path)
+
+    def _post(self, stretch: tuple[float, float]) -> _Thing:
+        """An upright board with a piece of a background on it, higher than most pictures."""
+        random = self._random
+        ground = self._bank.grounds[self._pick_ground()]
+        top = int(random.integers(ground.shape[0] - CANVAS + 1))
+        left = int(random.integers(ground.shape[1] - CANVAS + 1))
+        sprite = np.zeros((CANVAS, CANVAS, 4), np.uint8)
+        inside = slice(4, CANVAS - 4), slice(CANVAS // 2 - _POST, CANVAS // 2 + _POST)
+        sprite[..., :3][inside] = ground[top : top + CANVAS, left : left + CANVAS][inside]
+        sprite[..., 3][inside] = 255
+        tint = random.uniform(0.6, 1.2, 3)
+        path = Path((0.0, 0.0), (0.0, 0.0), (0.0, 0.0), 1.0, 0.0, 0.0, 0.1, 0.0)
+        levels = _levels(_tinted(sprite, tint))
+        return _Thing(levels, path, stretch, bend=0.0, pulse=0.0, period=1.0, phase=0.0, tall=1.5)
 
 
 class _Ground:
@@ -324,6 +374,12 @@ class _Camera:
             _, data = cv2.imencode(".jpg", shot, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
             shot = cv2.imdecode(data, cv2.IMREAD_COLOR)
         return shot
+
+
+def _passing(path: Path, when: float, x: float, y: float) -> Path:
+    """The motion of what passes a thing: with it at a time, and moving off by (x, y) a frame."""
+    start = path.start[0] - x * when, path.start[1] - y * when
+    return replace(path, start=start, speed=(path.speed[0] + x, path.speed[1] + y))
 
 
 def _levels(sprite: np.ndarray) -> tuple[np.ndarray, ...]:

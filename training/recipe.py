@@ -70,12 +70,14 @@ class TrainingPlan:
         seed: of weights, clips and prompts.
         average: share of the averaged weights that a step keeps.
         stages: in order.
+        muon: move matrices by Muon instead of AdamW.
     """
 
     model: str
     seed: int
     average: float
     stages: tuple[Stage, ...]
+    muon: bool = False
 
     def stages_of(self, scratch: bool) -> tuple[Stage, ...]:
         """The stages of a run from random weights, or of one from a checkpoint."""

@@ -29,6 +29,7 @@ from training.batches import Batches, batches
 from training.dense import DenseHead
 from training.losses import LossWeights, Meter
 from training.network import build_network, load_weights, start_from_nothing, start_memory
+from training.optimizer import Optimizer
 from training.recipe import Stage, TrainingPlan, read_plan
 from training.steps import Batch, Teacher, pixels_of
 
@@ -96,9 +97,7 @@ class Run:
     def _train(self, number: int, stage: Stage) -> None:
         network = self._network(stage.size)
         network.load_state_dict(self._weights)
-        optimizer = torch.optim.AdamW(
-            _groups(network, self._dense), lr=stage.rate, betas=(0.9, 0.98)
-        )
+        optimizer = Optimizer([network, self._dense], stage.rate, self._plan.muon)
         average = {name: value.detach().clone() for name, value in network.state_dict().items()}
         step, before = 0, 0.0
         if self._resume:
@@ -135,21 +134,21 @@ class Run:
         return done if self._minutes is None else max(done, seconds / (60 * self._minutes))
 
     def _step(
-        self, stage: Stage, teacher: Teacher, optimizer: Any, batch: Batch, progress: float
+        self, stage: Stage, teacher: Teacher, optimizer: Optimizer, batch: Batch, progress: float
     ) -> None:
         fading = max(0.0, 1 - progress / 0.75)
-        teacher.weights = LossWeights(focal=stage.focal, balanced=stage.balanced * fading)
+        teacher.weights = LossWeights(
+            focal=stage.focal, balanced=stage.balanced * fading, side=max(64, stage.size // 4)
+        )
         teacher.dense_weight = stage.dense * (1 - 0.75 * progress)
         teacher.true_memory = stage.true_memory * fading
-        for group in optimizer.param_groups:
-            group["lr"] = _rate(stage, progress)
         loss = teacher.loss(batch)
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.clear()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(teacher.network.parameters(), _CLIP)
         teacher.meter.add("loss", float(loss.detach()))
         if torch.isfinite(norm):
-            optimizer.step()
+            optimizer.step(_rate(stage, progress))
             teacher.meter.add("gradient", float(norm))
         else:
             teacher.meter.add("skipped", 1.0)
@@ -166,7 +165,13 @@ class Run:
             log.write(text + "\n")
 
     def _save_state(
-        self, stage: int, step: int, seconds: float, network: Any, optimizer: Any, average: Any
+        self,
+        stage: int,
+        step: int,
+        seconds: float,
+        network: Any,
+        optimizer: Optimizer,
+        average: Any,
     ) -> None:
         state = {
             "stage": stage,
@@ -215,19 +220,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         run.resume(args.out / "state.pt")
     run.go()
     return 0
-
-
-def _groups(network: Any, dense: DenseHead) -> list[dict[str, Any]]:
-    """Parameters with weight decay and without: norms, biases and embeddings have none."""
-    decayed: list[torch.Tensor] = []
-    plain: list[torch.Tensor] = []
-    for name, value in [*network.named_parameters(), *dense.named_parameters()]:
-        small = value.ndim < 2 or "embed" in name or "token" in name
-        (plain if small else decayed).append(value)
-    return [
-        {"params": decayed, "weight_decay": 0.05},
-        {"params": plain, "weight_decay": 0.0},
-    ]
 
 
 def _rate(stage: Stage, progress: float) -> float:

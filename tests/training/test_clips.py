@@ -79,6 +79,30 @@ def test_things_are_hidden_leave_and_come_back(bank: Bank) -> None:
     assert gone >= 8 and back >= 3
 
 
+def test_what_is_hidden_is_a_target_and_comes_back_in_time(bank: Bank) -> None:
+    """Only the last four frames of a clip are learned from; there it has to be seen again."""
+    maker = ClipMaker(bank, 2)
+    hidden = back = 0
+    for _ in range(40):
+        clip = maker.make(
+            Recipe(size=SIZE, frames=12, objects=2, hidden=1.0, leaves=0.0, regions=0.0)
+        )
+        for target in set(clip.targets.tolist()):
+            seen = (clip.labels == target).sum((1, 2)) / (clip.labels[0] == target).sum()
+            if seen.min() < 0.1:
+                hidden += 1
+                back += bool((seen[-4:] > 0.4).any())
+    assert hidden >= 20 and back >= 0.6 * hidden
+
+
+def test_a_post_reaches_over_what_it_hides(bank: Bank) -> None:
+    post = ClipMaker(bank, 3)._post((1.0, 1.0))
+    solid = post.levels[0][..., 3] > 0
+    rows, columns = np.flatnonzero(solid.any(1)), np.flatnonzero(solid.any(0))
+    assert solid[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()
+    assert len(rows) >= 3 * len(columns) - 1 and len(columns) == 40
+
+
 def test_a_region_of_the_background_can_be_a_target(bank: Bank) -> None:
     region = np.zeros((320, 512), np.uint16)
     region[60:260, 80:420] = 1
