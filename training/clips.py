@@ -269,8 +269,9 @@ class ClipMaker:
             there = target.path.at(when)
             past_it = _passing(target.path, when, -past * np.cos(angle), -past * np.sin(angle))
             target = replace(target, path=past_it)
-            meeting = replace(cover.path, start=(there.x, there.y), speed=(0.0, 0.0))
-            meeting = replace(meeting, sway=(0.0, 0.0))
+            meeting = replace(
+                cover.path, start=(there.x, there.y), speed=(0.0, 0.0), sway=(0.0, 0.0)
+            )
         path = replace(meeting, size=wide, growth=0.0, spin=cover.path.spin, turn=cover.path.turn)
         return target, replace(cover, path=path)
 

@@ -8,7 +8,7 @@ from itertools import count
 import mlx.core as mx
 
 from sam2_mlx.ops.exponential import weights_cpu
-from sam2_mlx.ops.flash import wide_attention
+from sam2_mlx.ops.flash import join_chunks, wide_attention
 from sam2_mlx.ops.lanes import run_in_lane
 from sam2_mlx.ops.products import in_float32
 
@@ -58,8 +58,8 @@ def _on_lanes(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
             run_in_lane(next(lane), _weigh_cpu, one_q[:, :, j : j + step], k[some], v[some])
             for j in range(0, queries, step)
         ]
-        done.append(_join(chunks, 2))
-    return _join(done, 0)
+        done.append(join_chunks(chunks, 2))
+    return join_chunks(done, 0)
 
 
 def _query_step(row: int) -> int:
@@ -67,10 +67,6 @@ def _query_step(row: int) -> int:
     # Every product of a chunk goes over all keys to lay them out anew, so wide chunks are cheaper.
     usual, most = _CPU_SCORES // row, 2 * _CPU_SCORES // row
     return max(min(max(usual, _WIDE), most) // 64 * 64, 64)
-
-
-def _join(parts: list[mx.array], axis: int) -> mx.array:
-    return parts[0] if len(parts) == 1 else mx.concatenate(parts, axis=axis)
 
 
 def _weigh_cpu(q: mx.array, k: mx.array, v: mx.array) -> mx.array:

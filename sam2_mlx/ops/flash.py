@@ -27,7 +27,12 @@ def in_chunks(q: mx.array, k: mx.array, v: mx.array, scale: float) -> tuple[mx.a
     turned = k.transpose(0, 1, 3, 2)
     parts = [q] if step >= q.shape[2] else mx.split(q, range(step, q.shape[2], step), axis=2)
     done = [mx.softmax(part @ turned, axis=-1, precise=True) @ v for part in parts]
-    return (done[0] if len(done) == 1 else mx.concatenate(done, axis=2),)
+    return (join_chunks(done, 2),)
+
+
+def join_chunks(parts: list[mx.array], axis: int) -> mx.array:
+    """Parts side by side on an axis; one alone is not copied."""
+    return parts[0] if len(parts) == 1 else mx.concatenate(parts, axis=axis)
 
 
 def _launch(

@@ -40,7 +40,7 @@ MUTANTS = [
     (*FLASH, "weight_sum *= shrink", "weight_sum *= 1.0f"),
     (*FLASH, "thread_elements()[0] *= shrink", "thread_elements()[0] *= 1.0f"),
     (*FLASH, "weight_sum += simd_shuffle_xor(weight_sum, ushort(8));", ""),
-    (*FLASH, "ulong2(0), true", "ulong2(0, 0), false"),
+    (*FLASH, "ulong2(0), true", "ulong2(0), false"),
     (*FLASH, "threadgroup_barrier(mem_flags::mem_threadgroup);\n      for", "for"),
     (*FLASH, "(n < queries ? n : queries - 1)", "n"),
     (*FLASH, "    if (n < queries) {", "    {"),
