@@ -1,12 +1,10 @@
 from __future__ import annotations
 
 import mlx.core as mx
-import mlx.nn as nn
 import numpy as np
 import pytest
 
 from sam2_mlx.config import MODELS, ModelConfig
-from sam2_mlx.model.image_encoder.hiera import pool2x
 from sam2_mlx.model.layers import Pointwise, Upsample2x
 from sam2_mlx.model.mask_decoder import MaskCandidates, best_by_iou
 from tests.tiny import CONFIG, tiny_model
@@ -28,13 +26,6 @@ def test_upsample_is_a_transposed_convolution() -> None:
     x = mx.random.normal((2, 3, 5, 6))
     want = mx.conv_transpose2d(x, layer.weight, stride=2) + layer.bias
     assert mx.allclose(layer(x), want, atol=1e-5)
-
-
-@pytest.mark.parametrize("size", [(4, 6), (5, 7)])
-def test_pooling(size: tuple[int, int]) -> None:
-    x = mx.random.normal((2, *size, 3))
-    want = nn.MaxPool2d(2, 2)(x)
-    assert mx.array_equal(pool2x(x.reshape(-1, 3), (2,), *size).reshape(want.shape), want)
 
 
 def test_best_candidate() -> None:

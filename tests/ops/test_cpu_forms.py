@@ -12,6 +12,7 @@ from sam2_mlx.ops.activations import gelu
 from sam2_mlx.ops.attention import attention
 from sam2_mlx.ops.depthwise import depthwise
 from sam2_mlx.ops.exponential import row_maximum, weights_cpu
+from sam2_mlx.ops.pooling import pool2x
 
 
 @pytest.mark.parametrize("length", [5, 64, 192, 1000])
@@ -89,3 +90,19 @@ def test_depthwise(batch: int) -> None:
     half = depthwise(x.astype(mx.float16), weight.astype(mx.float16))
     assert half.dtype == mx.float16
     np.testing.assert_allclose(np.array(half), np.array(plain), atol=5e-2)
+
+
+@pytest.mark.parametrize("size", [(4, 6), (5, 7)])
+def test_pooling(size: tuple[int, int]) -> None:
+    x = mx.random.normal((2, *size, 3))
+    want = nn.MaxPool2d(2, 2)(x)
+    assert mx.array_equal(pool2x(x.reshape(-1, 3), (2,), *size).reshape(want.shape), want)
+
+
+def test_pooling_a_view() -> None:
+    joint = mx.random.normal((2, 4 * 6, 9))
+    heads = joint.reshape(2, 4 * 6, 3, 3).transpose(0, 2, 1, 3)[:, 1:]
+    want = nn.MaxPool2d(2, 2)(mx.contiguous(heads).reshape(4, 4, 6, 3))
+    got = pool2x(heads, (2, 2), 4, 6)
+    assert got.shape == (2, 2, 2, 1, 3, 1, 3)
+    assert mx.array_equal(got.reshape(want.shape), want)

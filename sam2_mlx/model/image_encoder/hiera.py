@@ -11,26 +11,9 @@ from sam2_mlx.model.layers import MLP, Conv2d, Linear, add_norm
 from sam2_mlx.ops.activations import gelu
 from sam2_mlx.ops.attention import attention
 from sam2_mlx.ops.lanes import spread_rows
+from sam2_mlx.ops.pooling import pool2x
 from sam2_mlx.ops.resize import resize_maps
 from sam2_mlx.ops.windows import Grid, grid_to_windows, windows_to_grid
-
-
-def pool2x(x: mx.array, lead: tuple[int, ...], height: int, width: int) -> mx.array:
-    """Maximum over 2x2 blocks; an odd last row or column is dropped.
-
-    Args:
-        x: tokens of grids, row by row, in any shape that ends with C.
-        lead: the axes before those of a grid.
-        height: rows of a grid.
-        width: columns of a grid.
-
-    Returns:
-        (*lead, height//2, 1, width//2, 1, C).
-    """
-    if height % 2 or width % 2:
-        x = x.reshape(*lead, height, width, -1)[..., : height // 2 * 2, : width // 2 * 2, :]
-    x = x.reshape(*lead, height // 2, 2, width // 2, 2, -1)
-    return x.max(axis=(-4, -2), keepdims=True)
 
 
 class PatchEmbed(nn.Module):
