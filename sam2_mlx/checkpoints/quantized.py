@@ -18,7 +18,7 @@ from mlx.utils import tree_flatten
 
 from sam2_mlx.config import ModelConfig
 from sam2_mlx.model.folding import fold, fused_width, pad_heads
-from sam2_mlx.model.image_encoder.hiera import MultiScaleAttention
+from sam2_mlx.model.image_encoder.hiera_block import MultiScaleAttention
 from sam2_mlx.model.layers import Linear
 from sam2_mlx.model.sam import Sam
 

@@ -26,8 +26,12 @@ _MOST = 8
 _LEAST_VALUES = 2**17
 
 
-# What a part gives: one array, or two.
-Found = TypeVar("Found", mx.array, tuple[mx.array, mx.array])
+# Values of a group: intermediate results are a few times as large, and many passes go over them.
+_GROUP_VALUES = 2**20
+
+
+# What a part gives: one array, or several.
+Found = TypeVar("Found", mx.array, tuple[mx.array, mx.array], tuple[mx.array, ...])
 
 
 class _Here(threading.local):
@@ -120,13 +124,51 @@ def spread(function: Callable[..., Found], *arrays: mx.array, axis: int) -> Foun
     ends = [length * (i + 1) // parts for i in range(parts - 1)]
     pieces = zip(*(mx.split(array, ends, axis=axis) for array in arrays), strict=True)
     done: list[Any] = [run_in_lane(i, function, *piece) for i, piece in enumerate(pieces)]
-    joined: Any
-    if isinstance(done[0], tuple):
-        joined = tuple(mx.concatenate(list(same), axis=axis) for same in zip(*done, strict=True))
-    else:
-        joined = mx.concatenate(done, axis=axis)
-    found: Found = joined
+    found: Found = _joined(done, axis)
     return found
+
+
+def spread_groups(function: Callable[..., Found], unit: int, *arrays: mx.array) -> Found:
+    """Apply a function that treats groups of rows independently, a few groups at a time.
+
+    Where work is spread over lanes, each lane does its share of the groups one after another, so
+    that only a few groups' intermediate results exist at a time.
+
+    Args:
+        function: called with some groups of each array; returns as many rows for each of them,
+            one array or several.
+        unit: rows of a group.
+        arrays: of the same number of rows, a multiple of `unit`.
+
+    Returns:
+        What `function(*arrays)` would be.
+    """
+    groups, lanes = len(arrays[0]) // unit, lane_count()
+    parts = min(-(-arrays[0].size // _GROUP_VALUES // lanes) * lanes, groups)
+    if lanes == 1 or parts < lanes or arrays[0].size < lanes * _LEAST_VALUES:
+        return function(*arrays)
+    ends = [groups * (i + 1) // parts * unit for i in range(parts - 1)]
+    done: list[Any] = []
+    pieces = zip(*(mx.split(array, ends) for array in arrays), strict=True)
+    for i, piece in enumerate(pieces):
+        if i >= lanes:
+            # Without this MLX would order all parts by depth, and the lanes would take turns.
+            before = done[i - lanes]
+            known = list(before) if isinstance(before, tuple) else [before]
+            piece = run_in_lane(i, _after(known), *piece)
+        done.append(run_in_lane(i, function, *piece))
+    return _joined(done, 0)
+
+
+def _after(known: list[mx.array]) -> Callable[..., Any]:
+    """What gives its arguments, but not before something else is known."""
+    return lambda *arrays: tuple(mx.depends(list(arrays), known))
+
+
+def _joined(done: list[Any], axis: int) -> Any:
+    if isinstance(done[0], tuple):
+        return tuple(mx.concatenate(list(same), axis=axis) for same in zip(*done, strict=True))
+    return mx.concatenate(done, axis=axis)
 
 
 def spread_rows(function: Callable[..., Found], *arrays: mx.array) -> Found:

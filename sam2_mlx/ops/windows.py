@@ -57,6 +57,26 @@ def windows_to_grid(x: mx.array, grid: Grid, window: int) -> mx.array:
     return x.reshape(-1, channels)
 
 
+def reorder(x: mx.array, grid: Grid, before: int, after: int) -> mx.array:
+    """Bring the tokens of grids from one order into another.
+
+    Args:
+        x: (pictures*rows*columns, C), ordered by windows of side `before`, whole ones, or row by
+            row where that is 0.
+        grid: pictures, rows and columns.
+        before: the order of x.
+        after: the order wanted.
+
+    Returns:
+        The same tokens ordered by windows of side `after`, or row by row.
+    """
+    if before == after:
+        return x
+    if before:
+        x = windows_to_grid(x, grid, before)
+    return grid_to_windows(x, grid, after).reshape(x.shape) if after else x
+
+
 def partition(x: mx.array, window: int) -> mx.array:
     """Windows (B*windows, window, window, C) of grids (B, H, W, C); see `grid_to_windows`."""
     height, width, channels = x.shape[1:]

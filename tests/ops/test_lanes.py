@@ -43,6 +43,27 @@ def test_spread_is_the_function(length: int, axis: int) -> None:
 
 
 @pytest.mark.usefixtures("three_lanes")
+@pytest.mark.parametrize("groups", [1, 2, 3, 7, 20])
+@pytest.mark.parametrize("limit", [2, 12, 2**20])
+def test_groups_are_the_function(monkeypatch: pytest.MonkeyPatch, groups: int, limit: int) -> None:
+    monkeypatch.setattr(lanes, "_GROUP_VALUES", limit)
+    x = mx.random.normal((groups * 4, 3))
+    seen = []
+
+    def within(a: mx.array, b: mx.array) -> tuple[mx.array, mx.array, mx.array]:
+        assert len(a) % 4 == 0
+        seen.append(len(a))
+        four = (a + b).reshape(-1, 4, 3)
+        return (four - four.sum(1, keepdims=True)).reshape(-1, 3), four.max(1), a
+
+    got = lanes.spread_groups(within, 4, x, 2 * x)
+    assert sum(seen) == len(x)
+    assert groups < 3 or len(seen) >= 3
+    for one, whole in zip(got, within(x, 2 * x), strict=True):
+        np.testing.assert_array_equal(np.array(one), np.array(whole))
+
+
+@pytest.mark.usefixtures("three_lanes")
 def test_parts_go_to_different_streams() -> None:
     used = []
     for number in range(4):

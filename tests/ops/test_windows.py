@@ -3,7 +3,7 @@ from __future__ import annotations
 import mlx.core as mx
 import pytest
 
-from sam2_mlx.ops.windows import padded, partition, unpartition
+from sam2_mlx.ops.windows import padded, partition, reorder, unpartition
 
 
 @pytest.mark.parametrize(("height", "width", "window"), [(8, 8, 4), (9, 6, 4), (3, 5, 8)])
@@ -20,3 +20,18 @@ def test_order_and_padding() -> None:
     windows = partition(x, 2)
     assert windows[0, :, :, 0].tolist() == [[1, 2], [4, 5]]
     assert windows[1, :, :, 0].tolist() == [[3, 0], [6, 0]]
+
+
+@pytest.mark.parametrize("before", [0, 2, 4])
+@pytest.mark.parametrize("after", [0, 2, 4])
+def test_reordering(before: int, after: int) -> None:
+    grid = (2, 8, 4)
+    rows = mx.arange(2 * 8 * 4 * 3).reshape(-1, 3)
+
+    def ordered(window: int) -> mx.array:
+        return reorder(rows, grid, 0, window)
+
+    assert mx.array_equal(reorder(ordered(before), grid, before, after), ordered(after))
+    if after:
+        first = ordered(after)[: after**2].reshape(after, after, 3)
+        assert mx.array_equal(first, rows.reshape(*grid, 3)[0, :after, :after])

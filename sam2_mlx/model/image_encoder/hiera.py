@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import mlx.core as mx
 import mlx.nn as nn
 
 from sam2_mlx.config import HieraConfig
-from sam2_mlx.model.attention import heads_to_rows, rows_to_heads
-from sam2_mlx.model.layers import MLP, Conv2d, Linear, add_norm
-from sam2_mlx.ops.activations import gelu
-from sam2_mlx.ops.attention import attention
-from sam2_mlx.ops.lanes import spread_rows
-from sam2_mlx.ops.pooling import pool2x
+from sam2_mlx.model.image_encoder.hiera_block import MultiScaleBlock
+from sam2_mlx.model.layers import Conv2d, add_norm
+from sam2_mlx.ops.lanes import spread_groups, spread_rows
 from sam2_mlx.ops.resize import resize_maps
-from sam2_mlx.ops.windows import Grid, grid_to_windows, windows_to_grid
+from sam2_mlx.ops.windows import Grid, reorder
 
 
 class PatchEmbed(nn.Module):
@@ -32,109 +31,6 @@ class PatchEmbed(nn.Module):
         return self.proj(x)
 
 
-class MultiScaleAttention(nn.Module):
-    """Self-attention that can pool its queries, which halves the grid.
-
-    Args:
-        dims: input channels.
-        out_dims: output channels.
-        heads: attention heads.
-        pool: whether queries are pooled 2x2.
-    """
-
-    def __init__(self, dims: int, out_dims: int, heads: int, pool: bool) -> None:
-        super().__init__()
-        self.heads, self.head_dims, self._pool = heads, out_dims // heads, pool
-        self.qkv = Linear(dims, 3 * out_dims)
-        self.proj = Linear(out_dims, out_dims)
-
-    def __call__(self, x: mx.array, height: int, width: int) -> mx.array:
-        """Attend within each of a number of grids.
-
-        Args:
-            x: (grids, height*width, dims).
-            height: rows of a grid.
-            width: columns of a grid.
-
-        Returns:
-            (grids*height*width, out_dims), or a quarter of the rows where pooled.
-        """
-        grids, count, dims = x.shape
-        qkv = spread_rows(self.qkv, x.reshape(-1, dims))
-        q, k, v = mx.split(rows_to_heads(qkv, count, 3 * self.heads), 3, axis=1)
-        if self._pool:
-            q = pool2x(q, (grids, self.heads), height, width)
-            q = q.reshape(grids, self.heads, -1, k.shape[-1])
-        # Heads may be padded with zeros; the scale stays that of their true width.
-        seen = attention(q, k, v, scale=self.head_dims**-0.5)
-        return spread_rows(self.proj, heads_to_rows(seen))
-
-
-class MultiScaleBlock(nn.Module):
-    """One transformer block of Hiera.
-
-    Args:
-        dims: input channels.
-        out_dims: output channels.
-        heads: attention heads.
-        window: side of the attention window in input tokens; 0 attends to the whole grid.
-        pool: whether this block starts a stage and halves the grid.
-
-    Source: sam2/modeling/backbones/hieradet.py, MultiScaleBlock.
-    """
-
-    def __init__(self, dims: int, out_dims: int, heads: int, window: int, pool: bool) -> None:
-        super().__init__()
-        self._window, self._pool = window, pool
-        self.norm1 = nn.LayerNorm(dims, eps=1e-6)
-        self.attn = MultiScaleAttention(dims, out_dims, heads, pool)
-        self.norm2 = nn.LayerNorm(out_dims, eps=1e-6)
-        self.mlp = MLP((out_dims, 4 * out_dims, out_dims), gelu)
-        if dims != out_dims:
-            self.proj = Linear(dims, out_dims)
-
-    def __call__(
-        self, x: mx.array, normed: mx.array, grid: Grid, following: nn.LayerNorm | None
-    ) -> tuple[mx.array, mx.array]:
-        """Update the tokens of a batch of grids, and norm them for the block that follows.
-
-        Args:
-            x: (B*H*W, dims).
-            normed: `norm1` of x.
-            grid: B, H and W.
-            following: the norm that reads the result, if any.
-
-        Returns:
-            (B*H*W, out_dims), or a quarter of the rows where pooled, and its norm.
-        """
-        batch, height, width = grid
-        if "proj" in self:
-            x = self._pooled(self.proj(normed), grid)
-        if self._window:
-            windows = grid_to_windows(normed, grid, self._window)
-            update = spread_rows(lambda w: self.attn(w, self._window, self._window), windows)
-            # A pooling block shrinks its windows, so the grid is joined at the pooled size.
-            halves = 2 if self._pool else 1
-            joined = (batch, height // halves, width // halves)
-            update = windows_to_grid(update, joined, self._window // halves)
-        else:
-            update = self.attn(normed.reshape(batch, height * width, -1), height, width)
-        return spread_rows(lambda x, y: self._finish(x, y, following), x, update)
-
-    def _pooled(self, x: mx.array, grid: Grid) -> mx.array:
-        batch, height, width = grid
-        return pool2x(x, (batch,), height, width).reshape(-1, x.shape[-1]) if self._pool else x
-
-    def _finish(
-        self, x: mx.array, update: mx.array, following: nn.LayerNorm | None
-    ) -> tuple[mx.array, mx.array]:
-        x, normed = add_norm(x, update, self.norm2)
-        update = self.mlp(normed)
-        if following is None:
-            return x + update, normed
-        return add_norm(x, update, following)
-
-
 class Hiera(nn.Module):
     """The image encoder's trunk.
 
@@ -146,12 +42,12 @@ class Hiera(nn.Module):
 
     def __init__(self, config: HieraConfig) -> None:
         super().__init__()
-        self._config = config
         dims, window = config.embed_dim, config.window_sizes[0]
         self.patch_embed = PatchEmbed(dims)
         self.pos_embed = mx.zeros((1, *config.background_size, dims))
         self.pos_embed_window = mx.zeros((1, window, window, dims))
         self.blocks = _blocks(config)
+        self._ends = {start - 1 for start in (*config.stage_starts[1:], len(self.blocks))}
         self._position: tuple[mx.array, mx.array] | None = None
 
     def constants(self, side: int) -> list[mx.array]:
@@ -184,21 +80,93 @@ class Hiera(nn.Module):
         """
         patches = self.patch_embed(pixels)
         batch, height, width, dims = patches.shape
+        grid = (batch, height, width)
+        stretches = _stretches(self.blocks, height, width)
+        # Tokens are ordered by windows of this side, or row by row where it is 0.
+        order = stretches[0].window or 0
         places = mx.broadcast_to(self.position_embedding(height, width), patches.shape)
+        parts = [reorder(p.reshape(-1, dims), grid, 0, order) for p in (patches, places)]
         first = self.blocks[0].norm1
-        x, normed = spread_rows(
-            lambda x, y: add_norm(x, y, first), patches.reshape(-1, dims), places.reshape(-1, dims)
-        )
-        starts, outputs = self._config.stage_starts[1:], []
-        for index, block in enumerate(self.blocks):
-            last = index + 1 == len(self.blocks)
-            following = None if last else self.blocks[index + 1].norm1
-            x, normed = block(x, normed, (batch, height, width), following)
-            if index in starts:
-                height, width = height // 2, width // 2
-            if last or index + 1 in starts:
-                outputs.append(x.reshape(batch, height, width, -1))
+        x, normed = spread_rows(lambda x, y: add_norm(x, y, first), *parts)
+        outputs = []
+        for stretch in stretches:
+            if stretch.window is not None and stretch.window != order:
+                x, normed = (reorder(p, grid, order, stretch.window) for p in (x, normed))
+                order = stretch.window
+            kept, normed = self._run(stretch, x, normed, grid)
+            for index in stretch.blocks:
+                if self.blocks[index].pool:
+                    height, width, order = height // 2, width // 2, order // 2
+                    grid = (batch, height, width)
+                if index in self._ends:
+                    outputs.append(reorder(kept[index], grid, order, 0).reshape(*grid, -1))
+            x = kept[stretch.blocks[-1]]
         return outputs
+
+    def _run(
+        self, stretch: _Stretch, x: mx.array, normed: mx.array, grid: Grid
+    ) -> tuple[dict[int, mx.array], mx.array]:
+        """Outputs of blocks that end a stage or the stretch, by index, and the norm of the last."""
+        if not stretch.window:
+            index = stretch.blocks[0]
+            block = self.blocks[index]
+            run = block.with_padding if block.window else block
+            x, normed = run(x, normed, grid, self._norm_after(index))
+            return {index: x}, normed
+        side, last = stretch.window, stretch.blocks[-1]
+        wanted = [index for index in stretch.blocks if index in self._ends or index == last]
+
+        def go(x: mx.array, normed: mx.array) -> tuple[mx.array, ...]:
+            windows, inner, kept = len(x) // side**2, side, []
+            for index in stretch.blocks:
+                block = self.blocks[index]
+                x, normed = block(x, normed, (windows, inner, inner), self._norm_after(index))
+                inner = inner // 2 if block.pool else inner
+                kept += [x] if index in wanted else []
+            return (*kept, normed)
+
+        # Nothing in a stretch looks beyond a window: a few at a time go through all its blocks.
+        *kept, normed = spread_groups(go, side**2, x, normed)
+        return dict(zip(wanted, kept, strict=True)), normed
+
+    def _norm_after(self, index: int) -> nn.LayerNorm | None:
+        last = index + 1 == len(self.blocks)
+        return None if last else self.blocks[index + 1].norm1
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """Blocks that find their tokens in the order in which the one before leaves them.
+
+    Attributes:
+        blocks: their indices.
+        window: side of the windows that tokens are ordered by at the start; 0 for a block that
+            needs them row by row; None for one to which their order is the same.
+    """
+
+    blocks: range
+    window: int | None
+
+
+def _stretches(blocks: list[MultiScaleBlock], height: int, width: int) -> list[_Stretch]:
+    """Cut the trunk into stretches, for a grid of tokens."""
+    found: list[_Stretch] = []
+    left_in = 0
+    for index, block in enumerate(blocks):
+        window = block.window
+        whole = window > 0 and height % window == 0 and width % window == 0
+        if whole and window == left_in:
+            found[-1] = _Stretch(range(found[-1].blocks.start, index + 1), found[-1].window)
+        elif whole:
+            found.append(_Stretch(range(index, index + 1), window))
+        else:
+            any_order = window == 0 and not block.pool
+            found.append(_Stretch(range(index, index + 1), None if any_order else 0))
+        # A window that was pooled holds the tokens of a window of the next stage.
+        left_in = (window // 2 if block.pool else window) if whole else 0
+        if block.pool:
+            height, width = height // 2, width // 2
+    return found
 
 
 def _blocks(config: HieraConfig) -> list[MultiScaleBlock]:
