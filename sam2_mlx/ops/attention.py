@@ -49,6 +49,9 @@ def _on_lanes(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
     (batch, heads, keys), queries = k.shape[:3], q.shape[2]
     group = max(_CPU_SCORES // (heads * queries * keys), 1)
     step = queries if group > 1 else _query_step(heads * keys)
+    if step < queries:
+        # Heads are views of one array; a product would lay the keys out anew for every chunk.
+        k = mx.contiguous(k)
     lane = count()
     done = []
     for i in range(0, batch, group):
