@@ -8,7 +8,11 @@ import mlx.nn as nn
 from sam2_mlx.model.layers import Conv2d, Linear, Pointwise, bias_norm, conv_norm
 from sam2_mlx.ops.activations import gelu
 from sam2_mlx.ops.depthwise import depthwise
-from sam2_mlx.ops.lanes import spread, spread_rows
+from sam2_mlx.ops.lanes import join_chunks, lane_count, run_in_lane, spread, spread_rows
+
+_STRIDE = 16
+# A smaller mask is not worth cutting up.
+_LEAST_PIXELS = 2**16
 
 
 class MaskDownsampler(nn.Module):
@@ -28,7 +32,18 @@ class MaskDownsampler(nn.Module):
 
     def __call__(self, x: mx.array) -> mx.array:
         """(B, S, S, 1) to (B, S/16, S/16, dims)."""
-        return spread(self._downsample, x, axis=0)
+        if len(x) > 1 or x.size < _LEAST_PIXELS or x.shape[1] % _STRIDE:
+            return spread(self._downsample, x, axis=0)
+        lanes, rows = lane_count(), x.shape[1] // _STRIDE
+        ends = [rows * i // lanes for i in range(lanes + 1)]
+        # A row sees what is above it, and nothing below its own stride: one row more is computed,
+        # which sees zeros instead of the strip above, and dropped.
+        strips = [
+            x[:, max(start - 1, 0) * _STRIDE : end * _STRIDE]
+            for start, end in zip(ends[:-1], ends[1:], strict=True)
+        ]
+        done = [run_in_lane(i, self._downsample, strip) for i, strip in enumerate(strips)]
+        return join_chunks([done[0], *(strip[:, 1:] for strip in done[1:])], 1)
 
     def _downsample(self, x: mx.array) -> mx.array:
         for i in range(1, 5):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from itertools import count
 
 import mlx.core as mx
 
 from sam2_mlx.ops.exponential import weights_cpu
-from sam2_mlx.ops.flash import join_chunks, wide_attention
-from sam2_mlx.ops.lanes import run_in_lane
+from sam2_mlx.ops.flash import wide_attention
+from sam2_mlx.ops.lanes import join_chunks, run_in_turn
 from sam2_mlx.ops.products import in_float32
 
 # Scores held at once, which bounds memory.
@@ -52,17 +51,15 @@ def _on_lanes(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
     if step < queries:
         # Heads are views of one array; a product would lay the keys out anew for every chunk.
         k = mx.contiguous(k)
-    lane = count()
-    done = []
+    pieces = []
     for i in range(0, batch, group):
         some = slice(i, i + group)
-        one_q = q if q.shape[0] == 1 else q[some]
-        chunks = [
-            run_in_lane(next(lane), _weigh_cpu, one_q[:, :, j : j + step], k[some], v[some])
-            for j in range(0, queries, step)
-        ]
-        done.append(join_chunks(chunks, 2))
-    return join_chunks(done, 0)
+        one_q, one_k, one_v = q if q.shape[0] == 1 else q[some], k[some], v[some]
+        pieces += [(one_q[:, :, j : j + step], one_k, one_v) for j in range(0, queries, step)]
+    chunks = run_in_turn(_weigh_cpu, pieces)
+    each = -(-queries // step)
+    rows = [join_chunks(chunks[i : i + each], 2) for i in range(0, len(chunks), each)]
+    return join_chunks(rows, 0)
 
 
 def _query_step(row: int) -> int:

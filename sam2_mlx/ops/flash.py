@@ -9,6 +9,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
+from .lanes import join_chunks
 from .metal.flash_attention import MAX_KEY_DIMS, MAX_VALUE_DIMS, SOURCE, launch
 from .metal.kernel import FLOATS, Kernel, Variant, dtype_name
 
@@ -28,11 +29,6 @@ def in_chunks(q: mx.array, k: mx.array, v: mx.array, scale: float) -> tuple[mx.a
     parts = [q] if step >= q.shape[2] else mx.split(q, range(step, q.shape[2], step), axis=2)
     done = [mx.softmax(part @ turned, axis=-1, precise=True) @ v for part in parts]
     return (join_chunks(done, 2),)
-
-
-def join_chunks(parts: list[mx.array], axis: int) -> mx.array:
-    """Parts side by side on an axis; one alone is not copied."""
-    return parts[0] if len(parts) == 1 else mx.concatenate(parts, axis=axis)
 
 
 def _launch(

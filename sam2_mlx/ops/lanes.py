@@ -12,7 +12,7 @@ import ctypes
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -128,11 +128,41 @@ def spread(function: Callable[..., Found], *arrays: mx.array, axis: int) -> Foun
     return found
 
 
+def run_in_turn(
+    function: Callable[..., Found], pieces: Iterable[tuple[mx.array, ...]]
+) -> list[Found]:
+    """Apply a function to many pieces, dealt to the lanes; each lane does one after another.
+
+    Only the piece that a lane is at has intermediate results then. MLX by itself would order the
+    operations of all pieces by depth: lanes take turns, and the results of many pieces exist at a
+    time.
+
+    Args:
+        function: called with the arrays of a piece.
+        pieces: arrays for each call.
+
+    Returns:
+        What the function returns for each piece.
+    """
+    lanes = lane_count()
+    done: list[Any] = []
+    for i, piece in enumerate(pieces):
+        arrays = piece
+        if i >= lanes > 1:
+            before = done[i - lanes]
+            known = list(before) if isinstance(before, tuple) else [before]
+            arrays = run_in_lane(i, _after(known), *piece)
+        done.append(run_in_lane(i, function, *arrays))
+    return done
+
+
+def _after(known: list[mx.array]) -> Callable[..., Any]:
+    """What gives its arguments, but not before something else is known."""
+    return lambda *arrays: tuple(mx.depends(list(arrays), known))
+
+
 def spread_groups(function: Callable[..., Found], unit: int, *arrays: mx.array) -> Found:
     """Apply a function that treats groups of rows independently, a few groups at a time.
-
-    Where work is spread over lanes, each lane does its share of the groups one after another, so
-    that only a few groups' intermediate results exist at a time.
 
     Args:
         function: called with some groups of each array; returns as many rows for each of them,
@@ -148,21 +178,9 @@ def spread_groups(function: Callable[..., Found], unit: int, *arrays: mx.array) 
     if lanes == 1 or parts < lanes or arrays[0].size < lanes * _LEAST_VALUES:
         return function(*arrays)
     ends = [groups * (i + 1) // parts * unit for i in range(parts - 1)]
-    done: list[Any] = []
     pieces = zip(*(mx.split(array, ends) for array in arrays), strict=True)
-    for i, piece in enumerate(pieces):
-        if i >= lanes:
-            # Without this MLX would order all parts by depth, and the lanes would take turns.
-            before = done[i - lanes]
-            known = list(before) if isinstance(before, tuple) else [before]
-            piece = run_in_lane(i, _after(known), *piece)
-        done.append(run_in_lane(i, function, *piece))
-    return _joined(done, 0)
-
-
-def _after(known: list[mx.array]) -> Callable[..., Any]:
-    """What gives its arguments, but not before something else is known."""
-    return lambda *arrays: tuple(mx.depends(list(arrays), known))
+    found: Found = _joined(run_in_turn(function, pieces), 0)
+    return found
 
 
 def _joined(done: list[Any], axis: int) -> Any:
@@ -174,3 +192,8 @@ def _joined(done: list[Any], axis: int) -> Any:
 def spread_rows(function: Callable[..., Found], *arrays: mx.array) -> Found:
     """`spread` for a function that treats every row of its arrays by itself."""
     return spread(function, *arrays, axis=0)
+
+
+def join_chunks(parts: list[mx.array], axis: int) -> mx.array:
+    """Parts side by side on an axis; one alone is not copied."""
+    return parts[0] if len(parts) == 1 else mx.concatenate(parts, axis=axis)

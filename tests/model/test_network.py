@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from sam2_mlx.config import MODELS, ModelConfig
+from sam2_mlx.model import memory_encoder
 from sam2_mlx.model.layers import Pointwise, Upsample2x
 from sam2_mlx.model.mask_decoder import MaskCandidates, best_by_iou
+from sam2_mlx.ops import lanes
 from tests.tiny import CONFIG, tiny_model
 
 
@@ -99,3 +101,16 @@ def test_batches_of_pictures_equal_single_ones() -> None:
         one = model.encode_image(pixels[index : index + 1])
         for a, b in zip(batch[index].arrays(), one.arrays(), strict=True):
             assert mx.allclose(a, b, atol=1e-4)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_strips_of_a_mask_are_the_mask(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    encoder = tiny_model().memory.encoder
+    mask = mx.random.normal((1, 64, 64, 1)) * 5
+    whole = encoder.mask_downsampler(mask)
+    streams = tuple(mx.new_thread_local_stream(mx.cpu) for _ in range(count))
+    monkeypatch.setattr(lanes, "_lanes", lambda: streams)
+    monkeypatch.setattr(memory_encoder, "_LEAST_PIXELS", 1)
+    strips = encoder.mask_downsampler(mask)
+    assert strips.shape == whole.shape
+    np.testing.assert_allclose(np.array(strips), np.array(whole), rtol=1e-5, atol=1e-6)
