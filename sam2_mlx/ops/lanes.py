@@ -26,6 +26,8 @@ _MOST = 8
 _LEAST_VALUES = 2**17
 
 
+# A group has many operations, so fewer values are worth one.
+_LEAST_GROUPED = 2**14
 # Values of a group: intermediate results are a few times as large, and many passes go over them.
 _GROUP_VALUES = 2**20
 
@@ -175,7 +177,7 @@ def spread_groups(function: Callable[..., Found], unit: int, *arrays: mx.array) 
     """
     groups, lanes = len(arrays[0]) // unit, lane_count()
     parts = min(-(-arrays[0].size // _GROUP_VALUES // lanes) * lanes, groups)
-    if lanes == 1 or parts < lanes or arrays[0].size < lanes * _LEAST_VALUES:
+    if lanes == 1 or parts < lanes or arrays[0].size < lanes * _LEAST_GROUPED:
         return function(*arrays)
     ends = [groups * (i + 1) // parts * unit for i in range(parts - 1)]
     pieces = zip(*(mx.split(array, ends) for array in arrays), strict=True)

@@ -69,6 +69,7 @@ def test_groups_of_windows_give_the_same(monkeypatch: pytest.MonkeyPatch) -> Non
     streams = tuple(mx.new_thread_local_stream(mx.cpu) for _ in range(2))
     monkeypatch.setattr(lanes, "_lanes", lambda: streams)
     monkeypatch.setattr(lanes, "_LEAST_VALUES", 1)
+    monkeypatch.setattr(lanes, "_LEAST_GROUPED", 1)
     monkeypatch.setattr(lanes, "_GROUP_VALUES", 2**11)
     for one, other in zip(model(pixels), whole, strict=True):
         np.testing.assert_allclose(np.array(one), np.array(other), rtol=1e-5, atol=1e-5)

@@ -18,6 +18,7 @@ def three_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
     streams = tuple(mx.new_thread_local_stream(mx.cpu) for _ in range(3))
     monkeypatch.setattr(lanes, "_lanes", lambda: streams)
     monkeypatch.setattr(lanes, "_LEAST_VALUES", 1)
+    monkeypatch.setattr(lanes, "_LEAST_GROUPED", 1)
 
 
 @pytest.mark.usefixtures("three_lanes")
