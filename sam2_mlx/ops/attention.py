@@ -50,7 +50,7 @@ def _on_lanes(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
     step = queries if group > 1 else _query_step(heads * keys)
     if step < queries:
         # Heads are views of one array; a product would lay the keys out anew for every chunk.
-        k = mx.contiguous(k)
+        k = k.reshape(-1).reshape(k.shape)
     pieces = []
     for i in range(0, batch, group):
         some = slice(i, i + group)

@@ -16,6 +16,7 @@ from sam2_mlx.benchmarking.models import hollow_model, seeded_model
 from sam2_mlx.benchmarking.steps import TrackedFrame, encoder_step
 from sam2_mlx.config import MODELS
 from sam2_mlx.model.layers import Pointwise, Upsample2x
+from sam2_mlx.ops import attention as attention_module
 from sam2_mlx.ops.attention import attention
 from sam2_mlx.ops.residual_norm import add_layer_norm
 from tests.tiny import CONFIG
@@ -138,6 +139,21 @@ def test_a_tracked_frame_is_few_primitives(dtype: mx.Dtype) -> None:
         primitives, launches = count_primitives(step())
     assert primitives <= 865 < 2179 // 2
     assert launches <= 370 <= 750 // 2
+
+
+def test_chunks_of_queries_count_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    joint = mx.zeros((1, 256, 6, 8))
+    mx.eval(joint)
+
+    def heads(x: mx.array) -> list[mx.array]:
+        q, k, v = mx.split(x.transpose(0, 2, 1, 3), 3, axis=1)
+        return [attention(q, k, v)]
+
+    whole = count_work(heads, [joint])
+    monkeypatch.setattr(attention_module, "_CPU_SCORES", 64 * 2 * 256)
+    chunks = count_work(heads, [joint])
+    assert chunks.flops == whole.flops > 0
+    assert len(chunks.operations) > len(whole.operations)
 
 
 def test_both_forms_count_nearly_the_same_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
