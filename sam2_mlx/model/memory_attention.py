@@ -8,7 +8,7 @@ import mlx.nn as nn
 from sam2_mlx.config import MemoryConfig
 from sam2_mlx.model.attention import RoPEAttention
 from sam2_mlx.model.layers import Linear, add_norm
-from sam2_mlx.ops.lanes import spread_rows
+from sam2_mlx.ops.lanes import spread_members, spread_rows
 from sam2_mlx.ops.rope import MemoryLayout
 
 
@@ -33,7 +33,23 @@ class MemoryAttentionLayer(nn.Module):
         self.norm2 = nn.LayerNorm(dims)
         self.norm3 = nn.LayerNorm(dims)
 
-    def __call__(
+    def see_itself(
+        self, x: mx.array, normed: mx.array, layout: MemoryLayout
+    ) -> tuple[mx.array, mx.array]:
+        """Update the frame's tokens by each other.
+
+        Args:
+            x: (B*N, C), or (N, C) while the frame looks the same to every object.
+            normed: `norm1` of x.
+            layout: N tokens a grid.
+
+        Returns:
+            x and its `norm2`.
+        """
+        update = self.self_attn(normed, normed, normed, MemoryLayout(1, layout.grid))
+        return _add_norm(x, update, self.norm2)
+
+    def see_memory(
         self,
         x: mx.array,
         normed: mx.array,
@@ -42,11 +58,11 @@ class MemoryAttentionLayer(nn.Module):
         layout: MemoryLayout,
         following: nn.LayerNorm,
     ) -> tuple[mx.array, mx.array]:
-        """Update the frame's tokens, and norm them for what follows.
+        """Update the frame's tokens by the memory, and norm them for what follows.
 
         Args:
             x: (B*N, C), or (N, C) while the frame looks the same to every object.
-            normed: `norm1` of x.
+            normed: `norm2` of x.
             memory: (B*K, D).
             placed_memory: the same with positions added.
             layout: how the K keys are composed.
@@ -55,8 +71,6 @@ class MemoryAttentionLayer(nn.Module):
         Returns:
             (B*N, C), and its norm.
         """
-        update = self.self_attn(normed, normed, normed, MemoryLayout(1, layout.grid))
-        x, normed = _add_norm(x, update, self.norm2)
         update = self.cross_attn_image(normed, placed_memory, memory, layout)
         x, normed = _add_norm(_repeated(x, len(update)), update, self.norm3)
         return spread_rows(lambda x, y: self._feed_forward(x, y, following), x, normed)
@@ -111,11 +125,17 @@ class MemoryAttention(nn.Module):
         Returns:
             (B*N, C).
         """
-        dim = memory.shape[2]
-        placed = (memory + memory_positions).reshape(-1, dim)
-        memory = memory.reshape(-1, dim)
         norms = [*(layer.norm1 for layer in self.layers), self.norm]
         x, normed = _add_norm(x, _repeated(0.1 * x_positions, len(x)), norms[0])
-        for layer, following in zip(self.layers, norms[1:], strict=True):
-            x, normed = layer(x, normed, memory, placed, layout, following)
-        return normed
+        # As long as all objects share the frame, it looks at itself once for all of them.
+        x, normed = self.layers[0].see_itself(x, normed, layout)
+
+        def remember(x: mx.array, normed: mx.array, memory: mx.array, placed: mx.array) -> mx.array:
+            memory, placed = (array.reshape(-1, array.shape[2]) for array in (memory, placed))
+            for index, (layer, following) in enumerate(zip(self.layers, norms[1:], strict=True)):
+                if index:
+                    x, normed = layer.see_itself(x, normed, layout)
+                x, normed = layer.see_memory(x, normed, memory, placed, layout, following)
+            return normed
+
+        return spread_members(remember, layout.grid, (x, normed), memory, memory + memory_positions)

@@ -150,12 +150,47 @@ def run_in_turn(
     done: list[Any] = []
     for i, piece in enumerate(pieces):
         arrays = piece
-        if i >= lanes > 1:
+        if i >= lanes and (lanes > 1 or _here.inside):
             before = done[i - lanes]
             known = list(before) if isinstance(before, tuple) else [before]
             arrays = run_in_lane(i, _after(known), *piece)
         done.append(run_in_lane(i, function, *arrays))
     return done
+
+
+def spread_members(
+    function: Callable[..., mx.array],
+    unit: int,
+    rows: tuple[mx.array, ...],
+    *arrays: mx.array,
+) -> mx.array:
+    """Apply a function that treats the members of a batch independently.
+
+    Args:
+        function: called with rows and arrays; returns rows.
+        unit: rows of a member.
+        rows: (B*unit, ...), or (unit, ...) where all members share them.
+        arrays: (B, ...).
+
+    Returns:
+        What `function(*rows, *arrays)` would be.
+    """
+    batch, lanes = len(arrays[0]), lane_count()
+    if lanes == 1 or batch < lanes or unit * rows[0].shape[-1] < _LEAST_GROUPED:
+        return function(*rows, *arrays)
+    own = [len(array) > unit for array in rows]
+
+    def part(first: int, end: int) -> tuple[mx.array, ...]:
+        mine = [
+            array[first * unit : end * unit] if each else array
+            for array, each in zip(rows, own, strict=True)
+        ]
+        return (*mine, *(array[first:end] for array in arrays))
+
+    # Every lane gets as many members; what is left over is spread inside.
+    dealt = batch // lanes * lanes
+    done = run_in_turn(function, [part(i, i + 1) for i in range(dealt)])
+    return join_chunks(done if dealt == batch else [*done, function(*part(dealt, batch))], 0)
 
 
 def _after(known: list[mx.array]) -> Callable[..., Any]:

@@ -114,3 +114,21 @@ def test_strips_of_a_mask_are_the_mask(monkeypatch: pytest.MonkeyPatch, count: i
     strips = encoder.mask_downsampler(mask)
     assert strips.shape == whole.shape
     np.testing.assert_allclose(np.array(strips), np.array(whole), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("objects", [2, 3])
+def test_objects_on_lanes_attend_as_in_a_batch(
+    monkeypatch: pytest.MonkeyPatch, objects: int
+) -> None:
+    memory = tiny_model().memory
+    coarse = mx.random.normal((1, 4, 4, CONFIG.hidden_dim))
+    tokens = [(mx.random.normal((objects, 16, 16)), age) for age in range(3)]
+    pointers = [(mx.random.normal((objects, CONFIG.hidden_dim)), 1.0)]
+    held = memory.gather(tokens, pointers, 15)
+    batch = memory.attend(coarse, held)
+    streams = tuple(mx.new_thread_local_stream(mx.cpu) for _ in range(2))
+    monkeypatch.setattr(lanes, "_lanes", lambda: streams)
+    monkeypatch.setattr(lanes, "_LEAST_GROUPED", 1)
+    got = memory.attend(coarse, held)
+    assert got.shape == batch.shape == (objects, 4, 4, CONFIG.hidden_dim)
+    np.testing.assert_allclose(np.array(got), np.array(batch), rtol=1e-5, atol=1e-5)

@@ -65,6 +65,25 @@ def test_groups_are_the_function(monkeypatch: pytest.MonkeyPatch, groups: int, l
 
 
 @pytest.mark.usefixtures("three_lanes")
+@pytest.mark.parametrize("batch", [1, 2, 3, 4, 6, 8])
+def test_members_are_the_batch(batch: int) -> None:
+    shared, own = mx.random.normal((5, 2)), mx.random.normal((batch * 5, 2))
+    memory = mx.random.normal((batch, 7, 2))
+    sizes = []
+
+    def attend(shared: mx.array, own: mx.array, memory: mx.array) -> mx.array:
+        sizes.append(len(memory))
+        each = own.reshape(-1, 5, 2) + shared
+        return (each @ memory.transpose(0, 2, 1) @ memory).reshape(-1, 2)
+
+    got = lanes.spread_members(attend, 5, (shared, own), memory)
+    np.testing.assert_allclose(
+        np.array(got), np.array(attend(shared, own, memory)), rtol=1e-5, atol=1e-5
+    )
+    assert sizes[:-1] == ([1] * (batch // 3 * 3) + [batch % 3] * (batch % 3 > 0) or [batch])
+
+
+@pytest.mark.usefixtures("three_lanes")
 def test_parts_go_to_different_streams() -> None:
     used = []
     for number in range(4):
