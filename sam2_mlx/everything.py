@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     add_model_arguments(parser)
     group = parser.add_argument_group("output")
     group.add_argument(
-        "--output", metavar="FOLDER", help="where the results go; NAME_everything by default"
+        "-o", "--output", metavar="FOLDER", help="where the results go; NAME_everything by default"
     )
     return parser
 

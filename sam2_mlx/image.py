@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     add_model_arguments(parser)
     group = parser.add_argument_group("output")
     add = group.add_argument
-    add("--output", metavar="FILE", help="the drawn picture; PICTURE_masked.png by default")
+    add("-o", "--output", metavar="FILE", help="the drawn picture; PICTURE_masked.png by default")
     add(
         "--save-masks",
         metavar="WHERE",

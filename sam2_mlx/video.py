@@ -106,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_memory_arguments(parser)
     group = parser.add_argument_group("output")
     group.add_argument(
+        "-o",
         "--output",
         metavar="FILE",
         help="the video (.mp4, .mov, .mkv), CLIP_masked.mp4 by default; - is standard output",

@@ -126,7 +126,7 @@ class TestWhatIsWritten:
 
     def test_start_and_end_in_seconds_cut_the_sound_too(self, clip: Path) -> None:
         args = ["--point", "48,20", "--start", "0.4s", "--end", "1s"]
-        assert main([str(clip), *args, "--output", "cut.mov"]) == 0
+        assert main([str(clip), *args, "-o", "cut.mov"]) == 0
         assert numbers(Path("cut.mov")) == list(range(10, 26))
         _, end = read_sound(Path("cut.mov"))
         assert end == pytest.approx(16 / 25, abs=0.06)
