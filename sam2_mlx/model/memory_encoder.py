@@ -8,7 +8,7 @@ import mlx.nn as nn
 from sam2_mlx.model.layers import Conv2d, Linear, Pointwise, bias_norm, conv_norm
 from sam2_mlx.ops.activations import gelu
 from sam2_mlx.ops.depthwise import depthwise
-from sam2_mlx.ops.lanes import join_chunks, lane_count, run_in_lane, spread, spread_rows
+from sam2_mlx.ops.lanes import lane_count, run_in_lane, spread, spread_rows
 
 _STRIDE = 16
 # A smaller mask is not worth cutting up.
@@ -32,9 +32,9 @@ class MaskDownsampler(nn.Module):
 
     def __call__(self, x: mx.array) -> mx.array:
         """(B, S, S, 1) to (B, S/16, S/16, dims)."""
-        if len(x) > 1 or x.size < _LEAST_PIXELS or x.shape[1] % _STRIDE:
-            return spread(self._downsample, x, axis=0)
         lanes, rows = lane_count(), x.shape[1] // _STRIDE
+        if lanes == 1 or len(x) > 1 or x.size < _LEAST_PIXELS or x.shape[1] % _STRIDE:
+            return spread(self._downsample, x, axis=0)
         ends = [rows * i // lanes for i in range(lanes + 1)]
         # A row sees what is above it, and nothing below its own stride: one row more is computed,
         # which sees zeros instead of the strip above, and dropped.
@@ -43,7 +43,7 @@ class MaskDownsampler(nn.Module):
             for start, end in zip(ends[:-1], ends[1:], strict=True)
         ]
         done = [run_in_lane(i, self._downsample, strip) for i, strip in enumerate(strips)]
-        return join_chunks([done[0], *(strip[:, 1:] for strip in done[1:])], 1)
+        return mx.concatenate([done[0], *(strip[:, 1:] for strip in done[1:])], axis=1)
 
     def _downsample(self, x: mx.array) -> mx.array:
         for i in range(1, 5):

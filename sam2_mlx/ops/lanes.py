@@ -12,7 +12,7 @@ import ctypes
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -24,8 +24,6 @@ from sam2_mlx._blas import threads_are_given, usable_cores
 _MOST = 8
 # Below this many values a part is not worth a hand-over between streams.
 _LEAST_VALUES = 2**17
-
-
 # A group has many operations, so fewer values are worth one.
 _LEAST_GROUPED = 2**14
 # Values of a group: intermediate results are a few times as large, and many passes go over them.
@@ -123,11 +121,8 @@ def spread(function: Callable[..., Found], *arrays: mx.array, axis: int) -> Foun
     parts = min(lane_count(), length, arrays[0].size // _LEAST_VALUES)
     if parts <= 1:
         return function(*arrays)
-    ends = [length * (i + 1) // parts for i in range(parts - 1)]
-    pieces = zip(*(mx.split(array, ends, axis=axis) for array in arrays), strict=True)
-    done: list[Any] = [run_in_lane(i, function, *piece) for i, piece in enumerate(pieces)]
-    found: Found = _joined(done, axis)
-    return found
+    pieces = _cut(arrays, parts, axis=axis)
+    return join_chunks([run_in_lane(i, function, *piece) for i, piece in enumerate(pieces)], axis)
 
 
 def run_in_turn(
@@ -214,16 +209,16 @@ def spread_groups(function: Callable[..., Found], unit: int, *arrays: mx.array) 
     parts = min(-(-arrays[0].size // _GROUP_VALUES // lanes) * lanes, groups)
     if lanes == 1 or parts < lanes or arrays[0].size < lanes * _LEAST_GROUPED:
         return function(*arrays)
-    ends = [groups * (i + 1) // parts * unit for i in range(parts - 1)]
-    pieces = zip(*(mx.split(array, ends) for array in arrays), strict=True)
-    found: Found = _joined(run_in_turn(function, pieces), 0)
-    return found
+    return join_chunks(run_in_turn(function, _cut(arrays, parts, unit=unit)), 0)
 
 
-def _joined(done: list[Any], axis: int) -> Any:
-    if isinstance(done[0], tuple):
-        return tuple(mx.concatenate(list(same), axis=axis) for same in zip(*done, strict=True))
-    return mx.concatenate(done, axis=axis)
+def _cut(
+    arrays: tuple[mx.array, ...], parts: int, *, axis: int = 0, unit: int = 1
+) -> Iterator[tuple[mx.array, ...]]:
+    """Slices of equally long arrays, about as long as each other and whole numbers of units."""
+    units = arrays[0].shape[axis] // unit
+    ends = [units * (i + 1) // parts * unit for i in range(parts - 1)]
+    return zip(*(mx.split(array, ends, axis=axis) for array in arrays), strict=True)
 
 
 def spread_rows(function: Callable[..., Found], *arrays: mx.array) -> Found:
@@ -231,6 +226,15 @@ def spread_rows(function: Callable[..., Found], *arrays: mx.array) -> Found:
     return spread(function, *arrays, axis=0)
 
 
-def join_chunks(parts: list[mx.array], axis: int) -> mx.array:
-    """Parts side by side on an axis; one alone is not copied."""
-    return parts[0] if len(parts) == 1 else mx.concatenate(parts, axis=axis)
+def join_chunks(parts: list[Found], axis: int) -> Found:
+    """Parts side by side on an axis, arrays or tuples of them; one alone is not copied."""
+    if len(parts) == 1:
+        return parts[0]
+    every: list[Any] = parts
+    joined: Any
+    if isinstance(every[0], tuple):
+        joined = tuple(mx.concatenate(list(same), axis=axis) for same in zip(*every, strict=True))
+    else:
+        joined = mx.concatenate(every, axis=axis)
+    found: Found = joined
+    return found

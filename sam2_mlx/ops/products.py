@@ -34,7 +34,7 @@ def product(function: Callable[..., mx.array], x: mx.array, *others: mx.array) -
     return function(*(array.astype(mx.float32) for array in (x, *others))).astype(x.dtype)
 
 
-def _add_product(x: mx.array, matrix: mx.array, bias: mx.array) -> mx.array:
+def _biased(x: mx.array, matrix: mx.array, bias: mx.array) -> mx.array:
     if mx.default_device().type == mx.cpu:
         # There `addmm` first copies the bias into every row, four times slower than adding it.
         return x @ matrix + bias
@@ -45,9 +45,9 @@ def linear(x: mx.array, matrix: mx.array, bias: mx.array | None) -> mx.array:
     """Map (..., in) to (..., out) with a matrix (in, out) and a bias (out,) or None."""
     if bias is None:
         return product(mx.matmul, x, matrix)
-    return product(_add_product, x, matrix, bias)
+    return product(_biased, x, matrix, bias)
 
 
 def batched_linear(x: mx.array, matrix: mx.array, bias: mx.array) -> mx.array:
     """Map (M, N, in) to (M, N, out) with matrices (M, in, out) and biases (M or 1, 1 or N, out)."""
-    return product(lambda x, m, b: mx.addmm(b, x, m), x, matrix, bias)
+    return product(_biased, x, matrix, bias)

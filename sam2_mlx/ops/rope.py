@@ -85,20 +85,14 @@ def _rotate_cpu(x: mx.array, cosines: mx.array, sines: mx.array) -> mx.array:
     return _turned(x32, other, cosines, sines).astype(x.dtype)
 
 
-_real_tables: dict[int, tuple[mx.array, mx.array, mx.array]] = {}
-
-
+@lru_cache(maxsize=_TABLES)
 def _real_table(table: mx.array) -> tuple[mx.array, mx.array]:
     """Cosines and signed sines of a table, (grid, D) each: what a channel and its neighbour get."""
-    if id(table) not in _real_tables:
-        if len(_real_tables) >= _TABLES:
-            _real_tables.clear()
-        pairs = np.array(table)
-        cosines = np.repeat(pairs.real, 2, axis=1)
-        sines = np.stack([-pairs.imag, pairs.imag], axis=-1).reshape(cosines.shape)
-        # The table is kept with them, so that its id stays its own.
-        _real_tables[id(table)] = (table, mx.array(cosines), mx.array(sines))
-    return _real_tables[id(table)][1:]
+    # An array is the same key only as the same object.
+    pairs = np.array(table)
+    cosines = np.repeat(pairs.real, 2, axis=1)
+    sines = np.stack([-pairs.imag, pairs.imag], axis=-1).reshape(cosines.shape)
+    return mx.array(cosines), mx.array(sines)
 
 
 def _rotate_grid(x: mx.array, table: mx.array) -> mx.array:

@@ -11,6 +11,7 @@ from sam2_mlx.config import MODELS, HieraConfig
 from sam2_mlx.model.image_encoder import hiera
 from sam2_mlx.model.image_encoder.hiera import Hiera
 from sam2_mlx.ops import lanes
+from tests.spread import spread_over
 
 
 def trunk(config: HieraConfig) -> Hiera:
@@ -66,10 +67,7 @@ def test_groups_of_windows_give_the_same(monkeypatch: pytest.MonkeyPatch) -> Non
     model = trunk(HieraConfig(embed_dim=8, num_heads=1, stages=(1, 2, 4, 2)))
     pixels = mx.random.normal((1, 256, 256, 3))
     whole = model(pixels)
-    streams = tuple(mx.new_thread_local_stream(mx.cpu) for _ in range(2))
-    monkeypatch.setattr(lanes, "_lanes", lambda: streams)
-    monkeypatch.setattr(lanes, "_LEAST_VALUES", 1)
-    monkeypatch.setattr(lanes, "_LEAST_GROUPED", 1)
+    spread_over(monkeypatch, 2)
     monkeypatch.setattr(lanes, "_GROUP_VALUES", 2**11)
     for one, other in zip(model(pixels), whole, strict=True):
         np.testing.assert_allclose(np.array(one), np.array(other), rtol=1e-5, atol=1e-5)

@@ -8,7 +8,7 @@ from sam2_mlx.config import MODELS, ModelConfig
 from sam2_mlx.model import memory_encoder
 from sam2_mlx.model.layers import Pointwise, Upsample2x
 from sam2_mlx.model.mask_decoder import MaskCandidates, best_by_iou
-from sam2_mlx.ops import lanes
+from tests.spread import spread_over
 from tests.tiny import CONFIG, tiny_model
 
 
@@ -108,8 +108,7 @@ def test_strips_of_a_mask_are_the_mask(monkeypatch: pytest.MonkeyPatch, count: i
     encoder = tiny_model().memory.encoder
     mask = mx.random.normal((1, 64, 64, 1)) * 5
     whole = encoder.mask_downsampler(mask)
-    streams = tuple(mx.new_thread_local_stream(mx.cpu) for _ in range(count))
-    monkeypatch.setattr(lanes, "_lanes", lambda: streams)
+    spread_over(monkeypatch, count)
     monkeypatch.setattr(memory_encoder, "_LEAST_PIXELS", 1)
     strips = encoder.mask_downsampler(mask)
     assert strips.shape == whole.shape
@@ -126,9 +125,7 @@ def test_objects_on_lanes_attend_as_in_a_batch(
     pointers = [(mx.random.normal((objects, CONFIG.hidden_dim)), 1.0)]
     held = memory.gather(tokens, pointers, 15)
     batch = memory.attend(coarse, held)
-    streams = tuple(mx.new_thread_local_stream(mx.cpu) for _ in range(2))
-    monkeypatch.setattr(lanes, "_lanes", lambda: streams)
-    monkeypatch.setattr(lanes, "_LEAST_GROUPED", 1)
+    spread_over(monkeypatch, 2)
     got = memory.attend(coarse, held)
     assert got.shape == batch.shape == (objects, 4, 4, CONFIG.hidden_dim)
     np.testing.assert_allclose(np.array(got), np.array(batch), rtol=1e-5, atol=1e-5)

@@ -11,14 +11,12 @@ import numpy as np
 import pytest
 
 from sam2_mlx.ops import lanes
+from tests.spread import spread_over
 
 
 @pytest.fixture
 def three_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
-    streams = tuple(mx.new_thread_local_stream(mx.cpu) for _ in range(3))
-    monkeypatch.setattr(lanes, "_lanes", lambda: streams)
-    monkeypatch.setattr(lanes, "_LEAST_VALUES", 1)
-    monkeypatch.setattr(lanes, "_LEAST_GROUPED", 1)
+    spread_over(monkeypatch, 3)
 
 
 @pytest.mark.usefixtures("three_lanes")

@@ -49,10 +49,20 @@ class Hiera(nn.Module):
         self.blocks = _blocks(config)
         self._ends = {start - 1 for start in (*config.stage_starts[1:], len(self.blocks))}
         self._position: tuple[mx.array, mx.array] | None = None
+        self._ordered: tuple[mx.array, int, mx.array] | None = None
 
     def constants(self, side: int) -> list[mx.array]:
         """What depends on the weights and the side of the input in pixels alone."""
-        return [self.position_embedding(side // 4, side // 4)]
+        stretches = _stretches(self.blocks, side // 4, side // 4)
+        return [self._ordered_places(side // 4, side // 4, stretches[0].window or 0)]
+
+    def _ordered_places(self, height: int, width: int, order: int) -> mx.array:
+        """The position embedding in the order of the first block, (height*width, C)."""
+        places, kept = self.position_embedding(height, width), self._ordered
+        if kept is None or kept[0] is not places or kept[1] != order:
+            rows = places.reshape(height * width, -1)
+            kept = self._ordered = (places, order, reorder(rows, (1, height, width), 0, order))
+        return kept[2]
 
     def position_embedding(self, height: int, width: int) -> mx.array:
         """The position embedding of a grid, (height, width, C), in the weights' dtype."""
@@ -84,10 +94,11 @@ class Hiera(nn.Module):
         stretches = _stretches(self.blocks, height, width)
         # Tokens are ordered by windows of this side, or row by row where it is 0.
         order = stretches[0].window or 0
-        places = mx.broadcast_to(self.position_embedding(height, width), patches.shape)
-        parts = [reorder(p.reshape(-1, dims), grid, 0, order) for p in (patches, places)]
+        places = self._ordered_places(height, width, order)
+        places = mx.broadcast_to(places, (batch, *places.shape)).reshape(-1, dims)
+        patches = reorder(patches.reshape(-1, dims), grid, 0, order)
         first = self.blocks[0].norm1
-        x, normed = spread_rows(lambda x, y: add_norm(x, y, first), *parts)
+        x, normed = spread_rows(lambda x, y: add_norm(x, y, first), patches, places)
         outputs = []
         for stretch in stretches:
             if stretch.window is not None and stretch.window != order:
