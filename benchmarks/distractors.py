@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 import sam2_mlx
-from sam2_mlx._allocator import keep_freed_memory
+from sam2_mlx.ops.cpu.allocator import keep_freed_memory
 
 SIZE = 256
 POLICIES = ("rolling", "distractor-aware")

@@ -24,10 +24,10 @@ from typing import Any
 import numpy as np
 
 import sam2_mlx
-from sam2_mlx._allocator import keep_freed_memory
-from sam2_mlx.generation.picture_decoder import PictureDecoder, PointMasks
-from sam2_mlx.mask_generator import SAM2AutomaticMaskGenerator
 from sam2_mlx.media import demo_clip, load_picture, open_frames
+from sam2_mlx.ops.cpu.allocator import keep_freed_memory
+from sam2_mlx.predictors.mask_generator import SAM2AutomaticMaskGenerator
+from sam2_mlx.predictors.picture_decoder import PictureDecoder, PointMasks
 
 
 class Parts(SAM2AutomaticMaskGenerator):

@@ -140,16 +140,16 @@ def read_picture(name: str) -> np.ndarray:
 
 def our_predictor(name: str) -> tuple[Any, Any]:
     """This package, and what waits until its features are there."""
-    from sam2_mlx._allocator import keep_freed_memory
+    from sam2_mlx.ops.cpu.allocator import keep_freed_memory
 
     keep_freed_memory()
     import mlx.core as mx
     from mlx.utils import tree_map
 
     from sam2_mlx.config import MODELS as CONFIGS
-    from sam2_mlx.image_predictor import SAM2ImagePredictor
     from sam2_mlx.model.folding import fold, folding_wanted
     from sam2_mlx.model.sam import Sam
+    from sam2_mlx.predictors.image_predictor import SAM2ImagePredictor
 
     mx.random.seed(0)
     model = Sam(CONFIGS[name])

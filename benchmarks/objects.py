@@ -19,9 +19,9 @@ from unittest import mock
 import numpy as np
 
 import sam2_mlx
-from sam2_mlx._allocator import keep_freed_memory
 from sam2_mlx.media import demo_clip, open_frames
 from sam2_mlx.model.sam import Sam
+from sam2_mlx.ops.cpu.allocator import keep_freed_memory
 from sam2_mlx.tracking.memory_schedule import MemoryPlan
 
 # After so many frames the memory of the youngest object is full.

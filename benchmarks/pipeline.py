@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 
 import sam2_mlx
-from sam2_mlx._allocator import keep_freed_memory
 from sam2_mlx.media import demo_clip, open_frames
 from sam2_mlx.media.overlay import draw_masks
+from sam2_mlx.ops.cpu.allocator import keep_freed_memory
 from sam2_mlx.tracking.options import TrackingOptions
 
 

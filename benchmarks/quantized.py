@@ -26,10 +26,10 @@ import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_flatten
 
-from sam2_mlx._allocator import keep_freed_memory
 from sam2_mlx.checkpoints.convert import WEIGHTS_NAME, convert_checkpoint
 from sam2_mlx.checkpoints.load import locate
 from sam2_mlx.media import demo_clip, open_frames
+from sam2_mlx.ops.cpu.allocator import keep_freed_memory
 
 # On the three objects of the bundled clip, in its first frame.
 POINTS = ((105, 118), (520, 196), (250, 276))

@@ -17,7 +17,7 @@ from dataclasses import astuple, dataclass
 import numpy as np
 
 import sam2_mlx
-from sam2_mlx._allocator import keep_freed_memory
+from sam2_mlx.ops.cpu.allocator import keep_freed_memory
 from sam2_mlx.tracking.options import TrackingOptions
 
 SIZE = (144, 192)

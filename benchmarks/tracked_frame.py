@@ -27,7 +27,7 @@ def main() -> int:
     """Run, print, compare."""
     # Also from a checkout that is not installed.
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-    from sam2_mlx.benchmarking.side_by_side import PEERS, check_peers, compare, render, start
+    from sam2_mlx.cli.bench.side_by_side import PEERS, check_peers, compare, render, start
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--against", nargs="*", default=[], choices=PEERS)

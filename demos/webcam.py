@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 
 import sam2_mlx
-from sam2_mlx.commands.guard import guarded
-from sam2_mlx.commands.model import ModelChoice, load_model
+from sam2_mlx.cli.errors import guarded
+from sam2_mlx.cli.model import ModelChoice, load_model
 from sam2_mlx.live.capture import Capture
 from sam2_mlx.live.feeds import open_feed
 from sam2_mlx.live.viewer import Viewer

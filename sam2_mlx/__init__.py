@@ -9,33 +9,33 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ._runtime import prepare as _prepare
+from .ops.runtime import prepare as _prepare
 
 # Before anything imports MLX: its CPU build for Linux binds to the first BLAS it finds.
 _prepare()
 
 if TYPE_CHECKING:
-    from .build import build_sam2 as build_sam2
-    from .build import build_sam2_video_predictor as build_sam2_video_predictor
     from .checkpoints.load import load as load
     from .config import MODELS as MODELS
     from .config import ModelConfig as ModelConfig
-    from .image_predictor import SAM2ImagePredictor as SAM2ImagePredictor
-    from .mask_generator import SAM2AutomaticMaskGenerator as SAM2AutomaticMaskGenerator
+    from .predictors.build_sam import build_sam2 as build_sam2
+    from .predictors.build_sam import build_sam2_video_predictor as build_sam2_video_predictor
+    from .predictors.image_predictor import SAM2ImagePredictor as SAM2ImagePredictor
+    from .predictors.mask_generator import SAM2AutomaticMaskGenerator as SAM2AutomaticMaskGenerator
+    from .predictors.video_predictor import SAM2VideoPredictor as SAM2VideoPredictor
     from .tracking.session import TrackingSession as TrackingSession
-    from .video_predictor import SAM2VideoPredictor as SAM2VideoPredictor
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "MODELS": ".config",
     "ModelConfig": ".config",
-    "SAM2AutomaticMaskGenerator": ".mask_generator",
-    "SAM2ImagePredictor": ".image_predictor",
-    "SAM2VideoPredictor": ".video_predictor",
+    "SAM2AutomaticMaskGenerator": ".predictors.mask_generator",
+    "SAM2ImagePredictor": ".predictors.image_predictor",
+    "SAM2VideoPredictor": ".predictors.video_predictor",
     "TrackingSession": ".tracking.session",
-    "build_sam2": ".build",
-    "build_sam2_video_predictor": ".build",
+    "build_sam2": ".predictors.build_sam",
+    "build_sam2_video_predictor": ".predictors.build_sam",
     "load": ".checkpoints.load",
 }
 

@@ -8,18 +8,18 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
-from . import __version__
+from sam2_mlx import __version__
 
-# name: (module, what it does); a module is imported only when its command is called.
+# name: (module of the package, what it does); a module is imported only when its command is called.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "video": ("sam2_mlx.video", "mask objects on every frame of a video"),
-    "image": ("sam2_mlx.image", "mask objects in a picture"),
-    "everything": ("sam2_mlx.everything", "find and mask everything in pictures, without prompts"),
-    "convert": ("sam2_mlx.checkpoints.convert", "turn a checkpoint into this package's format"),
-    "info": ("sam2_mlx.info", "say what MLX runs on here, and which models are at hand"),
-    "bench": ("sam2_mlx.bench", "measure speed, memory and work on this machine"),
-    "eval": ("sam2_mlx.evaluate", "score masks on annotated videos (DAVIS or SA-V layout)"),
-    "selftest": ("sam2_mlx.selftest", "compare every custom kernel with plain MLX on this machine"),
+    "video": ("cli.video", "mask objects on every frame of a video"),
+    "image": ("cli.image", "mask objects in a picture"),
+    "everything": ("cli.everything", "find and mask everything in pictures, without prompts"),
+    "convert": ("checkpoints.convert", "turn a checkpoint into this package's format"),
+    "info": ("cli.info", "say what MLX runs on here, and which models are at hand"),
+    "bench": ("cli.bench.command", "measure speed, memory and work on this machine"),
+    "eval": ("cli.evaluate", "score masks on annotated videos (DAVIS or SA-V layout)"),
+    "selftest": ("cli.selftest", "compare every custom kernel with plain MLX on this machine"),
 }
 INTERRUPTED = 130
 
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         print(f"sam2-mlx: {_unknown(name)}", file=sys.stderr)
         return 2
-    command: Callable[[list[str]], int] = import_module(COMMANDS[name][0]).main
+    command: Callable[[list[str]], int] = import_module(f"sam2_mlx.{COMMANDS[name][0]}").main
     return _guarded(command, rest)
 
 

@@ -13,13 +13,15 @@ import pytest
 
 import sam2_mlx
 from sam2_mlx import __main__ as dispatcher
-from sam2_mlx import _blas, _runtime, info
+from sam2_mlx.cli import info
+from sam2_mlx.ops import runtime as _runtime
+from sam2_mlx.ops.cpu import blas as _blas
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="the BLAS is a Linux matter")
 
 MEASURE = """
 import sam2_mlx, json
-from sam2_mlx import _runtime
+from sam2_mlx.ops import runtime as _runtime
 blas = _runtime.prepare().blas
 speed = max(_runtime.measure_gflops(0.1, 512) for _ in range(3))
 print(json.dumps([blas.origin, blas.problem, speed]))
@@ -76,13 +78,13 @@ def test_the_environment_is_left_as_it_was() -> None:
 @linux_only
 def test_a_folder_named_mlx_does_not_mislead(tmp_path: Path) -> None:
     (tmp_path / "mlx").mkdir()
-    code = "import sam2_mlx; print(sam2_mlx._runtime.prepare().blas.origin)"
+    code = "import sam2_mlx; print(sam2_mlx.ops.runtime.prepare().blas.origin)"
     assert python(code, cwd=tmp_path, SAM2_MLX_BLAS=None).strip() in ("system", "opencv-python")
 
 
 @linux_only
 def test_an_unusable_blas_is_named_once() -> None:
-    code = "import sam2_mlx._runtime as r; r.report_once(); r.report_once()"
+    code = "import sam2_mlx.ops.runtime as r; r.report_once(); r.report_once()"
     said = python(code, SAM2_MLX_BLAS="/nowhere/libblas.so")
     assert said.count("\n") == 1
     assert "SAM2_MLX_BLAS=/nowhere/libblas.so cannot be used" in said
@@ -139,7 +141,7 @@ import mlx.core as mx, mlx.nn as nn
 x = mx.array([[1.0, -1.0]])
 y = nn.gelu(x)  # compiled
 mx.eval(y)
-print(round(y[0, 0].item(), 3), sam2_mlx._runtime.prepare().compile_problem)
+print(round(y[0, 0].item(), 3), sam2_mlx.ops.runtime.prepare().compile_problem)
 """
 
 

@@ -9,16 +9,15 @@ from pathlib import Path
 import mlx.core as mx
 from mlx.utils import tree_flatten
 
+from sam2_mlx.checkpoints.compare import DTYPES as DTYPES
+from sam2_mlx.checkpoints.compare import IMPOSSIBLE, compare, refuse_more_layers
+from sam2_mlx.checkpoints.files import open_tensors, read_given
+from sam2_mlx.checkpoints.infer import infer_config
+from sam2_mlx.checkpoints.layouts import OURS
+from sam2_mlx.checkpoints.quantized import Quantization, is_quantized, read_quantized
+from sam2_mlx.checkpoints.rename import Renamed, rename
+from sam2_mlx.checkpoints.tensors import CheckpointError, StoredTensor
 from sam2_mlx.config import ModelConfig
-
-from .account import DTYPES as DTYPES
-from .account import IMPOSSIBLE, compare, refuse_more_layers
-from .files import open_tensors, read_given
-from .infer import infer_config
-from .layouts import OURS
-from .quantized import Quantization, is_quantized, read_quantized
-from .rename import Renamed, rename
-from .stored import CheckpointError, StoredTensor
 
 _CONFIG = "config.json"
 _NO_MEMORY = "memory.no_memory_embedding"

@@ -18,15 +18,14 @@ from typing import Any
 import mlx.core as mx
 from mlx.utils import tree_flatten
 
+from sam2_mlx.checkpoints.assemble import DTYPES, Weights, read_weights
+from sam2_mlx.checkpoints.files import FORMAT_VERSION
+from sam2_mlx.checkpoints.locate import find_file
+from sam2_mlx.checkpoints.quantized import GROUP_SIZES, quantize
+from sam2_mlx.checkpoints.read_safetensors import read_safetensors
+from sam2_mlx.checkpoints.tensors import CheckpointError
 from sam2_mlx.config import ModelConfig
 from sam2_mlx.model.sam import Sam
-
-from .assemble import DTYPES, Weights, read_weights
-from .files import FORMAT_VERSION
-from .locate import find_file
-from .quantized import GROUP_SIZES, quantize
-from .read_safetensors import read_safetensors
-from .stored import CheckpointError
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
@@ -207,7 +206,7 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         Exit code: 0, 2 on bad input (with one line on stderr), 130 after Ctrl-C.
     """
-    from .load import locate
+    from sam2_mlx.checkpoints.load import locate
 
     args = _parser().parse_args(argv)
     try:

@@ -10,11 +10,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from sam2_mlx.checkpoints.read_safetensors import read_safetensors
+from sam2_mlx.checkpoints.read_torch import TorchArchive
+from sam2_mlx.checkpoints.tensors import CheckpointError, StoredTensor
 from sam2_mlx.config import ModelConfig
-
-from .read_safetensors import read_safetensors
-from .read_torch import TorchArchive
-from .stored import CheckpointError, StoredTensor
 
 FORMAT_VERSION = 1
 """Version of the folders that we write."""

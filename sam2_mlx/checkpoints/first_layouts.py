@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from .layouts import Layout, Rule
+from sam2_mlx.checkpoints.layouts import Layout, Rule
 
 _CONV = (0, 2, 3, 1)  # (out, in, h, w) -> (out, h, w, in)
 _UPCONV = (1, 2, 3, 0)  # transposed: (in, out, h, w) -> (out, h, w, in)

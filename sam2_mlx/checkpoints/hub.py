@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from .convert import CONFIG_NAME, WEIGHTS_NAME, convert_checkpoint
-from .files import read_given
-from .names import PUBLISHED
-from .stored import CheckpointError
+from sam2_mlx.checkpoints.convert import CONFIG_NAME, WEIGHTS_NAME, convert_checkpoint
+from sam2_mlx.checkpoints.files import read_given
+from sam2_mlx.checkpoints.names import PUBLISHED
+from sam2_mlx.checkpoints.tensors import CheckpointError
 
 PROBE_SECONDS = 4.0
 """How long to wait for the hub to answer at all before the machine counts as offline."""

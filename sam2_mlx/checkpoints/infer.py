@@ -11,10 +11,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from sam2_mlx.checkpoints.infer_first import (
+    first_behaviour,
+    infer_first_encoder,
+    is_first,
+    published_name,
+)
+from sam2_mlx.checkpoints.tensors import CheckpointError
 from sam2_mlx.config import MODELS, HieraConfig, ModelConfig
-
-from .infer_first import first_behaviour, infer_first_encoder, is_first, published_name
-from .stored import CheckpointError
 
 Shapes = Mapping[str, tuple[int, ...]]
 

@@ -7,9 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from sam2_mlx.checkpoints.tensors import CheckpointError
 from sam2_mlx.config import MODELS, TinyViTConfig
-
-from .stored import CheckpointError
 
 Shapes = Mapping[str, tuple[int, ...]]
 

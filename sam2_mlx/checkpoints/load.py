@@ -8,19 +8,18 @@ from pathlib import Path
 
 import mlx.core as mx
 
-from sam2_mlx._runtime import report_once
+from sam2_mlx.checkpoints import hub
+from sam2_mlx.checkpoints.assemble import DTYPES, Weights, read_weights
+from sam2_mlx.checkpoints.locate import SUFFIXES, find_file
+from sam2_mlx.checkpoints.names import BUNDLED, PUBLISHED, model_name, unknown_model
+from sam2_mlx.checkpoints.names import config_for as config_for
+from sam2_mlx.checkpoints.quantized import adapt, empty_model
 from sam2_mlx.config import MODELS, ModelConfig
 from sam2_mlx.model.folding import fold, folding_wanted
 from sam2_mlx.model.sam import Sam
+from sam2_mlx.ops.runtime import report_once
 
-from . import hub
-from .assemble import DTYPES, Weights, read_weights
-from .locate import SUFFIXES, find_file
-from .names import BUNDLED, PUBLISHED, model_name, unknown_model
-from .names import config_for as config_for
-from .quantized import adapt, empty_model
-
-BUNDLED_FOLDER = Path(__file__).parent.parent / "weights" / BUNDLED
+BUNDLED_FOLDER = Path(__file__).parent.parent / "assets" / BUNDLED
 
 
 def load(

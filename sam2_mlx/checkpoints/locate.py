@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .stored import CheckpointError
+from sam2_mlx.checkpoints.tensors import CheckpointError
 
 SUFFIXES = (".safetensors", ".pt", ".pth")
 

@@ -16,15 +16,14 @@ import mlx.core as mx
 import mlx.nn as nn
 from mlx.utils import tree_flatten
 
+from sam2_mlx.checkpoints.compare import IMPOSSIBLE, compare, refuse_more_layers
+from sam2_mlx.checkpoints.files import read_given, read_json
+from sam2_mlx.checkpoints.tensors import CheckpointError, StoredTensor
 from sam2_mlx.config import ModelConfig
 from sam2_mlx.model.folding import fold, fused_width, pad_heads
 from sam2_mlx.model.image_encoder.hiera_block import MultiScaleAttention
 from sam2_mlx.model.layers import Linear
 from sam2_mlx.model.sam import Sam
-
-from .account import IMPOSSIBLE, compare, refuse_more_layers
-from .files import read_given, read_json
-from .stored import CheckpointError, StoredTensor
 
 GROUP_SIZES = {8: 64, 4: 32}
 """Bits of a weight -> weights that share a scale, as `convert` writes them."""

@@ -12,7 +12,7 @@ import mlx.core as mx
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from .stored import CheckpointError, StoredTensor
+from sam2_mlx.checkpoints.tensors import CheckpointError, StoredTensor
 
 # The format's element types: -> (what `read` returns, the numpy type of the raw bytes).
 _DTYPES = {

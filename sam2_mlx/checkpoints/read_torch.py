@@ -20,7 +20,7 @@ from typing import IO, Any
 import mlx.core as mx
 import numpy as np
 
-from .stored import CheckpointError, StoredTensor
+from sam2_mlx.checkpoints.tensors import CheckpointError, StoredTensor
 
 MAX_PICKLE_BYTES = 64 * 2**20
 MAX_DIMENSIONS = 16

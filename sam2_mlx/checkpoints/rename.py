@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import mlx.core as mx
 
-from .first_layouts import FIRST_LAYOUTS
-from .layouts import LAYOUTS, Layout, Rule
-from .stored import CheckpointError, StoredTensor
+from sam2_mlx.checkpoints.first_layouts import FIRST_LAYOUTS
+from sam2_mlx.checkpoints.layouts import LAYOUTS, Layout, Rule
+from sam2_mlx.checkpoints.tensors import CheckpointError, StoredTensor
 
 _KNOWN = (*LAYOUTS, *FIRST_LAYOUTS)
 # What wrappers put in front of every key: data parallel, torch.compile, training modules.

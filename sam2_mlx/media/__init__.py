@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .errors import MediaError
-from .frame_source import FrameSource
-from .pictures import load_picture
-from .reader import open_frames
+from sam2_mlx.media.errors import MediaError
+from sam2_mlx.media.frame_source import FrameSource
+from sam2_mlx.media.pictures import load_picture
+from sam2_mlx.media.reader import open_frames
 
 __all__ = ["FrameSource", "MediaError", "demo_clip", "load_picture", "open_frames"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import av
 
-from .video_index import OPEN_OPTIONS
+from sam2_mlx.media.video_index import OPEN_OPTIONS
 
 # What QuickTime and browsers play from each container; anything else becomes AAC.
 _COPIED = {

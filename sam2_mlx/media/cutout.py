@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .errors import MediaError, writing_failed
-from .staging import StagedFile
+from sam2_mlx.media.errors import MediaError, writing_failed
+from sam2_mlx.media.staging import StagedFile
 
 _DRAWN_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 

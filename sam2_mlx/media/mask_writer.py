@@ -19,10 +19,10 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image
 
-from ..ops import rle
-from .errors import MediaError, writing_failed
-from .overlay import object_color
-from .staging import StagedFile, StagedFolder
+from sam2_mlx.media.errors import MediaError, writing_failed
+from sam2_mlx.media.overlay import object_color
+from sam2_mlx.media.staging import StagedFile, StagedFolder
+from sam2_mlx.ops import rle
 
 _MARKER = "masks.json"
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from .errors import MediaError
-from .frame_source import MAX_PIXELS, FrameSource, StreamFormat
+from sam2_mlx.media.errors import MediaError
+from sam2_mlx.media.frame_source import MAX_PIXELS, FrameSource, StreamFormat
 
 PICTURE_SUFFIXES = frozenset(
     ".bmp .jfif .jpe .jpeg .jpg .pgm .png .pnm .ppm .tga .tif .tiff .webp .jp2 .avif".split()

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .errors import writing_failed
-from .staging import StagedFolder
+from sam2_mlx.media.errors import writing_failed
+from sam2_mlx.media.staging import StagedFolder
 
 _MARKER = "frames.json"
 

@@ -9,8 +9,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from .frame_source import FrameSource
-from .read_ahead import ReadAhead
+from sam2_mlx.media.frame_source import FrameSource
+from sam2_mlx.media.read_ahead import ReadAhead
 
 
 class Prefetch(FrameSource):

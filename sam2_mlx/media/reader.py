@@ -8,9 +8,9 @@ import re
 from fractions import Fraction
 from pathlib import Path
 
-from .errors import MediaError
-from .frame_source import FrameSource
-from .pictures import (
+from sam2_mlx.media.errors import MediaError
+from sam2_mlx.media.frame_source import FrameSource
+from sam2_mlx.media.pictures import (
     PICTURE_SUFFIXES,
     PictureFrames,
     list_pictures,
@@ -51,7 +51,7 @@ def open_frames(
     if place.is_file():
         if place.suffix.lower() in PICTURE_SUFFIXES:
             return PictureFrames(place, [place], rate)
-        from .video_reader import VideoFrames
+        from sam2_mlx.media.video_reader import VideoFrames
 
         return VideoFrames(place)
     if place.exists():

@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from .errors import MediaError, writing_failed
+from sam2_mlx.media.errors import MediaError, writing_failed
 
 
 class StagedFile:

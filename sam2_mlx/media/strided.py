@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from .frame_source import FrameSource
+from sam2_mlx.media.frame_source import FrameSource
 
 
 class StridedFrames(FrameSource):

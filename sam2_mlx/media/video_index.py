@@ -11,7 +11,7 @@ from typing import Any
 import av
 import numpy as np
 
-from .errors import MediaError
+from sam2_mlx.media.errors import MediaError
 
 # Only what the file itself holds: a playlist must not make us open network addresses.
 OPEN_OPTIONS = {"protocol_whitelist": "file", "fflags": "genpts"}

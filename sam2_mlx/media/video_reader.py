@@ -13,9 +13,9 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
-from .errors import MediaError
-from .frame_source import MAX_PIXELS, ColorTags, FrameSource, StreamFormat
-from .video_index import drop_before, index_video, open_video
+from sam2_mlx.media.errors import MediaError
+from sam2_mlx.media.frame_source import MAX_PIXELS, ColorTags, FrameSource, StreamFormat
+from sam2_mlx.media.video_index import drop_before, index_video, open_video
 
 _MATRICES = {1: 1, 5: 5, 6: 5, 9: 9, 10: 9}
 _UNSPECIFIED = 2

@@ -9,9 +9,9 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from .lanes import join_chunks
-from .metal.flash_attention import MAX_KEY_DIMS, MAX_VALUE_DIMS, SOURCE, launch
-from .metal.kernel import FLOATS, Kernel, Variant, dtype_name
+from sam2_mlx.ops.lanes import join_chunks
+from sam2_mlx.ops.metal.flash_attention import MAX_KEY_DIMS, MAX_VALUE_DIMS, SOURCE, launch
+from sam2_mlx.ops.metal.kernel import FLOATS, Kernel, Variant, dtype_name
 
 # Scores held at once, which bounds memory.
 _SCORES = 32 * 2**20

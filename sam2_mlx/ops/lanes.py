@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import mlx.core as mx
 
-from sam2_mlx._blas import threads_are_given, usable_cores
+from sam2_mlx.ops.cpu.blas import threads_are_given, usable_cores
 
 # More lanes than this hold more memory at once than they save time.
 _MOST = 8

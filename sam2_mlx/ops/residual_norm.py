@@ -8,8 +8,8 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from .metal.kernel import FLOATS, Kernel, MetalFunction, Variant, dtype_name
-from .metal.residual_norm import MAX_CHANNELS, SOURCE, launch
+from sam2_mlx.ops.metal.kernel import FLOATS, Kernel, MetalFunction, Variant, dtype_name
+from sam2_mlx.ops.metal.residual_norm import MAX_CHANNELS, SOURCE, launch
 
 
 def _plain(

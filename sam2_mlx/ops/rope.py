@@ -10,9 +10,9 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from .lanes import spread
-from .metal.axial_rope import SOURCE, launch
-from .metal.kernel import FLOATS, Kernel, MetalFunction, Variant, dtype_name
+from sam2_mlx.ops.lanes import spread
+from sam2_mlx.ops.metal.axial_rope import SOURCE, launch
+from sam2_mlx.ops.metal.kernel import FLOATS, Kernel, MetalFunction, Variant, dtype_name
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from .metal.kernel import FLOATS, Kernel, MetalFunction, Variant, dtype_name
-from .metal.upsample import BINARISE, SIGMOID, SOURCE, THRESHOLD, launch
-from .resize import resize_maps, resize_matrix
+from sam2_mlx.ops.metal.kernel import FLOATS, Kernel, MetalFunction, Variant, dtype_name
+from sam2_mlx.ops.metal.upsample import BINARISE, SIGMOID, SOURCE, THRESHOLD, launch
+from sam2_mlx.ops.resize import resize_maps, resize_matrix
 
 _OUTPUTS = {**FLOATS, "uint8": mx.uint8}
 Size = tuple[int, int]

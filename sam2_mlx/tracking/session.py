@@ -11,11 +11,11 @@ import numpy as np
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.prompts import Prompt
 from sam2_mlx.results import FrameMasks
-from sam2_mlx.tracking.batches import ObjectTracker, SubmittedFrame, remember_prompts
+from sam2_mlx.tracking.frame_masks import absent_mask, frame_masks, without_holes
 from sam2_mlx.tracking.frames import CurrentFrame, FrameSource
+from sam2_mlx.tracking.object_tracker import ObjectTracker, SubmittedFrame, remember_prompts
 from sam2_mlx.tracking.options import TrackingOptions
 from sam2_mlx.tracking.policies import MemoryKind, make_policy
-from sam2_mlx.tracking.shown import absent_mask, frame_masks, without_holes
 from sam2_mlx.tracking.track_frame import gather_memory, prompt_object
 from sam2_mlx.tracking.tracked_object import Draft, SessionState, TrackedObject
 from sam2_mlx.transforms import check_picture

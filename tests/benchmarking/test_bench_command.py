@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from sam2_mlx.__main__ import main
-from sam2_mlx.benchmarking import peers
-from sam2_mlx.benchmarking.side_by_side import Worker, compare, render, start
 from sam2_mlx.checkpoints.convert import convert_checkpoint
 from sam2_mlx.checkpoints.load import BUNDLED_FOLDER, resolve_dtype
+from sam2_mlx.cli.bench import peers
+from sam2_mlx.cli.bench.side_by_side import Worker, compare, render, start
 
 TIMES = {"median_s", "best_s", "stages_s", "peak_bytes"}
 COUNTS = {"flops", "bytes", "primitives", "launches", "roofline_s", "gpu"}

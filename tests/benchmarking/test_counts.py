@@ -9,11 +9,11 @@ import mlx.core as mx
 import mlx.nn as nn
 import pytest
 
-from sam2_mlx.benchmarking.chips import CHIPS, Chip, find_chip, this_machine
-from sam2_mlx.benchmarking.gpu_form import as_on_gpu, hollow
-from sam2_mlx.benchmarking.graph import Operation, Work, count_primitives, count_work
-from sam2_mlx.benchmarking.models import hollow_model, seeded_model
-from sam2_mlx.benchmarking.steps import TrackedFrame, encoder_step
+from sam2_mlx.cli.bench.chips import CHIPS, Chip, find_chip, this_machine
+from sam2_mlx.cli.bench.gpu_form import as_on_gpu, hollow
+from sam2_mlx.cli.bench.graph import Operation, Work, count_primitives, count_work
+from sam2_mlx.cli.bench.models import hollow_model, seeded_model
+from sam2_mlx.cli.bench.steps import TrackedFrame, encoder_step
 from sam2_mlx.config import MODELS
 from sam2_mlx.model.layers import Pointwise, Upsample2x
 from sam2_mlx.ops import attention as attention_module

@@ -16,7 +16,7 @@ from torch_files import write_model
 
 from sam2_mlx.checkpoints.files import open_tensors, read_given
 from sam2_mlx.checkpoints.locate import find_file
-from sam2_mlx.checkpoints.stored import CheckpointError
+from sam2_mlx.checkpoints.tensors import CheckpointError
 
 VALUES = np.arange(12, dtype=np.float32).reshape(3, 4)
 Save = Callable[[Path, dict[str, np.ndarray]], Path]

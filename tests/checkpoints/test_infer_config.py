@@ -14,7 +14,7 @@ from torch_files import write_model
 
 from sam2_mlx.checkpoints.assemble import expected_shapes, read_weights
 from sam2_mlx.checkpoints.infer import infer_config
-from sam2_mlx.checkpoints.stored import CheckpointError
+from sam2_mlx.checkpoints.tensors import CheckpointError
 from sam2_mlx.config import MODELS, DecoderConfig, MemoryConfig, ModelConfig
 
 

@@ -13,7 +13,7 @@ from torch_files import write_model
 
 from sam2_mlx.checkpoints.assemble import Weights, expected_shapes, read_weights
 from sam2_mlx.checkpoints.layouts import META, TRANSFORMERS, Layout
-from sam2_mlx.checkpoints.stored import CheckpointError
+from sam2_mlx.checkpoints.tensors import CheckpointError
 from sam2_mlx.config import ModelConfig
 
 Arrays = dict[str, np.ndarray]

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from drawn import draw_shapes
 
-import sam2_mlx.tracking.batches
+import sam2_mlx.tracking.object_tracker
 from sam2_mlx.checkpoints.load import load
-from sam2_mlx.commands.clip_masks import Following, Stretch
-from sam2_mlx.commands.everything_clip import EverythingClip, find_objects
-from sam2_mlx.commands.everything_options import ClipSearch, EverythingOptions
-from sam2_mlx.commands.stop import StopSignals
+from sam2_mlx.cli.clip_masks import Following, Stretch
+from sam2_mlx.cli.everything_clip import EverythingClip, find_objects
+from sam2_mlx.cli.everything_options import ClipSearch, EverythingOptions
+from sam2_mlx.cli.stop import StopSignals
 from sam2_mlx.media.errors import MediaError
 from sam2_mlx.media.frame_source import FrameSource, StreamFormat
 from sam2_mlx.tracking.saved_session import load_session
@@ -90,8 +90,8 @@ def test_all_objects_of_a_frame_are_one_batch(nano, monkeypatch) -> None:
         batches.append(len(answer[0].iou))
         return answer
 
-    track_objects = sam2_mlx.tracking.batches.track_objects
-    monkeypatch.setattr("sam2_mlx.tracking.batches.track_objects", counted)
+    track_objects = sam2_mlx.tracking.object_tracker.track_objects
+    monkeypatch.setattr("sam2_mlx.tracking.object_tracker.track_objects", counted)
     clip = _clip(nano, Shapes(3), max_objects=5)
     assert len(list(clip)) == 3
     # The first frame's masks are what was found there; each frame after it is one batch.

@@ -10,11 +10,11 @@ import pytest
 from drawn import draw_shapes
 from PIL import Image
 
-from sam2_mlx.commands.arguments import UsageError
-from sam2_mlx.commands.everything_options import EverythingOptions
-from sam2_mlx.commands.everything_results import coco_document, draw_everything
-from sam2_mlx.everything import main
-from sam2_mlx.image import main as image_main
+from sam2_mlx.cli.arguments import UsageError
+from sam2_mlx.cli.everything import main
+from sam2_mlx.cli.everything_options import EverythingOptions
+from sam2_mlx.cli.everything_results import coco_document, draw_everything
+from sam2_mlx.cli.image import main as image_main
 from sam2_mlx.ops import rle
 
 QUICK = ["--model", "nano", "--dtype", "float32", "--points-per-side", "4"]

@@ -9,8 +9,8 @@ from drawn import SETTINGS, draw_shapes
 from PIL import Image
 
 from sam2_mlx.checkpoints.load import load
-from sam2_mlx.mask_generator import SAM2AutomaticMaskGenerator
 from sam2_mlx.ops import rle
+from sam2_mlx.predictors.mask_generator import SAM2AutomaticMaskGenerator
 
 FIELDS = {
     "segmentation",

@@ -13,8 +13,8 @@ import pytest
 from drawn import draw_shapes
 from PIL import Image
 
-from sam2_mlx.everything import main as everything_main
-from sam2_mlx.image import main as image_main
+from sam2_mlx.cli.everything import main as everything_main
+from sam2_mlx.cli.image import main as image_main
 from sam2_mlx.ops import rle
 
 QUICK = ["--model", "nano", "--dtype", "float32", "--points-per-side", "4"]

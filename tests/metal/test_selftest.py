@@ -5,7 +5,7 @@ from __future__ import annotations
 import mlx.core as mx
 import pytest
 
-from sam2_mlx import selftest
+from sam2_mlx.cli import selftest
 from sam2_mlx.ops import flash, residual_norm, rope, upsample
 from sam2_mlx.ops.metal import kernel as kernel_module
 from sam2_mlx.ops.metal.kernel import KernelSource

@@ -34,7 +34,7 @@ def bundled_state() -> dict[str, np.ndarray]:
     """The bundled weights under Meta's names and in Meta's layouts, float32."""
     from safetensors.numpy import load_file
 
-    stored = load_file(PACKAGE / "weights" / "nano" / "model.safetensors")
+    stored = load_file(PACKAGE / "assets" / "nano" / "model.safetensors")
     layout = _module("checkpoints/layouts.py").META
     state = {}
     for name, shape in meta_shapes(our_config("nano")).items():

@@ -16,7 +16,7 @@ from stage_inputs import MEMORY_CASES, StageInputs, memory_pointer, memory_token
 
 from sam2_mlx.checkpoints.assemble import check
 from sam2_mlx.checkpoints.rename import rename
-from sam2_mlx.checkpoints.stored import StoredTensor
+from sam2_mlx.checkpoints.tensors import StoredTensor
 from sam2_mlx.config import MODELS, ModelConfig
 from sam2_mlx.model.folding import fold
 from sam2_mlx.model.image_encoder import ImageFeatures
@@ -25,9 +25,9 @@ from sam2_mlx.model.memory_encoder import Fuser, MaskDownsampler
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.model.two_way_transformer import TwoWayTransformer
 from sam2_mlx.ops.positions import grid_encoding
+from sam2_mlx.predictors.video_predictor import SAM2VideoPredictor
 from sam2_mlx.tracking.memory_schedule import MemorySchedule, plan_memory
 from sam2_mlx.tracking.session import TrackingSession
-from sam2_mlx.video_predictor import SAM2VideoPredictor
 
 Found = dict[str, np.ndarray]
 

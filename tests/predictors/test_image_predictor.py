@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sam2_mlx.image_predictor import SAM2ImagePredictor
+from sam2_mlx.predictors.image_predictor import SAM2ImagePredictor
 from tests.tiny import tiny_model
 
 PICTURE = np.random.default_rng(0).integers(0, 255, (48, 80, 3)).astype(np.uint8)

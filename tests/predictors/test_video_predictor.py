@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sam2_mlx.video_predictor import SAM2VideoPredictor
+from sam2_mlx.predictors.video_predictor import SAM2VideoPredictor
 from tests.tiny import ToyClip, tiny_model
 
 

@@ -13,9 +13,9 @@ from seeded_first import seeded_first
 from sam2_mlx.checkpoints.assemble import check
 from sam2_mlx.checkpoints.infer import infer_config
 from sam2_mlx.checkpoints.rename import rename
-from sam2_mlx.checkpoints.stored import StoredTensor
-from sam2_mlx.image_predictor import SAM2ImagePredictor
+from sam2_mlx.checkpoints.tensors import StoredTensor
 from sam2_mlx.model.sam import Sam
+from sam2_mlx.predictors.image_predictor import SAM2ImagePredictor
 
 GOLDENS = Path(__file__).parent / "goldens"
 

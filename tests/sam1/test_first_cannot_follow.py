@@ -11,8 +11,8 @@ from PIL import Image
 from safetensors.numpy import save_file
 from seeded_first import seeded_first
 
-from sam2_mlx import video
-from sam2_mlx.build import build_sam2_video_predictor
+from sam2_mlx.cli import video
+from sam2_mlx.predictors.build_sam import build_sam2_video_predictor
 
 SAYS = "SAM v1, which has no memory to follow objects with; use SAM 2 (--model tiny, or auto)"
 

@@ -19,7 +19,7 @@ from sam2_mlx.checkpoints.infer import infer_config
 from sam2_mlx.checkpoints.load import load_checkpoint
 from sam2_mlx.checkpoints.names import PUBLISHED, model_name
 from sam2_mlx.checkpoints.rename import rename
-from sam2_mlx.checkpoints.stored import CheckpointError, StoredTensor
+from sam2_mlx.checkpoints.tensors import CheckpointError, StoredTensor
 from sam2_mlx.config import MODELS, ModelConfig, TinyViTConfig, ViTConfig
 
 FIRST = ("sam1-vit-b", "sam1-vit-l", "sam1-vit-h", "mobile-sam")

@@ -10,10 +10,10 @@ from first_models import build, read_golden
 from PIL import Image
 
 from sam2_mlx.config import MODELS
-from sam2_mlx.image_predictor import SAM2ImagePredictor
-from sam2_mlx.mask_generator import SAM2AutomaticMaskGenerator
 from sam2_mlx.ops.relative_attention import distance_table, grid_attention
 from sam2_mlx.ops.resize import resize_maps
+from sam2_mlx.predictors.image_predictor import SAM2ImagePredictor
+from sam2_mlx.predictors.mask_generator import SAM2AutomaticMaskGenerator
 from sam2_mlx.tracking.session import TrackingSession
 from sam2_mlx.transforms import Framing
 

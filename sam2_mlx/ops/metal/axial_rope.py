@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import mlx.core as mx
 
-from .grid import launch_shape
-from .kernel import Arrays, KernelSource, MetalFunction
+from sam2_mlx.ops.metal.grid import launch_shape
+from sam2_mlx.ops.metal.kernel import Arrays, KernelSource, MetalFunction
 
 SOURCE = KernelSource(
     name="sam2_axial_rope",

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import mlx.core as mx
 
-from .grid import launch_shape
-from .kernel import Arrays, KernelSource, MetalFunction
+from sam2_mlx.ops.metal.grid import launch_shape
+from sam2_mlx.ops.metal.kernel import Arrays, KernelSource, MetalFunction
 
 MAX_KEY_DIMS = 256
 MAX_VALUE_DIMS = 64

@@ -11,8 +11,8 @@ from typing import Any, Generic, ParamSpec
 
 import mlx.core as mx
 
-from . import verdicts
-from .switch import KernelMode, kernel_mode, metal_in_use
+from sam2_mlx.ops.metal import verdicts
+from sam2_mlx.ops.metal.switch import KernelMode, kernel_mode, metal_in_use
 
 P = ParamSpec("P")
 Arrays = tuple[mx.array, ...]

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import mlx.core as mx
 
-from .grid import launch_shape
-from .kernel import Arrays, KernelSource, MetalFunction
+from sam2_mlx.ops.metal.grid import launch_shape
+from sam2_mlx.ops.metal.kernel import Arrays, KernelSource, MetalFunction
 
 MAX_CHANNELS = 1536
 """A lane keeps one value of each 32 channels; more would not stay in registers."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import mlx.core as mx
 
-from .grid import launch_shape
-from .kernel import Arrays, KernelSource, MetalFunction
+from sam2_mlx.ops.metal.grid import launch_shape
+from sam2_mlx.ops.metal.kernel import Arrays, KernelSource, MetalFunction
 
 THRESHOLD, SIGMOID, BINARISE = 0, 1, 2
 """What becomes of a logit: 1 above zero and 0 else; 20 sigmoid - 10; 10 above zero and -10 else."""

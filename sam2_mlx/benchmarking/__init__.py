@@ -1,1 +1,0 @@
-"""What `sam2-mlx bench` measures, counts and compares."""

@@ -1,0 +1,74 @@
+"""Hold a checkpoint's tensors against the model they are for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import mlx.core as mx
+
+from sam2_mlx.checkpoints.tensors import CheckpointError, StoredTensor
+from sam2_mlx.config import ModelConfig
+
+DTYPES = {"float32": mx.float32, "float16": mx.float16, "bfloat16": mx.bfloat16}
+"""The element types that a model can have, by name."""
+
+IMPOSSIBLE = (ArithmeticError, AttributeError, IndexError, RuntimeError, TypeError, ValueError)
+"""What making a model of impossible dimensions can raise."""
+
+_SHOWN = 10
+
+
+def compare(
+    tensors: Mapping[str, StoredTensor],
+    sources: Mapping[str, str],
+    wanted: Mapping[str, tuple[tuple[int, ...], bool]],
+    unexpected: Iterable[str] = (),
+) -> str:
+    """What is wrong with a set of tensors, both ways.
+
+    Args:
+        tensors: our names -> tensors.
+        sources: our names -> the keys they came from.
+        wanted: our names -> the shape, and whether the values are packed (uint32) or floats.
+        unexpected: keys that are known to be too many.
+
+    Returns:
+        Keys too many or too few, or of another shape or type, up to ten of each; empty if none.
+    """
+    extra = [*unexpected, *(sources[key] for key in tensors if key not in wanted)]
+    missing = [key for key in wanted if key not in tensors]
+    wrong = []
+    for key, tensor in tensors.items():
+        shape, packed = wanted.get(key, (tensor.shape, tensor.dtype not in DTYPES))
+        kinds: Iterable[str] = ("uint32",) if packed else DTYPES
+        if tensor.shape != shape or tensor.dtype not in kinds:
+            wrong.append(f"{sources[key]} {tensor.shape} {tensor.dtype} for {key} {shape}")
+    parts = (("unexpected", extra), ("missing", missing), ("wrong shape or type", wrong))
+    return "; ".join(_listed(title, keys) for title, keys in parts if keys)
+
+
+def refuse_more_layers(config: ModelConfig, tensors: int) -> None:
+    """Refuse dimensions with more layers than there are tensors, before any layer is made.
+
+    Args:
+        config: dimensions that may come from a file.
+        tensors: how many tensors the checkpoint holds.
+
+    Raises:
+        CheckpointError: too many layers.
+        TypeError: a number of layers that is not a number.
+    """
+    encoder, decoder, memory = config.encoder, config.decoder, config.memory
+    layers = sum(getattr(encoder, "stages", ())) + getattr(encoder, "depth", 0)
+    layers += decoder.num_layers + decoder.num_multimasks
+    if memory is not None:
+        layers += memory.num_layers + memory.fuser_layers
+    if layers > tensors:
+        raise CheckpointError(f"has impossible dimensions: {layers} layers in {tensors} tensors")
+
+
+def _listed(title: str, keys: Iterable[str]) -> str:
+    # A source may fill several targets, so the same key can come up twice.
+    unique = list(dict.fromkeys(keys))
+    more = f" and {len(unique) - _SHOWN} more" if len(unique) > _SHOWN else ""
+    return f"{len(unique)} {title}: {', '.join(unique[:_SHOWN])}{more}"

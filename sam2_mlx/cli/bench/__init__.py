@@ -1,0 +1,1 @@
+"""What `sam2-mlx bench` measures."""

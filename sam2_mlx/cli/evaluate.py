@@ -1,0 +1,199 @@
+"""`sam2-mlx eval DATASET`: how good the masks of annotated videos are."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sam2_mlx.cli.arguments import OneLineParser, UsageError, add_model_arguments
+from sam2_mlx.cli.errors import INVALID, guarded, report
+from sam2_mlx.cli.model import ModelChoice, load_model
+
+if TYPE_CHECKING:
+    from sam2_mlx.evaluation.datasets import Dataset
+    from sam2_mlx.evaluation.runs import FoundMasks, GivenPrompt, MaskSource
+    from sam2_mlx.evaluation.scores import SequenceScore
+
+_EXAMPLES = """\
+layouts
+  DAVIS   JPEGImages/[480p/]SEQUENCE/00000.jpg, Annotations/[480p/]SEQUENCE/00000.png (palette)
+  SA-V    JPEGImages_24fps/VIDEO/00000.jpg, Annotations_6fps/VIDEO/OBJECT/00000.png (binary)
+
+examples
+  sam2-mlx eval DAVIS --set val --model tiny
+  sam2-mlx eval DAVIS --prompt clicks=3 --sequences blackswan,camel --json scores.json
+  sam2-mlx eval sav_val --set sav_val --memory distractor-aware --save-masks found
+  sam2-mlx eval DAVIS --masks found               (score masks that are there already)
+
+J is the overlap of the masks, F that of their boundaries, J&F the mean of both, in percent: over an
+object's frames without the first and the last annotated one, then over all objects. "first J" is
+the overlap on the frame that is prompted.
+"""
+
+
+def main(argv: list[str]) -> int:
+    """Run the command.
+
+    Args:
+        argv: the arguments after `eval`.
+
+    Returns:
+        The exit code: 0 done, 2 for input that cannot be carried out or a sequence that could not
+        be scored, 130 for Ctrl-C.
+    """
+    args = _parser().parse_args(argv)
+    return guarded(lambda: _run(args))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = OneLineParser(
+        prog="sam2-mlx eval",
+        description="Follow every object of annotated videos and score the masks.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "dataset", metavar="DATASET", help="a folder in the layout of DAVIS or SA-V"
+    )
+    group = parser.add_argument_group("what to score")
+    group.add_argument("--set", metavar="NAME", help="a list of sequences that the dataset brings")
+    group.add_argument("--sequences", metavar="A,B", help="only these sequences")
+    group.add_argument(
+        "--max-frames", metavar="N", type=_count, help="only the first N frames of each sequence"
+    )
+    group.add_argument(
+        "--masks", metavar="FOLDER", help="score the masks in this folder; no model is run"
+    )
+    group = parser.add_argument_group("how objects are followed")
+    group.add_argument(
+        "--prompt",
+        metavar="KIND",
+        default="mask",
+        help="what is shown of each object, on the first frame that has it: mask (the default), "
+        "box, click, or clicks=N (each after the first in the middle of the largest error)",
+    )
+    group.add_argument(
+        "--memory",
+        choices=("rolling", "full", "distractor-aware"),
+        default="rolling",
+        help="which frames are remembered; rolling is the default",
+    )
+    group.add_argument(
+        "--fill-holes",
+        metavar="AREA",
+        type=float,
+        default=8.0,
+        help="fill holes of at most so many low-resolution pixels (8); 0 leaves them",
+    )
+    add_model_arguments(parser)
+    group = parser.add_argument_group("output")
+    group.add_argument("--json", metavar="FILE", help="also write all numbers as JSON")
+    group.add_argument(
+        "--save-masks", metavar="FOLDER", help="also save the masks, in the dataset's layout"
+    )
+    return parser
+
+
+def _run(args: argparse.Namespace) -> int:
+    from sam2_mlx.evaluation.datasets import open_dataset
+    from sam2_mlx.evaluation.report import as_json, table
+    from sam2_mlx.evaluation.runs import GivenPrompt
+
+    _check(args)
+    prompt = GivenPrompt.parse(args.prompt)
+    dataset = open_dataset(Path(args.dataset), args.set)
+    if args.sequences:
+        dataset = dataset.chosen([name for name in args.sequences.split(",") if name])
+    source, settings = _source(args, prompt)
+    begin = time.perf_counter()
+    scores, failed = _score_all(dataset, source, args)
+    settings["seconds"] = round(time.perf_counter() - begin, 1)
+    settings |= {"dataset": dataset.root.resolve().name, "layout": dataset.layout, "set": args.set}
+    if args.json:
+        content = json.dumps(as_json(scores, failed, settings), indent=1)
+        Path(args.json).write_text(content + "\n", encoding="utf-8")
+    print(table(scores, dataset.layout))
+    return INVALID if failed else 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.masks and args.save_masks:
+        raise UsageError("--masks scores masks that are saved already; leave out --save-masks")
+    if args.json and not Path(args.json).resolve().parent.is_dir():
+        raise UsageError(f"--json {args.json}: there is no such folder; make it first")
+    if args.json and Path(args.json).is_dir():
+        raise UsageError(f"--json {args.json} is a folder; name a file")
+    if args.fill_holes < 0:
+        raise UsageError(f"--fill-holes is an area of 0 or more; got {args.fill_holes:g}")
+
+
+def _source(args: argparse.Namespace, prompt: GivenPrompt) -> tuple[MaskSource, dict[str, Any]]:
+    """Where the masks come from, and how to say so."""
+    from sam2_mlx.evaluation.runs import ModelMasks, SavedMasks
+
+    if args.masks:
+        return SavedMasks(Path(args.masks)), {"masks": Path(args.masks).name}
+    model = load_model(ModelChoice(args.model, args.dtype, args.image_size, follow=True))
+    settings = {
+        "model": model.config.name,
+        "dtype": str(model.dtype).rsplit(".", 1)[-1],
+        "image_size": model.config.image_size,
+        "prompt": str(prompt),
+        "memory": args.memory,
+        "fill_holes": args.fill_holes,
+        "max_frames": args.max_frames,
+    }
+    return ModelMasks(model, prompt, args.memory, args.fill_holes), settings
+
+
+def _score_all(
+    dataset: Dataset, source: MaskSource, args: argparse.Namespace
+) -> tuple[list[SequenceScore], dict[str, str]]:
+    """Score each sequence; one that cannot be scored is reported, and the others go on."""
+    from tqdm import tqdm
+
+    from sam2_mlx.evaluation.saving import MaskFolder
+    from sam2_mlx.evaluation.scores import score_sequence
+
+    scores: list[SequenceScore] = []
+    failed: dict[str, str] = {}
+    pace = 0.1 if sys.stderr.isatty() else 5.0
+    with tqdm(unit=" frames", mininterval=pace, leave=False) as bar:
+        for name in dataset.names:
+            bar.set_description_str(name, refresh=False)
+            try:
+                sequence = dataset.open(name, args.max_frames)
+                seen = _counting(bar.update)
+                if args.save_masks:
+                    folder = MaskFolder(Path(args.save_masks), sequence)
+                    seen = _counting(bar.update, folder.add)
+                scores.append(score_sequence(sequence, source, seen))
+            # Damaged files; the messages of these are for the user.
+            except (ValueError, OSError) as problem:
+                failed[name] = " ".join(str(problem).split())
+                bar.clear()
+                report(f"{name}: {failed[name]}")
+    return scores, failed
+
+
+def _counting(
+    update: Callable[[int], object], write: Callable[[FoundMasks], None] | None = None
+) -> Callable[[FoundMasks], None]:
+    def seen(found: FoundMasks) -> None:
+        update(1)
+        if write is not None:
+            write(found)
+
+    return seen
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"need a number of frames, 1 or more; got {text}")
+    return int(text)

@@ -1,0 +1,107 @@
+"""Everything in one picture: found, drawn and saved."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from sam2_mlx.cli.arguments import UsageError
+from sam2_mlx.cli.everything_options import (
+    EverythingOptions,
+    find_everything,
+    read_everything_options,
+)
+from sam2_mlx.cli.everything_results import coco_document, draw_everything, write_document
+from sam2_mlx.cli.model import ModelChoice, load_model
+from sam2_mlx.cli.outputs import check_not_input, plural
+from sam2_mlx.media.cutout import check_picture_name, save_picture
+from sam2_mlx.media.errors import MediaError
+from sam2_mlx.media.staging import StagedFile
+
+if TYPE_CHECKING:
+    from sam2_mlx.model.sam import Sam
+
+
+def run_everything_picture(args: argparse.Namespace, path: Path, picture: np.ndarray) -> int:
+    """What the image command does with `--everything`.
+
+    Args:
+        args: of the image command, with those of `add_everything_arguments`.
+        path: of the picture.
+        picture: uint8 (H, W, 3) RGB.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UsageError: if options contradict each other.
+        ValueError, OSError: if it cannot be carried out; nothing is left behind then.
+    """
+    for option in ("point", "negative_point", "box", "cutout", "all_masks"):
+        if getattr(args, option, None):
+            flag = "--" + option.replace("_", "-")
+            raise UsageError(f"--everything needs no prompts and no {flag}; leave one of them out")
+    options = read_everything_options(args)
+    drawing = Path(args.output) if args.output else Path(f"{path.stem}_masked.png")
+    check_picture_name(drawing)
+    document = Path(args.save_masks) if args.save_masks else None
+    if document is not None and document.suffix.lower() != ".json":
+        raise UsageError(
+            f"--everything saves masks as COCO; give --save-masks FILE.json: {document}"
+        )
+    for target, option in ((drawing, "--output"), (document, "--save-masks")):
+        if target is not None:
+            check_not_input(target, path, option)
+            StagedFile(target)
+    model = load_model(ModelChoice(args.model, args.dtype, args.image_size))
+    begin = time.perf_counter()
+    count = write_everything(model, picture, path.name, options, document=document, drawing=drawing)
+    seconds = time.perf_counter() - begin
+    where = f"{drawing}" + (f", {document}" if document else "")
+    size = f"{picture.shape[1]}x{picture.shape[0]}"
+    print(f"wrote {where} ({size}; {plural(count, 'mask')}) in {seconds:.1f} s")
+    return 0
+
+
+def write_everything(  # noqa: PLR0913 - one picture, its settings and its two results
+    model: Sam,
+    picture: np.ndarray,
+    file_name: str,
+    options: EverythingOptions,
+    *,
+    document: Path | None,
+    drawing: Path,
+    info: dict[str, Any] | None = None,
+) -> int:
+    """Find everything in one picture and write it.
+
+    Args:
+        model: the model.
+        picture: uint8 (H, W, 3) RGB.
+        file_name: of the picture, for the document.
+        options: how to look.
+        document: the COCO document to write, or None.
+        drawing: the drawn picture to write.
+        info: what the document says about how it was made.
+
+    Returns:
+        How many masks were found.
+
+    Raises:
+        MediaError: if something cannot be written, or the picture is too small for the crops.
+    """
+    try:
+        records = find_everything(model, picture, options)
+    except ValueError as problem:
+        raise MediaError(f"{file_name}: {problem}") from problem
+    save_picture(drawing, Image.fromarray(draw_everything(picture, records)))
+    if document is not None:
+        size = (picture.shape[0], picture.shape[1])
+        info = info or {"description": "everything, by sam2-mlx", "settings": options.to_dict()}
+        write_document(document, coco_document(file_name, size, records, info))
+    return len(records)

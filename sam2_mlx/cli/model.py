@@ -1,0 +1,91 @@
+"""Load the weights that a command was asked for, and say which they are."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sam2_mlx.cli.arguments import UsageError
+
+if TYPE_CHECKING:
+    from sam2_mlx.config import ModelConfig
+    from sam2_mlx.model.sam import Sam
+
+# MLX keeps freed buffers of every shape it has met; without a limit they add up over a clip.
+_CACHE_BYTES = 2**30
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """The model that a command line asks for.
+
+    Attributes:
+        name: as `sam2_mlx.load` takes it, or `auto`.
+        dtype: auto, float32, float16 or bfloat16.
+        image_size: side of the model's input in pixels, or None for its own.
+        follow: whether it is for a clip; the first Segment Anything then does not fit.
+    """
+
+    name: str = "auto"
+    dtype: str = "auto"
+    image_size: int | None = None
+    follow: bool = False
+
+
+def load_model(choice: ModelChoice) -> Sam:
+    """Load a model and print one line that says which weights are in use.
+
+    Args:
+        choice: which one.
+
+    Returns:
+        The model.
+
+    Raises:
+        ValueError: an unknown name, a file that is no checkpoint, or a model without memory
+            where one is needed.
+        OSError: a file that is not there, or a download that failed.
+    """
+    import mlx.core as mx
+
+    from sam2_mlx.checkpoints.load import BUNDLED, load, resolve_auto
+    from sam2_mlx.checkpoints.names import model_name
+    from sam2_mlx.config import MODELS
+    from sam2_mlx.ops.cpu.allocator import keep_freed_memory
+    from sam2_mlx.ops.runtime import report_once
+
+    known = None if Path(choice.name).exists() else model_name(choice.name)
+    if known is not None:
+        # Before hundreds of megabytes are downloaded for nothing.
+        _check_memory(choice, MODELS[known])
+    keep_freed_memory()
+    mx.set_cache_limit(_CACHE_BYTES)
+    report_once()
+    name, note = choice.name, None
+    if name == "auto":
+        name, note = resolve_auto()
+    elif name == BUNDLED:
+        note = (
+            f"using the bundled {BUNDLED} model, a small stand-in; "
+            "--model tiny gets the official weights"
+        )
+    model = load(name, dtype=choice.dtype, image_size=choice.image_size)
+    _check_memory(choice, model.config)
+    kind = str(model.dtype).rsplit(".", 1)[-1]
+    size = model.config.image_size
+    print(note or f"using {_title(name)} ({kind}, {size}x{size})", file=sys.stderr)
+    return model
+
+
+def _check_memory(choice: ModelChoice, config: ModelConfig) -> None:
+    if choice.follow and config.memory is None:
+        raise UsageError(
+            f"{_title(choice.name)} is SAM v1, which has no memory to follow objects with; use "
+            "SAM 2 (--model tiny, or auto), or the image command for a single picture"
+        )
+
+
+def _title(name: str) -> str:
+    return Path(name).name if Path(name).exists() else name

@@ -1,1 +1,0 @@
-"""What segmenting everything is made of: a picture's decoder, and the masks found so far."""

@@ -1,0 +1,202 @@
+"""What MLX runs on: the process is prepared for it here, and can be described.
+
+On Linux a fast BLAS is put under MLX's CPU build, and `mx.compile` is turned off where it could
+not work. On macOS, and for the BLAS where MLX runs on a CUDA GPU, there is nothing to do.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sam2_mlx.ops.cpu.blas import BLAS_VARIABLE, Blas, choose_blas
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What `prepare` found and did.
+
+    Attributes:
+        blas: the matrix library of the CPU.
+        compile_problem: why `mx.compile` was turned off; None when it was left on.
+    """
+
+    blas: Blas
+    compile_problem: str | None = None
+
+
+_runtime: Runtime | None = None
+_reported = False
+
+
+def prepare() -> Runtime:
+    """Set up the process for MLX; call it before `mlx` is imported. Later calls do nothing.
+
+    Returns:
+        What was found and done.
+    """
+    global _runtime
+    if _runtime is None:
+        _runtime = _prepare() if sys.platform == "linux" else Runtime(Blas("mlx"))
+    return _runtime
+
+
+def report_once() -> None:
+    """Say on stderr, once in a process, if MLX runs on a slow BLAS and what to install."""
+    global _reported
+    problem = prepare().blas.problem
+    if problem and not _reported:
+        print(f"sam2_mlx: {problem}", file=sys.stderr)
+    _reported = True
+
+
+def describe() -> dict[str, Any]:
+    """What MLX runs on, as plain values.
+
+    Returns:
+        `device`, `device_name`, `memory_bytes`, `blas` (`origin`, `path`, `problem`), `compile`
+        (`on`, `problem`), `kernels` and `mlx_conflict`.
+
+    Raises:
+        ValueError: if an environment variable has a value that means nothing.
+    """
+    import mlx.core as mx
+
+    from sam2_mlx.ops.metal.switch import kernel_status
+
+    runtime = prepare()
+    device = mx.default_device()
+    details = mx.device_info(device) if hasattr(mx, "device_info") else {}
+    return {
+        "device": "gpu" if device.type == mx.DeviceType.gpu else "cpu",
+        "device_name": str(details.get("device_name", "")),
+        "memory_bytes": int(details.get("memory_size", 0) or 0),
+        "blas": {
+            "origin": runtime.blas.origin,
+            "path": runtime.blas.path,
+            "problem": runtime.blas.problem,
+        },
+        "compile": {
+            "on": "MLX_DISABLE_COMPILE" not in os.environ,
+            "problem": runtime.compile_problem,
+        },
+        "kernels": kernel_status(),
+        "mlx_conflict": _mlx_conflict(),
+    }
+
+
+def measure_gflops(seconds: float = 0.2, size: int = 1024) -> float:
+    """Speed of a float32 matrix product on MLX's default device.
+
+    Args:
+        seconds: how long to measure, after one product to warm up.
+        size: side of the two square matrices.
+
+    Returns:
+        10^9 floating-point operations per second.
+    """
+    import time
+
+    import mlx.core as mx
+
+    left = mx.random.normal((size, size))
+    right = mx.random.normal((size, size))
+    mx.eval(left @ right)
+    count = 0
+    start = time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        mx.eval(left @ right)
+        count += 1
+    return 2.0 * size**3 * count / (time.perf_counter() - start) / 1e9
+
+
+def _prepare() -> Runtime:
+    site = _mlx_site()
+    if _cuda_in_use(site) and BLAS_VARIABLE not in os.environ:
+        return Runtime(Blas("mlx"))
+    return Runtime(choose_blas(site), _check_compiler())
+
+
+# --- MLX's own build -------------------------------------------------------------------------
+
+
+def _mlx_site() -> Path | None:
+    """The folder MLX is installed in, or None without MLX."""
+    try:
+        spec = importlib.util.find_spec("mlx")
+    except (ImportError, ValueError):
+        return None
+    # MLX is a namespace package: any folder named mlx on sys.path is a part of it, /tmp/mlx too.
+    for location in (spec.submodule_search_locations or []) if spec else []:
+        if next(Path(location).glob("core.*"), None):
+            return Path(location).parent
+    return None
+
+
+def _cuda_in_use(site: Path | None) -> bool:
+    """Whether MLX has its CUDA build here, and the machine a driver for it."""
+    if site is None or not any(site.glob("mlx_cuda*.dist-info")) or _mlx_conflict(site):
+        return False
+    return any(os.path.exists(node) for node in ("/dev/nvidiactl", "/dev/dxg"))
+
+
+def _mlx_conflict(site: Path | None = None) -> str | None:
+    """What is wrong if the CPU and the CUDA build of MLX lie over each other, else None."""
+    site = site or _mlx_site()
+    if site is None:
+        return None
+    cuda = sorted(site.glob("mlx_cuda*.dist-info"))
+    if not cuda or not any(site.glob("mlx_cpu*.dist-info")):
+        return None
+    library = site / "mlx" / "lib" / "libmlx.so"
+    # Both wheels write this one file; the CUDA build's is several times as large.
+    if library.exists() and library.stat().st_size > 60_000_000:
+        return None
+    name = cuda[0].name.split("-")[0].replace("_", "-")
+    return (
+        f"mlx-cpu lies over {name}, so the GPU is not used; "
+        f"run `pip install --force-reinstall --no-deps {name}`"
+    )
+
+
+# --- mx.compile on a CPU ---------------------------------------------------------------------
+
+
+def _check_compiler() -> str | None:
+    """Turn `mx.compile` off where MLX could not build or load what it generates.
+
+    On a CPU MLX writes C++ to the folder of temporary files, runs `g++` and loads the result.
+
+    Returns:
+        The reason if it was turned off, else None.
+    """
+    if "MLX_DISABLE_COMPILE" in os.environ:
+        return "MLX_DISABLE_COMPILE is set"
+    problem = _compiler_problem()
+    if problem:
+        os.environ["MLX_DISABLE_COMPILE"] = "1"
+        if "mlx.core" in sys.modules:
+            sys.modules["mlx.core"].disable_compile()
+    return problem
+
+
+def _compiler_problem() -> str | None:
+    if shutil.which("g++") is None:
+        return "no g++ in PATH"
+    variables = (os.environ.get(name) for name in ("TMPDIR", "TMP", "TEMP", "TEMPDIR"))
+    folder = Path(next(filter(None, variables), "/tmp"))
+    if not folder.is_dir():
+        return f"the folder for temporary files, {folder}, does not exist"
+    # Another user's MLX may have made these folders, and then they are read-only for us.
+    cache = folder / "mlx"
+    for part in [folder if not cache.exists() else cache, *cache.glob("*/cpu")]:
+        if not os.access(part, os.W_OK):
+            return f"{part} is not writable; set TMPDIR to a folder of your own"
+    if os.statvfs(folder).f_flag & os.ST_NOEXEC:
+        return f"{folder} is mounted noexec; set TMPDIR to another folder"
+    return None

@@ -1,0 +1,1 @@
+"""What people call: pictures, videos, everything in a picture."""

@@ -1,0 +1,262 @@
+"""SAM2VideoPredictor: the reference's methods, over a tracking session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import mlx.core as mx
+
+from sam2_mlx.model.sam import Sam
+from sam2_mlx.prompts import Prompt
+from sam2_mlx.results import FrameMasks
+from sam2_mlx.tracking.frames import FrameSource
+from sam2_mlx.tracking.options import TrackingOptions
+from sam2_mlx.tracking.session import TrackingSession
+
+_Masks = tuple[int, list[int], mx.array]
+
+
+class SAM2VideoPredictor:
+    """Segments and follows objects in a video.
+
+    The state that `init_state` returns is a `TrackingSession` with memory "full"; every method
+    takes it first, as in the reference.
+
+    Args:
+        model: a model with a memory.
+        fill_hole_area: background regions of at most this many low-resolution pixels are
+            filled in the masks; 0 leaves them.
+        non_overlap_masks: each pixel is given to one object only.
+        clear_non_cond_mem_around_input: a prompt makes the object forget the frames around it.
+        add_all_frames_to_correct_as_cond: a corrected frame counts as a prompted one.
+        max_cond_frames_in_attn: prompted frames a frame attends to; -1 is all.
+        memory_temporal_stride_for_eval: distance between recent memories, in frames.
+        binarize_mask_from_pts_for_mem_enc: prompted frames are remembered as the mask shown.
+
+    Source: sam2/sam2_video_predictor.py, SAM2VideoPredictor.
+    """
+
+    def __init__(  # noqa: PLR0913 - the reference's options
+        self,
+        model: Sam,
+        *,
+        fill_hole_area: float = 8,
+        non_overlap_masks: bool = False,
+        clear_non_cond_mem_around_input: bool = False,
+        add_all_frames_to_correct_as_cond: bool = False,
+        max_cond_frames_in_attn: int = -1,
+        memory_temporal_stride_for_eval: int = 1,
+        binarize_mask_from_pts_for_mem_enc: bool = True,
+    ) -> None:
+        self.model = model
+        self.options = TrackingOptions(
+            fill_hole_area=fill_hole_area,
+            non_overlap_masks=non_overlap_masks,
+            clear_memory_around_prompts=clear_non_cond_mem_around_input,
+            corrections_become_prompts=add_all_frames_to_correct_as_cond,
+            max_prompted_frames=max_cond_frames_in_attn,
+            memory_stride=memory_temporal_stride_for_eval,
+            binarise_prompted_masks=binarize_mask_from_pts_for_mem_enc,
+        )
+        # Raises early if an option does not fit the model.
+        TrackingSession(model, options=self.options)
+
+    @classmethod
+    def from_pretrained(cls, model_id: str, **kwargs: Any) -> SAM2VideoPredictor:
+        """Load a model by name, Hugging Face id or path.
+
+        Args:
+            model_id: such as "tiny", "facebook/sam2.1-hiera-tiny", a folder or a file.
+            kwargs: `dtype`, `image_size` and the options of this class.
+
+        Returns:
+            A predictor.
+        """
+        from sam2_mlx.predictors.build_sam import build_sam2_video_predictor
+
+        return build_sam2_video_predictor(None, model_id, **kwargs)
+
+    def init_state(
+        self,
+        video_path: Any,
+        offload_video_to_cpu: bool = False,
+        offload_state_to_cpu: bool = False,
+        async_loading_frames: bool = False,
+    ) -> TrackingSession:
+        """Open a video.
+
+        Args:
+            video_path: a video file, a folder of frames, or any object with `read(i)`,
+                `num_frames`, `width` and `height`.
+            offload_video_to_cpu: without effect; memory is shared by CPU and GPU.
+            offload_state_to_cpu: without effect, likewise.
+            async_loading_frames: without effect; frames are read when they are needed.
+
+        Returns:
+            The state of this video.
+
+        Raises:
+            FileNotFoundError, ValueError: if there is no such file or it cannot be read.
+        """
+        del offload_video_to_cpu, offload_state_to_cpu, async_loading_frames
+        source: FrameSource
+        if hasattr(video_path, "read") and hasattr(video_path, "num_frames"):
+            source = video_path
+        else:
+            from sam2_mlx.media.reader import open_frames
+
+            source = open_frames(video_path)
+        return TrackingSession(self.model, source, memory="full", options=self.options)
+
+    def add_new_points_or_box(  # noqa: PLR0913 - the reference's arguments
+        self,
+        inference_state: TrackingSession,
+        frame_idx: int,
+        obj_id: int,
+        points: Any = None,
+        labels: Any = None,
+        clear_old_points: bool = True,
+        normalize_coords: bool = True,
+        box: Any = None,
+    ) -> _Masks:
+        """Add points and/or a box for an object on a frame.
+
+        Args:
+            inference_state: the video.
+            frame_idx: index of the frame.
+            obj_id: the object; a new id adds a new object.
+            points: (P, 2) as (x, y).
+            labels: (P,), 1 on the object and 0 not on it.
+            clear_old_points: replace the points given for this frame before.
+            normalize_coords: coordinates are pixels of the video; else fractions of its size.
+            box: (x0, y0, x1, y1).
+
+        Returns:
+            The frame, all object ids, and float32 logits (O, 1, H, W) at the video's size.
+
+        Raises:
+            ValueError: on malformed prompts, or a box that is to be added to old points.
+        """
+        if box is not None and not clear_old_points:
+            raise ValueError("a box comes before any point: use clear_old_points=True with a box")
+        size = inference_state.frame_size if normalize_coords else None
+        prompt = Prompt.from_points(points, labels, box, size)
+        masks = inference_state.add(obj_id, frame_idx, prompt, keep_points=not clear_old_points)
+        return _reference(masks)
+
+    def add_new_points(self, *args: Any, **kwargs: Any) -> _Masks:
+        """The reference's older name of `add_new_points_or_box`."""
+        return self.add_new_points_or_box(*args, **kwargs)
+
+    def add_new_mask(
+        self, inference_state: TrackingSession, frame_idx: int, obj_id: int, mask: Any
+    ) -> _Masks:
+        """Give an object's mask on a frame.
+
+        Args:
+            inference_state: the video.
+            frame_idx: index of the frame.
+            obj_id: the object; a new id adds a new object.
+            mask: (H, W) of any size; anything but zero is the object.
+
+        Returns:
+            As `add_new_points_or_box`.
+        """
+        return _reference(inference_state.add(obj_id, frame_idx, Prompt.from_mask(mask)))
+
+    def propagate_in_video_preflight(self, inference_state: TrackingSession) -> None:
+        """Remember all prompts given so far; `propagate_in_video` does it by itself.
+
+        Raises:
+            RuntimeError: if there is no object, or one without a prompt.
+        """
+        inference_state.commit()
+        inference_state.require_prompts()
+
+    def propagate_in_video(
+        self,
+        inference_state: TrackingSession,
+        start_frame_idx: int | None = None,
+        max_frame_num_to_track: int | None = None,
+        reverse: bool = False,
+    ) -> Iterator[_Masks]:
+        """Follow all objects through the video.
+
+        Args:
+            inference_state: the video.
+            start_frame_idx: first frame; the earliest prompted one by default.
+            max_frame_num_to_track: frames to follow after the first; all by default.
+            reverse: go backwards.
+
+        Yields:
+            The frame, all object ids, and float32 logits (O, 1, H, W) at the video's size.
+
+        Raises:
+            RuntimeError: if there is no object, or one without a prompt.
+        """
+        for masks in inference_state.propagate(start_frame_idx, max_frame_num_to_track, reverse):
+            yield _reference(masks)
+
+    def clear_all_prompts_in_frame(
+        self,
+        inference_state: TrackingSession,
+        frame_idx: int,
+        obj_id: int,
+        need_output: bool = True,
+    ) -> _Masks | None:
+        """Remove an object's prompts on a frame.
+
+        Args:
+            inference_state: the video.
+            frame_idx: index of the frame.
+            obj_id: the object.
+            need_output: whether to return the masks that are left.
+
+        Returns:
+            As `add_new_points_or_box`, or None.
+        """
+        inference_state.clear(obj_id, frame_idx)
+        return _reference(inference_state.masks_on(frame_idx)) if need_output else None
+
+    def reset_state(self, inference_state: TrackingSession) -> None:
+        """Remove all objects and prompts."""
+        inference_state.reset()
+
+    def remove_object(
+        self,
+        inference_state: TrackingSession,
+        obj_id: int,
+        strict: bool = False,
+        need_output: bool = True,
+    ) -> tuple[list[int], list[tuple[int, mx.array]]]:
+        """Remove an object; the others are not touched.
+
+        Args:
+            inference_state: the video.
+            obj_id: the object.
+            strict: complain about an unknown object.
+            need_output: whether to return the masks left on the frames it was prompted on.
+
+        Returns:
+            The object ids left, and (frame, logits) of each frame the object was prompted on.
+
+        Raises:
+            RuntimeError: if the object is unknown and `strict`.
+        """
+        if obj_id not in inference_state.object_ids:
+            if strict:
+                raise RuntimeError(
+                    f"there is no object {obj_id}; objects: {list(inference_state.object_ids)}"
+                )
+            return list(inference_state.object_ids), []
+        frames = inference_state.prompted_frames(obj_id)
+        inference_state.remove(obj_id)
+        left = list(inference_state.object_ids)
+        if not need_output or not left:
+            return left, []
+        return left, [(frame, inference_state.masks_on(frame).logits) for frame in frames]
+
+
+def _reference(masks: FrameMasks) -> _Masks:
+    return masks.frame, list(masks.object_ids), masks.logits
