@@ -50,10 +50,10 @@ format: $(READY)  ## let ruff put the code in order
 	$(PYTHON) -m ruff format .
 
 parity: $(READY)  ## run the live reference beside this code (ORACLE=python with torch)
-	$(PYTHON) tests/parity/compare.py --oracle-python $(ORACLE)
+	$(PYTHON) -m tests.parity.compare --oracle-python $(ORACLE)
 
 golden:  ## make the goldens anew with the reference (ORACLE=python with torch)
-	$(ORACLE) tests/parity/make_goldens.py
+	$(ORACLE) -m tests.parity.make_goldens
 
 bench: $(READY)  ## one tracked frame of SAM 2.1 tiny at 1024, timed
 	$(PYTHON) benchmarks/tracked_frame.py

@@ -21,9 +21,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "parity"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from reference_model import build  # noqa: E402
+from tests.parity.reference_model import build  # noqa: E402
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -10,6 +10,10 @@ import pytest
 # Before any test module imports MLX, so that the tests run on the fast BLAS too.
 import sam2_mlx  # noqa: F401
 
+# isort: split
+from sam2_mlx.model.sam import Sam
+from tests.tiny import tiny_model
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what this machine cannot run."""
@@ -18,6 +22,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         reason = obstacle() if marked else None
         for item in marked if reason else ():
             item.add_marker(pytest.mark.skip(reason=reason or ""))
+
+
+@pytest.fixture(scope="session")
+def model() -> Sam:
+    """The tiny model, for tests that leave its weights alone."""
+    return tiny_model()
 
 
 @pytest.fixture(scope="session")

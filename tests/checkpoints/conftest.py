@@ -10,9 +10,9 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 import pytest
-from torch_files import write_model
 
 from sam2_mlx.config import ModelConfig
+from tests.checkpoints.torch_files import write_model
 
 DATA = Path(__file__).parent / "data"
 UNSEEN = {

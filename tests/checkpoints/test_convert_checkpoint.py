@@ -12,12 +12,12 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 import pytest
-from torch_files import write_model
 
 from sam2_mlx.checkpoints import convert as module
 from sam2_mlx.checkpoints.assemble import read_weights
 from sam2_mlx.checkpoints.convert import convert_checkpoint, main
 from sam2_mlx.config import ModelConfig
+from tests.checkpoints.torch_files import write_model
 
 
 def left_in(folder: Path) -> list[str]:

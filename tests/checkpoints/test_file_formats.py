@@ -12,11 +12,11 @@ import mlx.core as mx
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
-from torch_files import write_model
 
 from sam2_mlx.checkpoints.files import open_tensors, read_given
 from sam2_mlx.checkpoints.locate import find_file
 from sam2_mlx.checkpoints.tensors import CheckpointError
+from tests.checkpoints.torch_files import write_model
 
 VALUES = np.arange(12, dtype=np.float32).reshape(3, 4)
 Save = Callable[[Path, dict[str, np.ndarray]], Path]

@@ -14,11 +14,11 @@ import huggingface_hub
 import numpy as np
 import pytest
 from huggingface_hub import errors
-from torch_files import write_model
 
 from sam2_mlx.checkpoints import hub
 from sam2_mlx.checkpoints.hub import DownloadError
 from sam2_mlx.checkpoints.load import load, locate, resolve_auto
+from tests.checkpoints.torch_files import write_model
 
 TINY = "facebook/sam2.1-hiera-tiny"
 

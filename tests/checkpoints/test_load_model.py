@@ -11,7 +11,6 @@ import mlx.core as mx
 import numpy as np
 import pytest
 from mlx.utils import tree_flatten
-from torch_files import write_model
 
 import sam2_mlx.checkpoints.load as module
 from sam2_mlx.checkpoints.convert import convert_checkpoint
@@ -24,6 +23,7 @@ from sam2_mlx.checkpoints.load import (
     resolve_dtype,
 )
 from sam2_mlx.config import MODELS, ModelConfig
+from tests.checkpoints.torch_files import write_model
 
 
 def test_the_bundled_model() -> None:

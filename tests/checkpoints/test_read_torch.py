@@ -9,10 +9,19 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 import pytest
-from torch_files import Archive, Raw, Tensor, call, named, pickled, state_dict, write_model
 
 from sam2_mlx.checkpoints.files import open_tensors
 from sam2_mlx.checkpoints.tensors import CheckpointError
+from tests.checkpoints.torch_files import (
+    Archive,
+    Raw,
+    Tensor,
+    call,
+    named,
+    pickled,
+    state_dict,
+    write_model,
+)
 
 FROM_TORCH = Path(__file__).parent / "data" / "from_torch.pt"
 VALUES = np.arange(12, dtype=np.float32).reshape(3, 4)

@@ -9,12 +9,12 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 import pytest
-from torch_files import write_model
 
 from sam2_mlx.checkpoints.assemble import Weights, expected_shapes, read_weights
 from sam2_mlx.checkpoints.layouts import META, TRANSFORMERS, Layout
 from sam2_mlx.checkpoints.tensors import CheckpointError
 from sam2_mlx.config import ModelConfig
+from tests.checkpoints.torch_files import write_model
 
 Arrays = dict[str, np.ndarray]
 Save = Callable[[Path, Arrays], Path]

@@ -11,6 +11,7 @@ import numpy as np
 
 from sam2_mlx.results import FrameMasks
 
+SIZE = (96, 64)  # of the clip, width and height
 RADIUS = 10
 DRIFT = 1.5  # pixels a frame, to the right
 
@@ -72,6 +73,12 @@ class FakeSession:
 def fake_model(choice: Any) -> SimpleNamespace:
     """In place of `load_model`."""
     return SimpleNamespace(choice=choice)
+
+
+def disc(x: float, y: float, radius: float = RADIUS) -> np.ndarray:
+    """The mask of an object whose centre is there: bool (64, 96)."""
+    rows, columns = np.mgrid[: SIZE[1], : SIZE[0]]
+    return (columns - x) ** 2 + (rows - y) ** 2 < radius**2
 
 
 def _centre(prompt: dict[str, Any]) -> tuple[float, float]:

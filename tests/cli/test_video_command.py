@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_session import DRIFT, RADIUS, FakeSession
-from media_clips import Recipe, make_clip, numbered_frame, read_number, read_sound
 from PIL import Image
 
 from sam2_mlx.cli.video import main
@@ -18,8 +16,8 @@ from sam2_mlx.media import demo_clip, open_frames
 from sam2_mlx.media.mask_writer import read_npz_masks
 from sam2_mlx.media.video_writer import VideoWriter
 from sam2_mlx.ops import rle
-
-SIZE = (96, 64)
+from tests.cli.fake_session import DRIFT, SIZE, FakeSession, disc
+from tests.media.media_clips import Recipe, make_clip, numbered_frame, read_numbers, read_sound
 
 
 @pytest.fixture
@@ -29,16 +27,6 @@ def clip(folder: Path) -> Path:
 
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
-
-
-def disc(x: float, y: float) -> np.ndarray:
-    rows, columns = np.mgrid[: SIZE[1], : SIZE[0]]
-    return (columns - x) ** 2 + (rows - y) ** 2 < RADIUS**2
-
-
-def numbers(path: Path) -> list[int]:
-    with open_frames(path) as source:
-        return [read_number(frame) for frame in source]
 
 
 @pytest.mark.usefixtures("fake")
@@ -52,7 +40,7 @@ class TestWhatIsWritten:
         )
         assert said.out.rstrip().endswith("frames/s") and said.out.count("\n") == 1
         assert "30/30" in said.err
-        assert numbers(Path("clip_masked.mp4")) == list(range(30))
+        assert read_numbers(Path("clip_masked.mp4")) == list(range(30))
         with open_frames(clip) as before, open_frames("clip_masked.mp4") as after:
             assert after.frame_rate == before.frame_rate
             assert after.has_audio
@@ -76,7 +64,7 @@ class TestWhatIsWritten:
         assert second["box"] == (10, 10, 40, 30) and second["points"] == [(20, 20)]
         assert np.array_equal(third["mask"], disc(70, 40))
         assert session.passes == [(4, 2, False)]
-        assert numbers(Path("clip_masked.mp4")) == [4, 5, 6]
+        assert read_numbers(Path("clip_masked.mp4")) == [4, 5, 6]
 
     def test_a_palette_mask_gives_each_object_its_own_pixels(self, clip: Path) -> None:
         index = np.zeros((SIZE[1], SIZE[0]), np.uint8)
@@ -94,7 +82,7 @@ class TestWhatIsWritten:
         assert main([str(clip), *args, "--save-masks", "m.npz"]) == 0
         (session,) = FakeSession.opened
         assert session.passes == [(12, 7, True)]
-        assert numbers(Path("clip_masked.mp4")) == list(range(5, 13))
+        assert read_numbers(Path("clip_masked.mp4")) == list(range(5, 13))
         for frame in (5, 12):
             _, masks = read_npz_masks("m.npz", frame)
             assert np.array_equal(masks[0], disc(60 + DRIFT * (frame - 12), 20))
@@ -105,7 +93,7 @@ class TestWhatIsWritten:
         backward, forward = FakeSession.opened
         assert backward.passes == [(12, 12, True)]
         assert forward.passes == [(12, 17, False)]
-        assert numbers(Path("clip_masked.mp4")) == list(range(30))
+        assert read_numbers(Path("clip_masked.mp4")) == list(range(30))
         with np.load("m.npz") as data:
             assert data["frames"].tolist() == list(range(30))
         for frame in (0, 11, 12, 13, 29):
@@ -118,16 +106,16 @@ class TestWhatIsWritten:
     def test_both_from_an_end_of_the_clip_is_one_pass(self, clip: Path, frame: int) -> None:
         assert main([str(clip), "--point", "48,20", "--frame", str(frame), "--both"]) == 0
         assert len(FakeSession.opened) == 1
-        assert numbers(Path("clip_masked.mp4")) == list(range(30))
+        assert read_numbers(Path("clip_masked.mp4")) == list(range(30))
 
     def test_a_single_frame_backward(self, clip: Path) -> None:
         assert main([str(clip), "--point", "48,20", "--frame", "0", "--reverse"]) == 0
-        assert numbers(Path("clip_masked.mp4")) == [0]
+        assert read_numbers(Path("clip_masked.mp4")) == [0]
 
     def test_start_and_end_in_seconds_cut_the_sound_too(self, clip: Path) -> None:
         args = ["--point", "48,20", "--start", "0.4s", "--end", "1s"]
         assert main([str(clip), *args, "-o", "cut.mov"]) == 0
-        assert numbers(Path("cut.mov")) == list(range(10, 26))
+        assert read_numbers(Path("cut.mov")) == list(range(10, 26))
         _, end = read_sound(Path("cut.mov"))
         assert end == pytest.approx(16 / 25, abs=0.06)
 
@@ -141,9 +129,9 @@ class TestWhatIsWritten:
         with open_frames("shots_masked.mp4") as written:
             assert written.frame_rate == 12.5
         assert main(["shots/%d.png", *args, "masks"]) == 0
-        assert numbers(Path("shots_masked.mp4")) == [1, 2, 10]
+        assert read_numbers(Path("shots_masked.mp4")) == [1, 2, 10]
         assert main(["shots/2.png", *args, "m.json"]) == 0
-        assert numbers(Path("2_masked.mp4")) == [2]
+        assert read_numbers(Path("2_masked.mp4")) == [2]
 
     def test_masks_in_every_form_hold_the_same(self, clip: Path) -> None:
         args = [str(clip), "--point", "30,20", "--point", "2:70,40", "--end", "8", "--save-masks"]
@@ -164,7 +152,7 @@ class TestWhatIsWritten:
                 assert (masks[place] | (index != object_id)).all()
 
     def test_an_object_that_is_not_found_is_told(self, clip: Path, monkeypatch, capsys) -> None:
-        monkeypatch.setattr("fake_session.RADIUS", 0)
+        monkeypatch.setattr("tests.cli.fake_session.RADIUS", 0)
         assert main([str(clip), "--point", "30,20"]) == 0
         said = capsys.readouterr()
         assert "object 1 on 0" in said.out
@@ -191,7 +179,7 @@ class TestStopping:
 
         FakeSession.on_frame = staticmethod(on_frame)
         assert main([str(clip), "--point", "30,20", "--save-masks", "m.npz"]) == code
-        assert numbers(Path("clip_masked.mp4")) == list(range(8))
+        assert read_numbers(Path("clip_masked.mp4")) == list(range(8))
         with np.load("m.npz") as data:
             assert data["frames"].tolist() == list(range(8))
         assert names(clip.parent) == {"clip.mp4", "clip_masked.mp4", "m.npz"}
@@ -207,7 +195,7 @@ class TestStopping:
         FakeSession.on_frame = staticmethod(on_frame)
         args = ["--point", "48,20", "--frame", "14", "--both"]
         assert main([str(clip), *args]) == 130
-        assert numbers(Path("clip_masked.mp4")) == list(range(9, 15))
+        assert read_numbers(Path("clip_masked.mp4")) == list(range(9, 15))
         _, end = read_sound(Path("clip_masked.mp4"))
         assert end == pytest.approx(6 / 25, abs=0.06)
 
@@ -237,7 +225,7 @@ class TestStopping:
             Image.fromarray(numbered_frame(number)).save(folder / "shots" / f"{number}.png")
         (folder / "shots" / "6.png").write_bytes(b"broken")
         assert main(["shots", "--point", "30,20"]) == 2
-        assert numbers(Path("shots_masked.mp4")) == list(range(6))
+        assert read_numbers(Path("shots_masked.mp4")) == list(range(6))
         said = capsys.readouterr().err.splitlines()[-1]
         assert said.startswith("sam2-mlx: error: ") and "6.png" in said
         assert said.endswith("shots_masked.mp4 holds the 6 frames so far")

@@ -7,25 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_session import DRIFT, RADIUS, FakeSession
-from media_clips import Recipe, make_clip, read_number
 from PIL import Image
 
 from sam2_mlx.cli.video import main
 from sam2_mlx.media import open_frames
 from sam2_mlx.media.mask_writer import read_npz_masks
-
-SIZE = (96, 64)
+from tests.cli.fake_session import DRIFT, SIZE, FakeSession, disc
+from tests.media.media_clips import Recipe, make_clip, read_number
 
 
 @pytest.fixture
 def clip(folder: Path) -> Path:
     return make_clip(folder / "clip.mp4", Recipe(frames=30, audio="aac"))
-
-
-def disc(x: float, y: float) -> np.ndarray:
-    rows, columns = np.mgrid[: SIZE[1], : SIZE[0]]
-    return (columns - x) ** 2 + (rows - y) ** 2 < RADIUS**2
 
 
 class Finder:

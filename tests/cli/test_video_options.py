@@ -11,15 +11,13 @@ from types import SimpleNamespace
 import av
 import numpy as np
 import pytest
-from fake_session import DRIFT, RADIUS, FakeSession
-from media_clips import Recipe, make_clip, read_number
 from PIL import Image
 
 from sam2_mlx.cli.video import main
 from sam2_mlx.media import open_frames
 from sam2_mlx.media.mask_writer import read_npz_masks
-
-SIZE = (96, 64)
+from tests.cli.fake_session import DRIFT, RADIUS, SIZE, FakeSession, disc
+from tests.media.media_clips import Recipe, make_clip, read_numbers
 
 
 @pytest.fixture
@@ -27,21 +25,11 @@ def clip(folder: Path) -> Path:
     return make_clip(folder / "clip.mp4", Recipe(frames=30, audio="aac"))
 
 
-def disc(x: float, y: float) -> np.ndarray:
-    rows, columns = np.mgrid[: SIZE[1], : SIZE[0]]
-    return (columns - x) ** 2 + (rows - y) ** 2 < RADIUS**2
-
-
-def numbers(path: Path) -> list[int]:
-    with open_frames(path) as source:
-        return [read_number(frame) for frame in source]
-
-
 @pytest.mark.usefixtures("fake", "clip")
 class TestStride:
     def test_each_nth_frame_shown_as_long(self) -> None:
         assert main(["clip.mp4", "--point", "30,20", "--every", "4", "--save-masks", "m.npz"]) == 0
-        assert numbers(Path("clip_masked.mp4")) == list(range(0, 30, 4))
+        assert read_numbers(Path("clip_masked.mp4")) == list(range(0, 30, 4))
         with open_frames("clip.mp4") as before, open_frames("clip_masked.mp4") as after:
             assert after.frame_rate == before.frame_rate / 4
             assert [after.time(i) for i in range(8)] == [before.time(4 * i) for i in range(8)]
@@ -55,7 +43,7 @@ class TestStride:
     def test_the_prompted_frame_is_always_one_of_them(self) -> None:
         args = ["--point", "30,20", "--frame", "10", "--start", "3", "--end", "20", "--both"]
         assert main(["clip.mp4", *args, "--every", "4"]) == 0
-        assert numbers(Path("clip_masked.mp4")) == [6, 10, 14, 18]
+        assert read_numbers(Path("clip_masked.mp4")) == [6, 10, 14, 18]
         assert [session.passes for session in FakeSession.opened] == [
             [(1, 1, True)],
             [(1, 2, False)],
@@ -199,7 +187,7 @@ class TestAlpha:
         assert image.shape == (64, 96, 4)
         assert (image[..., 3][inside] == 255).all() and not image[..., 3][~inside].any()
         # Nothing of what was left out can be seen, but for a margin.
-        assert not image[~disc_of_radius(30 + 2 * DRIFT, 20, RADIUS + 13)].any()
+        assert not image[~disc(30 + 2 * DRIFT, 20, RADIUS + 13)].any()
         times = json.loads(Path("clip_cutout/frames.json").read_text())["seconds"]
         with open_frames("clip.mp4") as source:
             assert times == pytest.approx([float(source.time(3 * n)) for n in range(10)])
@@ -217,11 +205,6 @@ class TestAlpha:
         ):
             assert main(["clip.mp4", "--point", "3,2", "--format", form, "--output", name]) == 2
             assert known in capsys.readouterr().err
-
-
-def disc_of_radius(x: float, y: float, radius: float) -> np.ndarray:
-    rows, columns = np.mgrid[: SIZE[1], : SIZE[0]]
-    return (columns - x) ** 2 + (rows - y) ** 2 < radius**2
 
 
 class _Closed(io.RawIOBase):
@@ -250,7 +233,7 @@ class TestPipe:
         data = pipe.getvalue()
         assert "wrote standard output with 30 frames" in capsys.readouterr().err
         Path("piped.mkv").write_bytes(data)
-        assert numbers(Path("piped.mkv")) == list(range(30))
+        assert read_numbers(Path("piped.mkv")) == list(range(30))
         assert {path.name for path in Path().iterdir()} == {"clip.mp4", "piped.mkv"}
 
     # The header of the container; the last frames, which are written when all are encoded.
@@ -281,7 +264,7 @@ def test_a_preview_shows_every_frame_and_can_end_it(monkeypatch, capsys) -> None
     monkeypatch.setattr(window, "Preview", Preview)
     assert main(["clip.mp4", "--point", "30,20", "--preview"]) == 130
     assert "holds the 12 frames so far" in capsys.readouterr().err
-    assert numbers(Path("clip_masked.mp4")) == list(range(12))
+    assert read_numbers(Path("clip_masked.mp4")) == list(range(12))
     assert shown[0].shape == (64, 96, 3)
 
 

@@ -1,6 +1,7 @@
 """Runs the public evaluators on the drawn datasets and stores their numbers.
 
-    python make_public_numbers.py DAVIS2017_EVALUATION SAM2/sav_dataset data/public_numbers.json
+    python -m tests.evaluation.make_public_numbers DAVIS2017_EVALUATION SAM2/sav_dataset \
+        tests/evaluation/data/public_numbers.json
 
 The two arguments are checkouts of github.com/davisvideochallenge/davis2017-evaluation and of
 github.com/facebookresearch/sam2; the Python needs numpy, opencv-python, pillow, scikit-image,
@@ -14,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from drawn_datasets import draw_davis, draw_sav
+from tests.evaluation.drawn_datasets import draw_davis, draw_sav
 
 
 def davis_numbers(folder: Path) -> dict:

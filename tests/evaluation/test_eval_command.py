@@ -8,12 +8,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawn_datasets import HEIGHT, WIDTH, draw_davis, draw_sav, ellipse, save, save_frame
 from PIL import Image
 
 from sam2_mlx.__main__ import main
 from sam2_mlx.evaluation.datasets import open_dataset
 from sam2_mlx.evaluation.runs import GivenPrompt
+from tests.evaluation.drawn_datasets import (
+    HEIGHT,
+    WIDTH,
+    draw_davis,
+    draw_sav,
+    ellipse,
+    save,
+    save_frame,
+)
 
 MODEL = ("--model", "nano", "--image-size", "64", "--dtype", "float32")
 

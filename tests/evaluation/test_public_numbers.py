@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drawn_datasets import draw_davis, draw_sav
 
 from sam2_mlx.__main__ import main
+from tests.evaluation.drawn_datasets import draw_davis, draw_sav
 
 NUMBERS = json.loads((Path(__file__).parent / "data" / "public_numbers.json").read_text())
 

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-# The picture is drawn by a plain module that the torch side runs too.
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 def _read(name: str) -> Any:

@@ -2,29 +2,31 @@
 
 Runs with torch, sam2 (as tests/parity/reference_model.py says), opencv-python and pycocotools:
 
-    python tests/everything/make_goldens.py
+    python -m tests.everything.make_goldens
 """
 
 from __future__ import annotations
 
 import gzip
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from drawn import SETTINGS, draw_shapes
+
+from tests.everything.drawn import SETTINGS, draw_shapes
+
+# isort: split
+from tests.parity import reference_model  # it lets torchvision import without its operators
+
+# isort: split
+import torch
+import torchvision.ops.boxes as torchvision_boxes
+from pycocotools import mask as coco
+from sam2 import automatic_mask_generator as reference
+from sam2.utils import amg
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "parity"))
-
-import reference_model  # noqa: E402
-import torch  # noqa: E402
-import torchvision.ops.boxes as torchvision_boxes  # noqa: E402
-from pycocotools import mask as coco  # noqa: E402
-from sam2 import automatic_mask_generator as reference  # noqa: E402
-from sam2.utils import amg  # noqa: E402
 
 
 def nms(boxes: Any, scores: Any, threshold: float) -> Any:

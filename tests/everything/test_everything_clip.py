@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn import draw_shapes
 
 import sam2_mlx.tracking.object_tracker
 from sam2_mlx.checkpoints.load import load
@@ -19,6 +18,7 @@ from sam2_mlx.cli.stop import StopSignals
 from sam2_mlx.media.errors import MediaError
 from sam2_mlx.media.frame_source import FrameSource, StreamFormat
 from sam2_mlx.tracking.saved_session import load_session
+from tests.everything.drawn import draw_shapes
 
 OPTIONS = EverythingOptions(points_per_side=4, min_iou=0.3, min_stability=0.4)
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn import draw_shapes
 from PIL import Image
 
 from sam2_mlx.cli.arguments import UsageError
@@ -16,6 +15,7 @@ from sam2_mlx.cli.everything_options import EverythingOptions
 from sam2_mlx.cli.everything_results import coco_document, draw_everything
 from sam2_mlx.cli.image import main as image_main
 from sam2_mlx.ops import rle
+from tests.everything.drawn import draw_shapes
 
 QUICK = ["--model", "nano", "--dtype", "float32", "--points-per-side", "4"]
 

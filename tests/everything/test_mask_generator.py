@@ -5,12 +5,13 @@ from __future__ import annotations
 import mlx.core as mx
 import numpy as np
 import pytest
-from drawn import SETTINGS, draw_shapes
 from PIL import Image
 
 from sam2_mlx.checkpoints.load import load
 from sam2_mlx.ops import rle
 from sam2_mlx.predictors.mask_generator import SAM2AutomaticMaskGenerator
+from tests.everything.drawn import SETTINGS, draw_shapes
+from tests.overlap import mask_iou
 
 FIELDS = {
     "segmentation",
@@ -30,9 +31,7 @@ def nano():
 
 
 def _iou(first: dict, second: dict) -> float:
-    a, b = rle.decode(first), rle.decode(second)
-    # Without filters a mask may be empty; then both have to be.
-    return float((a & b).sum() / (a | b).sum()) if (a | b).any() else 1.0
+    return mask_iou(rle.decode(first), rle.decode(second))
 
 
 @pytest.mark.parametrize("name", list(SETTINGS))

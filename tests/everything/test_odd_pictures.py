@@ -10,12 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from drawn import draw_shapes
 from PIL import Image
 
 from sam2_mlx.cli.everything import main as everything_main
 from sam2_mlx.cli.image import main as image_main
 from sam2_mlx.ops import rle
+from tests.everything.drawn import draw_shapes
 
 QUICK = ["--model", "nano", "--dtype", "float32", "--points-per-side", "4"]
 LOOSE = ["--min-iou", "0.3", "--min-stability", "0.4"]

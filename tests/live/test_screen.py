@@ -35,7 +35,7 @@ def test_the_commands_pass_it_on(repository, tmp_path) -> None:
     environment = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
     environment["PYTHONPATH"] = str(repository)
     for command in (
-        ["-m", "sam2_mlx.cli.video", "demo", "--model", "nano", "--point", "105,118", "--preview"],
+        ["-m", "sam2_mlx.video", "demo", "--model", "nano", "--point", "105,118", "--preview"],
         [str(repository / "demos" / "webcam.py"), "--source", "none.mp4", "--model", "nano"],
     ):
         done = subprocess.run(

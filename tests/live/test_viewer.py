@@ -22,7 +22,7 @@ from sam2_mlx.media.errors import MediaError
 from sam2_mlx.media.overlay import object_color
 from sam2_mlx.results import FrameMasks
 from sam2_mlx.tracking.session import TrackingSession
-from tests.tiny import ToyClip, tiny_model
+from tests.tiny import ToyClip
 
 
 class ToyFeed(Feed):
@@ -87,11 +87,6 @@ def click(x: float, y: float) -> Callable[[Controls], str | None]:
 
 
 nothing = key("")
-
-
-@pytest.fixture(scope="module")
-def model():
-    return tiny_model()
 
 
 def run(model, window: ScriptedWindow, folder: Path, feed: Feed | None = None) -> Viewer:

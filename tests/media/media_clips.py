@@ -10,6 +10,8 @@ from pathlib import Path
 import av
 import numpy as np
 
+from sam2_mlx.media import open_frames
+
 BITS = 6
 
 
@@ -95,6 +97,12 @@ def make_clip(path: Path, recipe: Recipe | None = None) -> Path:
         if sound is not None:
             _write_tone(container, sound, recipe.frames / recipe.rate)
     return path
+
+
+def read_numbers(path: Path) -> list[int]:
+    """The numbers drawn into every frame of a clip."""
+    with open_frames(path) as source:
+        return [read_number(frame) for frame in source]
 
 
 def rising_tone(seconds: float, start: float = 0.0) -> np.ndarray:

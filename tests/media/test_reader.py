@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from media_clips import Recipe, make_clip, numbered_frame, read_number, set_rotation
 from PIL import Image
 
 from sam2_mlx.media import MediaError, open_frames
 from sam2_mlx.media.prefetch import Prefetch
 from sam2_mlx.media.video_reader import VideoFrames
+from tests.media.media_clips import Recipe, make_clip, numbered_frame, read_number, set_rotation
 
 CONTAINERS = {
     "b_frames.mp4": Recipe(frames=30),

@@ -10,7 +10,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from media_clips import (
+
+from sam2_mlx.media import FrameSource, MediaError, open_frames
+from sam2_mlx.media.video_writer import VideoWriter, write_like
+from tests.media.media_clips import (
     Recipe,
     make_clip,
     numbered_frame,
@@ -19,9 +22,6 @@ from media_clips import (
     read_sound,
     set_rotation,
 )
-
-from sam2_mlx.media import FrameSource, MediaError, open_frames
-from sam2_mlx.media.video_writer import VideoWriter, write_like
 
 
 def copy(source: FrameSource, target: Path, first: int = 0, last: int | None = None) -> Path:

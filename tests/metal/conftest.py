@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emulator import Emulated, compiler_obstacle
+
+from tests.metal.emulator import Emulated, compiler_obstacle
 
 Emulate = Callable[..., Emulated]
 

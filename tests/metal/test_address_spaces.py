@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import mlx.core as mx
 import pytest
-from emulator.address_spaces import address_errors, clang_obstacle
-from emulator.capture import capture
 
 from sam2_mlx.ops import flash, residual_norm, rope, upsample
 from sam2_mlx.ops.metal.kernel import FLOATS
 from sam2_mlx.ops.metal.upsample import BINARISE, SIGMOID, THRESHOLD
+from tests.metal.emulator.address_spaces import address_errors, clang_obstacle
+from tests.metal.emulator.capture import capture
 
 pytestmark = pytest.mark.skipif(bool(clang_obstacle()), reason=str(clang_obstacle()))
 

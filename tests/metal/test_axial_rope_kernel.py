@@ -7,13 +7,13 @@ from dataclasses import replace
 import mlx.core as mx
 import numpy as np
 import pytest
-from emulator.capture import capture, capture_obstacle
 
 from sam2_mlx.ops import rope
 from sam2_mlx.ops.metal import oracle
 from sam2_mlx.ops.metal.axial_rope import SOURCE, launch
 from sam2_mlx.ops.metal.kernel import FLOATS
 from sam2_mlx.ops.rope import MemoryLayout, axial_rope_plain, axial_table, rope_example
+from tests.metal.emulator.capture import capture, capture_obstacle
 
 DTYPES = list(FLOATS.values())
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import mlx.core as mx
 import numpy as np
 import pytest
-from emulator import EmulationError
+
+from tests.metal.emulator import EmulationError
 
 COPY = "const int i = int(thread_position_in_grid.x);\n"
 

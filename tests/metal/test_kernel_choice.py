@@ -8,13 +8,13 @@ import warnings
 import mlx.core as mx
 import numpy as np
 import pytest
-from fake_kernel import VARIANT, Fake, same, stored
 
 from sam2_mlx.ops import flash, residual_norm, rope, upsample
 from sam2_mlx.ops.metal import kernel as kernel_module
 from sam2_mlx.ops.metal import switch, verdicts
 from sam2_mlx.ops.metal.kernel import Kernel, KernelSource, disagreement
 from sam2_mlx.ops.rope import MemoryLayout, axial_rope_plain, rope_example
+from tests.metal.fake_kernel import VARIANT, Fake, same, stored
 
 
 def refuse(x):

@@ -6,13 +6,13 @@ import warnings
 
 import mlx.core as mx
 import pytest
-from fake_kernel import VARIANT, Fake, same, stored
 
 from sam2_mlx.ops import rope
 from sam2_mlx.ops.metal import kernel as kernel_module
 from sam2_mlx.ops.metal import verdicts
 from sam2_mlx.ops.metal.kernel import Kernel, KernelSource
 from sam2_mlx.ops.rope import MemoryLayout, axial_rope_plain, rope_example
+from tests.metal.fake_kernel import VARIANT, Fake, same, stored
 
 
 @pytest.fixture(autouse=True)

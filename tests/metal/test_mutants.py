@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from emulator import EmulationError
 
 from sam2_mlx.ops import flash, residual_norm, rope, upsample
 from sam2_mlx.ops.metal.kernel import Kernel
 from sam2_mlx.ops.metal.upsample import SIGMOID, THRESHOLD
+from tests.metal.emulator import EmulationError
 
 ROPE = (rope.KERNEL, ("float32", 32, 4))
 MASKS = (upsample.KERNEL, ("float32", "uint8", THRESHOLD))

@@ -2,7 +2,7 @@
 
 Usage:
 
-    python tests/parity/compare.py --oracle-python PYTHON [--config tiny] [--image-size 256]
+    python -m tests.parity.compare --oracle-python PYTHON [--config tiny] [--image-size 256]
         [--checkpoint FILE.pt] [--frames 10] [--dtype float32]
 
 PYTHON is the interpreter of an environment with torch, torchvision and sam2; reference_model.py
@@ -19,20 +19,19 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-import sam2_mlx  # noqa: E402, F401  (puts a fast BLAS under MLX first)
+import sam2_mlx  # noqa: F401  (puts a fast BLAS under MLX first)
 
 # isort: split
-import mlx.core as mx  # noqa: E402
-import numpy as np  # noqa: E402
-import ours  # noqa: E402
-from scenarios import ALL, BOXED, Scenario, click  # noqa: E402
-from stage_inputs import make_inputs  # noqa: E402
+import mlx.core as mx
+import numpy as np
 
-from sam2_mlx.checkpoints.load import load, load_checkpoint  # noqa: E402
-from sam2_mlx.model.folding import folding_wanted  # noqa: E402
-from sam2_mlx.model.sam import Sam  # noqa: E402
+from sam2_mlx.checkpoints.load import load, load_checkpoint
+from sam2_mlx.model.folding import folding_wanted
+from sam2_mlx.model.sam import Sam
+from tests.overlap import mask_iou
+from tests.parity import ours
+from tests.parity.scenarios import ALL, BOXED, Scenario, click
+from tests.parity.stage_inputs import make_inputs
 
 STAGE_TOLERANCE = {"float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1}
 VIDEO_TOLERANCE = {"float32": 5e-3, "float16": 5e-2, "bfloat16": 2e-1}
@@ -69,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run_reference(arguments: Any, scenario: Scenario, output: Path) -> None:
-    command = [arguments.oracle_python, str(Path(__file__).with_name("oracle.py"))]
+    command = [arguments.oracle_python, "-m", "tests.parity.oracle"]
     command += ["--config", arguments.config]
     command += ["--image-size", str(arguments.image_size)]
     command += ["--scenario", scenario.to_json(), "--output", str(output)]
@@ -123,8 +122,7 @@ def _compare_video(
         scale = np.abs(expected).max()
         error = np.percentile(np.abs(event.logits - expected), 99) / scale
         spread = np.percentile(np.abs(moved - expected), 99) / scale
-        union = ((event.logits > 0) | (expected > 0)).sum()
-        overlap = ((event.logits > 0) & (expected > 0)).sum() / max(union, 1)
+        overlap = mask_iou(event.logits > 0, expected > 0)
         presence = reference[f"video_presence/{index:03d}"]
         same = ((event.presence > 0) == (presence > 0))[np.isfinite(presence)].all()
         mark = "" if error <= tolerance and same else "  <- parts"

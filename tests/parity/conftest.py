@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-
-# The tools of this folder are plain modules: the torch side runs them without the package.
-sys.path.insert(0, str(Path(__file__).parent))
 
 GOLDENS = Path(__file__).parent / "goldens"
 _MEASURED = pytest.StashKey[list[tuple[str, str]]]()

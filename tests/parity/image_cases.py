@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
-from scenes import draw_picture
+
+from tests.parity.scenes import draw_picture
 
 PICTURE = draw_picture(300, 420, seed=5)
 """Not square, and larger than a small model input."""

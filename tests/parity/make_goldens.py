@@ -2,7 +2,7 @@
 
 Usage, with the Python of an environment made as reference_model.py says:
 
-    python tests/parity/make_goldens.py [PATTERN]
+    python -m tests.parity.make_goldens [PATTERN]
 
 PATTERN chooses goldens by name; the record of the others is kept.
 """
@@ -20,16 +20,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from image_cases import answer_cases
-from meta_shapes import meta_shapes
-from mistakes import MISTAKES
-from our_files import our_config
-from reference_model import build, image_predictor, resize_image
-from reference_stages import stages
-from reference_video import PERTURBATION, load_frames, run_video
-from scenarios import SCENARIOS, Event, Scenario, pack, thin
-from scenes import draw_picture
-from stage_inputs import make_inputs, sampled
+
+from tests.parity.image_cases import answer_cases
+from tests.parity.meta_shapes import meta_shapes
+from tests.parity.mistakes import MISTAKES
+from tests.parity.our_files import our_config
+from tests.parity.reference_model import build, image_predictor, resize_image
+from tests.parity.reference_stages import stages
+from tests.parity.reference_video import PERTURBATION, load_frames, run_video
+from tests.parity.scenarios import SCENARIOS, Event, Scenario, pack, thin
+from tests.parity.scenes import draw_picture
+from tests.parity.stage_inputs import make_inputs, sampled
 
 FOLDER = Path(__file__).parent / "goldens"
 DRAWS = 3

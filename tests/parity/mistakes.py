@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
-import reference_model  # noqa: F401  (makes torchvision importable)
 import sam2.modeling.sam2_base as base
 import torch
 from sam2.modeling.sam import transformer
+
+from tests.parity import reference_model  # noqa: F401  (makes torchvision importable)
 
 
 @contextmanager

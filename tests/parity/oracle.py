@@ -6,11 +6,12 @@ import argparse
 import sys
 
 import numpy as np
-from reference_model import build
-from reference_stages import stages
-from reference_video import run_video
-from scenarios import Scenario
-from stage_inputs import make_inputs
+
+from tests.parity.reference_model import build
+from tests.parity.reference_stages import stages
+from tests.parity.reference_video import run_video
+from tests.parity.scenarios import Scenario
+from tests.parity.stage_inputs import make_inputs
 
 
 def main(argv: list[str]) -> int:

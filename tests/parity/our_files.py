@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from meta_shapes import meta_shapes
+
+from tests.parity.meta_shapes import meta_shapes
 
 PACKAGE = Path(__file__).parents[2] / "sam2_mlx"
 

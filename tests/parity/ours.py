@@ -9,10 +9,6 @@ from unittest import mock
 
 import mlx.core as mx
 import numpy as np
-from meta_shapes import meta_shapes
-from scenarios import Event, Scenario, play
-from seeded_weights import PRESENT, seeded
-from stage_inputs import MEMORY_CASES, StageInputs, memory_pointer, memory_tokens
 
 from sam2_mlx.checkpoints.assemble import check
 from sam2_mlx.checkpoints.rename import rename
@@ -28,6 +24,10 @@ from sam2_mlx.ops.positions import grid_encoding
 from sam2_mlx.predictors.video_predictor import SAM2VideoPredictor
 from sam2_mlx.tracking.memory_schedule import MemorySchedule, plan_memory
 from sam2_mlx.tracking.session import TrackingSession
+from tests.parity.meta_shapes import meta_shapes
+from tests.parity.scenarios import Event, Scenario, play
+from tests.parity.seeded_weights import PRESENT, seeded
+from tests.parity.stage_inputs import MEMORY_CASES, StageInputs, memory_pointer, memory_tokens
 
 Found = dict[str, np.ndarray]
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from our_files import bundled_state, our_config, reference_overrides
-from seeded_weights import PRESENT, seeded
+
+from tests.parity.our_files import bundled_state, our_config, reference_overrides
+from tests.parity.seeded_weights import PRESENT, seeded
 
 # A torchvision whose compiled operators do not load (another torch, no CUDA) still imports when
 # these two are defined; SAM 2 needs neither.

@@ -8,7 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from stage_inputs import MEMORY_CASES, MemoryCase, StageInputs, memory_pointer, memory_tokens
+
+from tests.parity.stage_inputs import (
+    MEMORY_CASES,
+    MemoryCase,
+    StageInputs,
+    memory_pointer,
+    memory_tokens,
+)
 
 
 def _numpy(value: torch.Tensor) -> np.ndarray:

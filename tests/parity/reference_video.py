@@ -8,12 +8,13 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
-import reference_model  # noqa: F401  (makes torchvision importable)
 import torch
 from PIL import Image
-from scenarios import Event, Scenario, play
-from seeded_weights import uniform
-from stage_inputs import MEAN, STD
+
+from tests.parity import reference_model  # noqa: F401  (makes torchvision importable)
+from tests.parity.scenarios import Event, Scenario, play
+from tests.parity.seeded_weights import uniform
+from tests.parity.stage_inputs import MEAN, STD
 
 # isort: split
 import sam2.sam2_video_predictor as video_module

@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from scenes import Clip, draw_clip
+
+from tests.parity.scenes import Clip, draw_clip
 
 HEIGHT, WIDTH = 192, 256
 """Size of the clips: not square, and small."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from seeded_weights import uniform
+
+from tests.parity.seeded_weights import uniform
 
 
 @dataclass(frozen=True)

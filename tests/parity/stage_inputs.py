@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scenes import draw_clip
-from seeded_weights import uniform
+
+from tests.parity.scenes import draw_clip
+from tests.parity.seeded_weights import uniform
 
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 STD = np.array([0.229, 0.224, 0.225], np.float32)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import mlx.core as mx
 import numpy as np
-import ours
 import pytest
-from image_cases import answer_cases
-from scenes import draw_picture
-from stage_inputs import sampled
 
 from sam2_mlx import SAM2ImagePredictor, load
 from sam2_mlx.transforms import normalise, resize_frame, resize_image
+from tests.parity import ours
+from tests.parity.image_cases import answer_cases
+from tests.parity.scenes import draw_picture
+from tests.parity.stage_inputs import sampled
 
 TOLERANCE = 1e-4
 EMBEDDING_TOLERANCE = 7.15e-6

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import ours
 import pytest
-from stage_inputs import make_inputs, sampled
 
 from sam2_mlx import load
+from tests.parity import ours
+from tests.parity.stage_inputs import make_inputs, sampled
 
 TOLERANCE = 1e-4
 """Largest error allowed, as a part of the stage's largest magnitude."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from functools import lru_cache
+from itertools import starmap
 from pathlib import Path
 
 import mlx.core as mx
 import numpy as np
-import ours
 import pytest
-from scenarios import SCENARIOS, pack, thin
 
 from sam2_mlx import load
+from tests.overlap import mask_iou
+from tests.parity import ours
+from tests.parity.scenarios import SCENARIOS, pack, thin
 
 HARD_LIMIT = 5e-3
 """Of the largest magnitude of a mask's logits, for the 99th percentile of the error."""
@@ -68,11 +70,10 @@ def test_video_matches_the_reference(scenario, golden, measured) -> None:
     assert overlap >= (0.98 if scenario.options.get("non_overlap_masks") else 0.995)
 
 
-def _overlap(found: np.ndarray, expected: np.ndarray) -> float:
-    """Smallest IoU of two stacks of packed masks; two empty masks agree."""
-    both, any_ = np.unpackbits(found & expected, axis=1), np.unpackbits(found | expected, axis=1)
-    union = any_.sum(axis=1)
-    return float(np.where(union, both.sum(axis=1) / np.maximum(union, 1), 1.0).min())
+def _overlap(ours: np.ndarray, expected: np.ndarray) -> float:
+    """Smallest IoU of two stacks of packed masks."""
+    masks = (np.unpackbits(packed, axis=1).astype(bool) for packed in (ours, expected))
+    return min(starmap(mask_iou, zip(*masks, strict=True)))
 
 
 def test_goldens_would_show_common_mistakes() -> None:

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import mlx.core as mx
 import numpy as np
-from first_cases import PROMPTS, draw_first
-from seeded_first import seeded_first
 
 from sam2_mlx.checkpoints.assemble import check
 from sam2_mlx.checkpoints.infer import infer_config
@@ -16,6 +14,8 @@ from sam2_mlx.checkpoints.rename import rename
 from sam2_mlx.checkpoints.tensors import StoredTensor
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.predictors.image_predictor import SAM2ImagePredictor
+from tests.sam1.first_cases import PROMPTS, draw_first
+from tests.sam1.seeded_first import seeded_first
 
 GOLDENS = Path(__file__).parent / "goldens"
 

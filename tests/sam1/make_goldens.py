@@ -5,7 +5,7 @@ Runs in an environment of its own that needs nothing of this project:
     pip install torch numpy pillow timm==1.0.9
     pip install --no-deps torchvision segment-anything-py mobilesam-mirror
 
-    python tests/sam1/make_goldens.py [NAME ...]
+    python -m tests.sam1.make_goldens [NAME ...]
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from first_cases import LARGER, MODELS, PROMPTS, SMALL_VIT, draw_first, sampled
-from seeded_first import seeded_first
+
+from tests.sam1.first_cases import LARGER, MODELS, PROMPTS, SMALL_VIT, draw_first, sampled
+from tests.sam1.seeded_first import seeded_first
 
 # A torchvision whose compiled operators do not load still imports when these are defined.
 _library = torch.library.Library("torchvision", "DEF")

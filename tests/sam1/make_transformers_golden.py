@@ -4,7 +4,7 @@ Runs in an environment of its own that needs nothing of this project:
 
     pip install torch numpy transformers
 
-    python tests/sam1/make_transformers_golden.py
+    python -m tests.sam1.make_transformers_golden
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from first_cases import SMALL_VIT, draw_input, sampled
-from seeded_first import seeded_first
+
+from tests.sam1.first_cases import SMALL_VIT, draw_input, sampled
+from tests.sam1.seeded_first import seeded_first
 
 # Without torchvision this is not needed; one whose compiled operators do not load imports so.
 _library = torch.library.Library("torchvision", "DEF")

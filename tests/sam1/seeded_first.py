@@ -5,14 +5,9 @@ Both sides of a comparison use Meta's (or MobileSAM's) key names, so nothing has
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "parity"))
-
-from seeded_weights import uniform  # noqa: E402
+from tests.parity.seeded_weights import uniform
 
 TABLES = {
     "positional_encoding_gaussian_matrix": 1.0,

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from first_models import read_golden
 from PIL import Image
 from safetensors.numpy import save_file
-from seeded_first import seeded_first
 
 from sam2_mlx.cli import video
 from sam2_mlx.predictors.build_sam import build_sam2_video_predictor
+from tests.sam1.first_models import read_golden
+from tests.sam1.seeded_first import seeded_first
 
 SAYS = "SAM v1, which has no memory to follow objects with; use SAM 2 (--model tiny, or auto)"
 

@@ -8,10 +8,7 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 import pytest
-from first_cases import draw_input, sampled
-from first_models import build, read_golden, stored
 from safetensors.numpy import save_file
-from seeded_first import seeded_first
 
 from sam2_mlx.checkpoints.assemble import expected_shapes
 from sam2_mlx.checkpoints.convert import convert_checkpoint
@@ -21,6 +18,9 @@ from sam2_mlx.checkpoints.names import PUBLISHED, model_name
 from sam2_mlx.checkpoints.rename import rename
 from sam2_mlx.checkpoints.tensors import CheckpointError, StoredTensor
 from sam2_mlx.config import MODELS, ModelConfig, TinyViTConfig, ViTConfig
+from tests.sam1.first_cases import draw_input, sampled
+from tests.sam1.first_models import build, read_golden, stored
+from tests.sam1.seeded_first import seeded_first
 
 FIRST = ("sam1-vit-b", "sam1-vit-l", "sam1-vit-h", "mobile-sam")
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import mlx.core as mx
 import numpy as np
 import pytest
-from first_cases import draw_first
-from first_models import build, read_golden
 from PIL import Image
 
 from sam2_mlx.config import MODELS
@@ -16,6 +14,8 @@ from sam2_mlx.predictors.image_predictor import SAM2ImagePredictor
 from sam2_mlx.predictors.mask_generator import SAM2AutomaticMaskGenerator
 from sam2_mlx.tracking.session import TrackingSession
 from sam2_mlx.transforms import Framing
+from tests.sam1.first_cases import draw_first
+from tests.sam1.first_models import build, read_golden
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import mlx.core as mx
 import numpy as np
 import pytest
-from first_cases import PROMPTS, sampled
-from first_models import answers, build, read_golden
+
+from tests.sam1.first_cases import PROMPTS, sampled
+from tests.sam1.first_models import answers, build, read_golden
 
 EMBEDDING_TOLERANCE = 7e-6
 """Absolute; the values have a deviation of about one."""

@@ -11,14 +11,9 @@ from sam2_mlx.tracking.distractor_memory import DistractorAwareMemory, box_share
 from sam2_mlx.tracking.memory_bank import FrameRecord, MemoryBank
 from sam2_mlx.tracking.memory_schedule import MemorySchedule
 from sam2_mlx.tracking.session import TrackingSession
-from tests.tiny import ToyClip, tiny_model
+from tests.tiny import ToyClip
 
 SIZE = 40
-
-
-@pytest.fixture(scope="module")
-def model():
-    return tiny_model()
 
 
 @pytest.fixture

@@ -10,14 +10,9 @@ import pytest
 from sam2_mlx.media.read_ahead import ReadAhead
 from sam2_mlx.tracking.options import TrackingOptions
 from sam2_mlx.tracking.session import TrackingSession
-from tests.tiny import ToyClip, tiny_model
+from tests.tiny import ToyClip
 
 CLICK = {"points": [[20, 30]], "labels": [1]}
-
-
-@pytest.fixture(scope="module")
-def model():
-    return tiny_model()
 
 
 class BrokenClip(ToyClip):

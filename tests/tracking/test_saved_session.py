@@ -17,11 +17,6 @@ from tests.tiny import ToyClip, tiny_model
 CLIP = ToyClip(30)
 
 
-@pytest.fixture(scope="module")
-def model():
-    return tiny_model()
-
-
 @pytest.mark.parametrize("memory", ["rolling", "full", "distractor-aware"])
 def test_a_stream_goes_on_bit_for_bit(model, tmp_path: Path, memory: str) -> None:
     options = TrackingOptions(corrections_become_prompts=True, memory_stride=2)

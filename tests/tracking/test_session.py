@@ -12,11 +12,6 @@ CLICK = {"points": [[20, 30]], "labels": [1]}
 BOX = {"box": [40, 10, 80, 50]}
 
 
-@pytest.fixture(scope="module")
-def model():
-    return tiny_model()
-
-
 def _logits(masks: list[FrameMasks]) -> np.ndarray:
     return np.stack([np.array(frame.logits) for frame in masks])
 

@@ -16,16 +16,11 @@ from sam2_mlx.tracking.memory_schedule import MemorySchedule
 from sam2_mlx.tracking.memory_size import memory_size
 from sam2_mlx.tracking.options import TrackingOptions
 from sam2_mlx.tracking.session import TrackingSession
-from tests.tiny import ToyClip, tiny_model
+from tests.tiny import ToyClip
 
 CLICK = {"points": [[20, 30]], "labels": [1]}
 BOX = {"box": [40, 10, 80, 50]}
 CLIP = ToyClip(60)
-
-
-@pytest.fixture(scope="module")
-def model():
-    return tiny_model()
 
 
 def _corrected_stream(model, memory: str, **options) -> tuple[np.ndarray, list[int]]:
