@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import shutil
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +21,7 @@ from sam2_mlx.checkpoints.quantized import GROUP_SIZES, quantize
 from sam2_mlx.checkpoints.read_safetensors import read_safetensors
 from sam2_mlx.checkpoints.tensors import CheckpointError
 from sam2_mlx.config import ModelConfig
+from sam2_mlx.files import StagedFolder, sha256
 from sam2_mlx.model.sam import Sam
 
 CONFIG_NAME = "config.json"
@@ -56,24 +53,24 @@ def convert_checkpoint(
         The config that was written.
 
     Raises:
-        FileNotFoundError: no source, or no folder to put `out` in.
-        FileExistsError: `out` is there already, and may not be replaced.
+        FileNotFoundError: no source.
+        FileExistsError: `out` is there already and `overwrite` is not set, or it holds the source.
         CheckpointError: a source that is damaged, foreign, or does not fit the model.
-        OSError: `out` cannot be written, for example on a full disk.
+        FileError: `out` holds other files or cannot be written, for example on a full disk.
     """
     if dtype not in DTYPES:
         raise ValueError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}")
     file = find_file(source)
     _check_target(out, file, overwrite)
     read_as = DTYPES[dtype] if bits is None else mx.float32
-    weights = read_weights(file, config=config, image_size=image_size, dtype=read_as)
-    if weights.quantization is not None:
-        raise CheckpointError(
-            f"{file.name} is quantised already; convert the checkpoint that it was made from"
-        )
-    if bits is not None:
-        weights = _quantized(weights, bits, DTYPES[dtype])
-    with _appearing(out) as folder:
+    with StagedFolder(Path(os.path.abspath(out)), lambda _: (CONFIG_NAME, WEIGHTS_NAME)) as folder:
+        weights = read_weights(file, config=config, image_size=image_size, dtype=read_as)
+        if weights.quantization is not None:
+            raise CheckpointError(
+                f"{file.name} is quantised already; convert the checkpoint that it was made from"
+            )
+        if bits is not None:
+            weights = _quantized(weights, bits, DTYPES[dtype])
         _write(folder, weights, dtype, file)
     return weights.config
 
@@ -91,45 +88,12 @@ def _quantized(weights: Weights, bits: int, dtype: mx.Dtype) -> Weights:
 
 
 def _check_target(out: Path, source: Path, overwrite: bool) -> None:
-    if not out.exists() and not out.is_symlink():
-        return
-    if not out.is_dir() or out.is_symlink():
-        raise FileExistsError(f"{out} is there already and is not a folder; choose another name")
-    names = {entry.name for entry in out.iterdir()}
-    if not names:
+    if not out.is_dir() or not any(out.iterdir()):
         return
     if not overwrite:
         raise FileExistsError(f"{out} is there already; add --overwrite or choose another name")
-    if not names <= {CONFIG_NAME, WEIGHTS_NAME}:
-        other = sorted(names - {CONFIG_NAME, WEIGHTS_NAME})[0]
-        raise FileExistsError(
-            f"{out} also holds {other}, so it is not replaced; choose another name"
-        )
     if source.resolve().parent == out.resolve():
         raise FileExistsError(f"{out} holds the source itself; choose another name")
-
-
-@contextmanager
-def _appearing(out: Path) -> Iterator[Path]:
-    """A folder beside `out` to write in, which takes its place when all went well."""
-    out = Path(os.path.abspath(out))
-    if not out.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {out.parent} to put {out.name} in")
-    scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
-        folder = scratch / "new"
-        folder.mkdir()
-        yield folder
-        if out.exists():
-            out.rename(scratch / "old")
-        try:
-            folder.rename(out)
-        except OSError:
-            if (scratch / "old").exists():
-                (scratch / "old").rename(out)
-            raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _write(folder: Path, weights: Weights, dtype: str, source: Path) -> None:
@@ -138,7 +102,7 @@ def _write(folder: Path, weights: Weights, dtype: str, source: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < size + 2**20:
         raise OSError(
-            f"not enough space in {folder.parent.parent}: {size / 1e6:.0f} MB are needed, "
+            f"not enough space in {folder.parent}: {size / 1e6:.0f} MB are needed, "
             f"{free / 1e6:.0f} MB are free"
         )
     try:
@@ -146,14 +110,14 @@ def _write(folder: Path, weights: Weights, dtype: str, source: Path) -> None:
         # MLX does not report a short write, so the file is read back as far as its table.
         read_safetensors(path)
     except (RuntimeError, CheckpointError) as error:
-        raise OSError(f"could not write {size / 1e6:.0f} MB to {folder.parent.parent}") from error
+        raise OSError(f"could not write {size / 1e6:.0f} MB to {folder.parent}") from error
     record: dict[str, Any] = {
         "format": "sam2_mlx",
         "format_version": FORMAT_VERSION,
         "dtype": dtype,
         "source": {
             "name": source.name,
-            "sha256": _sha256(source),
+            "sha256": sha256(source),
             "layout": weights.layout,
         },
         "model": weights.config.to_dict(),
@@ -161,14 +125,6 @@ def _write(folder: Path, weights: Weights, dtype: str, source: Path) -> None:
     if weights.quantization is not None:
         record["quantization"] = weights.quantization.to_dict()
     (folder / CONFIG_NAME).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _parser() -> argparse.ArgumentParser:

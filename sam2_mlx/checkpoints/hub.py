@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
-import sys
 import threading
 import urllib.parse
 import urllib.request
@@ -17,6 +15,7 @@ from sam2_mlx.checkpoints.convert import CONFIG_NAME, WEIGHTS_NAME, convert_chec
 from sam2_mlx.checkpoints.files import read_given
 from sam2_mlx.checkpoints.names import PUBLISHED
 from sam2_mlx.checkpoints.tensors import CheckpointError
+from sam2_mlx.files import FileError, cache_dir
 
 PROBE_SECONDS = 4.0
 """How long to wait for the hub to answer at all before the machine counts as offline."""
@@ -30,17 +29,6 @@ _T = TypeVar("_T")
 
 class DownloadError(OSError):
     """A checkpoint that could not be downloaded; the message says why and what to do."""
-
-
-def cache_dir() -> Path:
-    """Where converted models are kept: SAM2_MLX_CACHE, else the platform's cache folder."""
-    chosen = os.environ.get("SAM2_MLX_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "sam2_mlx"
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "sam2_mlx"
 
 
 def is_repository(text: str) -> bool:
@@ -82,7 +70,7 @@ def fetch(repository: str) -> Path:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         convert_checkpoint(file, folder, overwrite=True)
-    except OSError:
+    except (OSError, FileError):
         return file
     return folder
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 import time
@@ -149,16 +148,16 @@ class _Batch:
     def _do_unless_done(self, model: Sam, path: Path, name: str, info: dict[str, Any]) -> None:
         from tqdm import tqdm
 
-        from sam2_mlx.media.errors import MediaError
+        from sam2_mlx.files import FileError, sha256
 
         try:
-            info["sha256"] = _digest(path)
+            info["sha256"] = sha256(path)
             if self._is_done(name, info):
                 self._skipped += 1
                 return
             self._do(model, path, name, info)
             self._written += 1
-        except (MediaError, OSError) as problem:
+        except (FileError, OSError) as problem:
             # One bad picture does not stop the others.
             self._failed += 1
             tqdm.write(f"sam2-mlx: error: {problem}", file=sys.stderr)
@@ -185,13 +184,3 @@ class _Batch:
         if self._failed:
             parts.append(f"{plural(self._failed, 'picture')} could not be used")
         print(f"wrote {plural(self._written, 'picture')} to {self._output} ({'; '.join(parts)})")
-
-
-def _digest(path: Path) -> str:
-    if not path.is_file():
-        raise FileNotFoundError(f"no file {path}; it is a broken link, or gone by now")
-    with open(path, "rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()

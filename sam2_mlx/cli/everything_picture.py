@@ -19,9 +19,9 @@ from sam2_mlx.cli.everything_options import (
 from sam2_mlx.cli.everything_results import coco_document, draw_everything, write_document
 from sam2_mlx.cli.model import ModelChoice, load_model
 from sam2_mlx.cli.outputs import check_not_input, plural
+from sam2_mlx.files import check_target
 from sam2_mlx.media.cutout import check_picture_name, save_picture
 from sam2_mlx.media.errors import MediaError
-from sam2_mlx.media.staging import StagedFile
 
 if TYPE_CHECKING:
     from sam2_mlx.model.sam import Sam
@@ -57,7 +57,7 @@ def run_everything_picture(args: argparse.Namespace, path: Path, picture: np.nda
     for target, option in ((drawing, "--output"), (document, "--save-masks")):
         if target is not None:
             check_not_input(target, path, option)
-            StagedFile(target)
+            check_target(target)
     model = load_model(ModelChoice(args.model, args.dtype, args.image_size))
     begin = time.perf_counter()
     count = write_everything(model, picture, path.name, options, document=document, drawing=drawing)

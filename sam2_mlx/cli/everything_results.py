@@ -10,9 +10,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from sam2_mlx.media.errors import writing_failed
+from sam2_mlx.files import StagedFile
 from sam2_mlx.media.overlay import object_color
-from sam2_mlx.media.staging import StagedFile
 from sam2_mlx.ops import rle
 
 _ALPHA = 0.55
@@ -70,13 +69,8 @@ def write_document(target: Path, document: dict[str, Any]) -> None:
     Raises:
         MediaError: if it cannot be written; nothing is left behind then.
     """
-    staged = StagedFile(target)
-    try:
-        staged.path.write_text(json.dumps(document) + "\n", encoding="utf-8")
-    except OSError as problem:
-        staged.discard()
-        raise writing_failed(target, problem) from problem
-    staged.commit()
+    with StagedFile(target) as path:
+        path.write_text(json.dumps(document) + "\n", encoding="utf-8")
 
 
 def draw_everything(picture: np.ndarray, records: Sequence[dict[str, Any]]) -> np.ndarray:

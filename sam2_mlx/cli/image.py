@@ -139,11 +139,11 @@ def _numbered(output: Path) -> list[Path]:
 
 def _check_writable(targets: list[Path | None]) -> None:
     """Find out before the model is loaded whether there is a folder to write to."""
-    from sam2_mlx.media.staging import StagedFile
+    from sam2_mlx.files import check_target
 
     for target in targets:
         if target is not None:
-            StagedFile(target)
+            check_target(target)
 
 
 def _mask_writer(saved: Path | None, prompts: list[ObjectPrompt], size: tuple[int, int]) -> Any:

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from sam2_mlx import __version__
+from sam2_mlx.files import cache_dir
 from sam2_mlx.ops import runtime
 
 _PACKAGES = ("mlx", "numpy", "safetensors", "pillow", "opencv-python", "av", "huggingface_hub")
@@ -125,7 +126,7 @@ def _models() -> dict[str, str]:
     from sam2_mlx.checkpoints.names import BUNDLED, PUBLISHED
 
     names = {published.repository: name for name, published in PUBLISHED.items()}
-    folders = (hub.cache_dir() / "models").glob("*--*")
+    folders = (cache_dir() / "models").glob("*--*")
     ids = sorted(folder.name.replace("--", "/", 1) for folder in folders if folder.is_dir())
     found = {names.get(key, key): str(hub.cached(key)) for key in ids if hub.cached(key)}
     return {BUNDLED: f"bundled ({BUNDLED_FOLDER})", **found}

@@ -28,8 +28,8 @@ from sam2_mlx.cli.everything_options import (
 from sam2_mlx.cli.model import ModelChoice
 from sam2_mlx.cli.video_job import VideoJob
 from sam2_mlx.cli.video_outputs import FORMATS, VideoOutputs
+from sam2_mlx.files import check_target
 from sam2_mlx.media import FrameSource, demo_clip, open_frames
-from sam2_mlx.media.staging import check_parent
 from sam2_mlx.media.strided import StridedFrames
 
 _EXAMPLES = """\
@@ -212,7 +212,7 @@ def _following(args: argparse.Namespace) -> Following:
     if save is not None and save.suffix != ".safetensors":
         raise UsageError(f"--save-session needs a name that ends in .safetensors; got {save}")
     if save is not None:
-        check_parent(save)
+        check_target(save)
     option = "--resume" if resume else "--save-session"
     if resume or save:
         for given, other in (

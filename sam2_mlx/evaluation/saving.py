@@ -8,7 +8,7 @@ import numpy as np
 
 from sam2_mlx.evaluation.annotations import AnnotatedSequence, DavisSequence
 from sam2_mlx.evaluation.runs import FoundMasks
-from sam2_mlx.media.errors import writing_failed
+from sam2_mlx.files import writing_failed
 from sam2_mlx.media.mask_writer import palette_image
 from sam2_mlx.media.overlay import object_color
 

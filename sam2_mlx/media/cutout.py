@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sam2_mlx.media.errors import MediaError, writing_failed
-from sam2_mlx.media.staging import StagedFile
+from sam2_mlx.files import StagedFile
+from sam2_mlx.media.errors import MediaError
 
 _DRAWN_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
@@ -40,16 +40,11 @@ def save_picture(target: Path, image: Image.Image) -> None:
         MediaError: if it cannot be written; nothing is left behind then.
     """
     check_picture_name(target, alpha=image.mode == "RGBA")
-    staged = StagedFile(target)
     options = {"lossless": True} if target.suffix.lower() == ".webp" else {"quality": 95}
     if target.suffix.lower() == ".png":
         options = {"compress_level": 4}
-    try:
-        image.save(staged.path, **options)
-    except OSError as problem:
-        staged.discard()
-        raise writing_failed(target, problem) from problem
-    staged.commit()
+    with StagedFile(target) as path:
+        image.save(path, **options)
 
 
 def cut_out(picture: np.ndarray, mask: np.ndarray) -> Image.Image:

@@ -19,9 +19,9 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image
 
-from sam2_mlx.media.errors import MediaError, writing_failed
+from sam2_mlx.files import FileError, StagedFile, StagedFolder, read_json, writing_failed
+from sam2_mlx.media.errors import MediaError
 from sam2_mlx.media.overlay import object_color
-from sam2_mlx.media.staging import StagedFile, StagedFolder
 from sam2_mlx.ops import rle
 
 _MARKER = "masks.json"
@@ -147,7 +147,7 @@ class PngMasks(MaskWriter):
             palette[value] = object_color(rank)
         self._palette = palette.tobytes()
         self._scores: list[dict[str, Any]] = []
-        self._staged = StagedFolder(target, _MARKER)
+        self._staged = StagedFolder(target, _written)
 
     def _add(self, record: MaskRecord) -> None:
         image = palette_image(record.masks, self.values, self._palette)
@@ -176,6 +176,17 @@ class PngMasks(MaskWriter):
     def abort(self) -> None:
         """Drop what was written; the target stays as it was."""
         self._staged.discard()
+
+
+def _written(folder: Path) -> list[str]:
+    """Names of the files that an earlier run put into a folder of masks."""
+    try:
+        content = read_json(folder / _MARKER)
+    except (FileError, OSError):
+        return []
+    frames = content.get("frames") if isinstance(content, dict) else None
+    entries = frames if isinstance(frames, list) else []
+    return [_MARKER, *(str(entry.get("file")) for entry in entries if isinstance(entry, dict))]
 
 
 class NpzMasks(MaskWriter):

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sam2_mlx.media.errors import writing_failed
-from sam2_mlx.media.staging import StagedFolder
+from sam2_mlx.files import FileError, StagedFolder, read_json, writing_failed
 
 _MARKER = "frames.json"
 
@@ -38,7 +37,7 @@ class PngSequence:
         self.target = target
         self.frames = 0
         self._times: list[float] = []
-        self._staged = StagedFolder(target, _MARKER)
+        self._staged = StagedFolder(target, _written)
 
     def start_sound_at(self, origin: Fraction) -> None:
         """Nothing: pictures have no sound."""
@@ -54,7 +53,7 @@ class PngSequence:
         Raises:
             MediaError: if it cannot be written; nothing is left behind then.
         """
-        file = self._staged.path / f"{self.frames:05d}.png"
+        file = self._staged.path / _name(self.frames)
         try:
             Image.fromarray(frame).save(file, compress_level=3)
         except OSError as problem:
@@ -80,3 +79,18 @@ class PngSequence:
     def abort(self) -> None:
         """Drop what was written; the target stays as it was."""
         self._staged.discard()
+
+
+def _written(folder: Path) -> list[str]:
+    """Names of the files that an earlier run put into a folder."""
+    try:
+        content = read_json(folder / _MARKER)
+    except (FileError, OSError):
+        return []
+    seconds = content.get("seconds") if isinstance(content, dict) else None
+    count = len(seconds) if isinstance(seconds, list) else 0
+    return [_MARKER, *(_name(number) for number in range(count))]
+
+
+def _name(number: int) -> str:
+    return f"{number:05d}.png"

@@ -9,9 +9,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from sam2_mlx.media.errors import writing_failed
+from sam2_mlx.files import StagedFile, writing_failed
 from sam2_mlx.media.mask_writer import MaskRecord, MaskWriter, probability
-from sam2_mlx.media.staging import StagedFile
 
 
 class ScoreLines(MaskWriter):

@@ -11,11 +11,11 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
+from sam2_mlx.files import StagedFile, writing_failed
 from sam2_mlx.media.audio import AudioTrack
 from sam2_mlx.media.encodings import H264, Encoding
-from sam2_mlx.media.errors import MediaError, writing_failed
+from sam2_mlx.media.errors import MediaError
 from sam2_mlx.media.frame_source import FrameSource, StreamFormat
-from sam2_mlx.media.staging import StagedFile
 
 # A container that can be read while it is being written.
 _PIPE_FORMAT, _PIPE_SUFFIX = "matroska", ".mkv"

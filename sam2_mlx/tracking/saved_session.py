@@ -12,8 +12,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from sam2_mlx.config import ModelConfig
-from sam2_mlx.media.errors import writing_failed
-from sam2_mlx.media.staging import StagedFile
+from sam2_mlx.files import StagedFile, writing_failed
 from sam2_mlx.model.memory import FrameMemory, ObjectMask
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.prompts import Prompt

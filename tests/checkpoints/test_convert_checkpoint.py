@@ -131,7 +131,7 @@ def test_an_interrupt_leaves_nothing_new(
     def interrupted(path: Path) -> str:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "_sha256", interrupted)
+    monkeypatch.setattr(module, "sha256", interrupted)
     assert main([str(meta_file), str(out), "--overwrite", "--dtype", "float16"]) == 130
     assert "stopped" in capsys.readouterr().err
     assert (out / "model.safetensors").read_bytes() == before

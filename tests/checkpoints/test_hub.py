@@ -195,19 +195,6 @@ def test_what_is_no_id(text: str) -> None:
         hub.fetch(text)
 
 
-def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert hub.cache_dir() == tmp_path / "cache"
-    monkeypatch.delenv("SAM2_MLX_CACHE")
-    monkeypatch.setenv("HOME", "/home/somebody")
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setattr(hub.sys, "platform", "linux")
-    assert hub.cache_dir() == Path("/home/somebody/.cache/sam2_mlx")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
-    assert hub.cache_dir() == Path("/caches/sam2_mlx")
-    monkeypatch.setattr(hub.sys, "platform", "darwin")
-    assert hub.cache_dir() == Path("/home/somebody/Library/Caches/sam2_mlx")
-
-
 @pytest.fixture
 def unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing in the hub's own cache, and no proxy."""

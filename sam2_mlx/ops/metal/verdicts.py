@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
-import sys
-import tempfile
 from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
 import mlx.core as mx
+
+from sam2_mlx.files import FileError, StagedFile, cache_dir, read_json
 
 PASSED = ""
 """The verdict on a kernel that agrees with its twin; other texts say why it is not used."""
@@ -21,16 +20,8 @@ SLOWER = "slower than plain MLX"
 
 
 def verdict_file() -> Path:
-    """Where verdicts are kept: kernels.json in SAM2_MLX_CACHE or the platform's cache folder."""
-    chosen = os.environ.get("SAM2_MLX_CACHE")
-    if chosen:
-        folder = Path(chosen).expanduser()
-    elif sys.platform == "darwin":
-        folder = Path.home() / "Library" / "Caches" / "sam2_mlx"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME")
-        folder = (Path(base) if base else Path.home() / ".cache") / "sam2_mlx"
-    return folder / "kernels.json"
+    """Where verdicts are kept."""
+    return cache_dir() / "kernels.json"
 
 
 @lru_cache(maxsize=1)
@@ -53,22 +44,16 @@ def remember(key: str, verdict: str) -> None:
     path = verdict_file()
     verdicts = _read(path)
     verdicts[f"{key}, {platform_key()}"] = verdict
-    with suppress(OSError):
+    with suppress(OSError, FileError):
         path.parent.mkdir(parents=True, exist_ok=True)
         # Replaced in one step: another process may be reading it.
-        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".kernels-")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(verdicts, file, indent=1, sort_keys=True)
-            os.replace(draft, path)
-        finally:
-            with suppress(FileNotFoundError):
-                os.unlink(draft)
+        with StagedFile(path) as draft:
+            draft.write_text(json.dumps(verdicts, indent=1, sort_keys=True), encoding="utf-8")
 
 
 def _read(path: Path) -> dict[str, object]:
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        stored = read_json(path)
+    except (OSError, FileError):
         return {}
     return stored if isinstance(stored, dict) else {}

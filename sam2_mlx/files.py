@@ -1,0 +1,305 @@
+"""Files: outputs that appear whole, inputs that are nothing else, and the place of the cache."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import stat
+import sys
+import zlib
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import lru_cache
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+MAX_JSON_BYTES = 2**24
+"""The longest JSON file that is read: 16 MB; a config has a few kilobytes."""
+
+_PARTIAL = re.compile(r"\.sam2-mlx\.([0-9a-f]{8})\.(\d+)\.\d+\.partial(?:\..*)?", re.DOTALL)
+_LONGEST_SUFFIX = 16
+_numbers = count()
+_in_use: set[str] = set()
+_swept: set[Path] = set()
+
+
+class FileError(ValueError):
+    """A file that cannot be read or written; one line that says what to do."""
+
+
+def writing_failed(target: Path, problem: Exception) -> FileError:
+    """Describe a failed write.
+
+    Args:
+        target: the file or folder that was to be written.
+        problem: what the system or the encoder said.
+
+    Returns:
+        The error to raise from it.
+    """
+    number = getattr(problem, "errno", None)
+    if number in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+        return FileError(
+            f"the disk is full: {target} was not written; free some space or write elsewhere"
+        )
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return FileError(f"no permission to write {target}; write to another folder")
+    reason = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
+    return FileError(f"{target} could not be written: {reason}")
+
+
+def cache_dir() -> Path:
+    """Where models and verdicts are kept: SAM2_MLX_CACHE, else the platform's cache folder."""
+    chosen = os.environ.get("SAM2_MLX_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "sam2_mlx"
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "sam2_mlx"
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading, and nothing else: a device, a pipe or a folder could block or hang.
+
+    Raises:
+        FileNotFoundError: no such file.
+        FileError: something that is not a regular file.
+        OSError: no permission to read it.
+    """
+    # Looked at before, because to open a device can already do something.
+    _require_regular(path, os.stat(path).st_mode)
+    # Without waiting for the other end, if it has become a pipe meanwhile.
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
+    try:
+        _require_regular(path, os.fstat(file.fileno()).st_mode)
+    except FileError:
+        file.close()
+        raise
+    return file
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's content; raises as `open_regular` does."""
+    digest = hashlib.sha256()
+    with open_regular(path) as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def read_json(path: Path) -> object:
+    """The value in a JSON file of at most `MAX_JSON_BYTES`.
+
+    Raises:
+        FileNotFoundError: no such file.
+        FileError: not a regular file, too long, nested too deeply, or not JSON; the message
+            leaves out the file's name.
+    """
+    with open_regular(path) as file:
+        data = file.read(MAX_JSON_BYTES + 1)
+    if len(data) > MAX_JSON_BYTES:
+        raise FileError(f"is longer than {MAX_JSON_BYTES // 2**20} MB")
+    try:
+        return json.loads(data.decode("utf-8"))
+    except RecursionError:
+        raise FileError("is nested too deeply") from None
+    except ValueError as problem:
+        raise FileError(f"is not JSON: {problem}") from problem
+
+
+def check_target(target: Path) -> None:
+    """Check that a file can be made where `target` is; an existing one may be replaced.
+
+    Raises:
+        FileError: if it is a folder or a device, or its folder does not exist or cannot be
+            written to.
+    """
+    _check_parent(target)
+    if target.is_dir():
+        raise FileError(f"{target} is a folder; give the name of a file in it")
+    if target.exists() and not target.is_file():
+        raise FileError(f"{target} is a device or a pipe; give the name of a file")
+
+
+class _Staged:
+    """What is written under a hidden name beside its target, and renamed at the end.
+
+    Used with `with`, it is committed where all went well and discarded where not; what the system
+    refuses then becomes a `FileError`.
+
+    Attributes:
+        target: as given.
+        path: where to write until `commit`.
+    """
+
+    def __init__(self, target: Path, suffix: str = "") -> None:
+        self.target = target
+        _sweep(target.parent)
+        # Short, because the target's own name may be as long as a name can be.
+        number = next(_numbers)
+        self.path = target.with_name(f".sam2-mlx.{_here()}.{os.getpid()}.{number}.partial{suffix}")
+        _in_use.add(self.path.name)
+
+    def commit(self) -> None:
+        """Give what was written its name.
+
+        Raises:
+            FileError: if it cannot be renamed.
+        """
+        try:
+            self._replace()
+        except OSError as problem:
+            raise writing_failed(self.target, problem) from problem
+        finally:
+            self.discard()
+
+    def discard(self) -> None:
+        """Remove what was written; the target stays as it was."""
+        _remove(self.path)
+        _in_use.discard(self.path.name)
+
+    def _replace(self) -> None:
+        os.replace(self.path, self.target)
+
+    def __enter__(self) -> Path:
+        return self.path
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if problem is None:
+            self.commit()
+            return
+        self.discard()
+        if isinstance(problem, OSError) and not isinstance(problem, BrokenPipeError):
+            raise writing_failed(self.target, problem) from problem
+
+
+class StagedFile(_Staged):
+    """A file that appears complete or not at all.
+
+    Args:
+        target: where the finished file goes; an existing file is replaced.
+
+    Raises:
+        FileError: as `check_target`.
+    """
+
+    def __init__(self, target: Path) -> None:
+        check_target(target)
+        # The suffix stays: encoders tell the format by it.
+        super().__init__(target, target.suffix[:_LONGEST_SUFFIX])
+
+
+class StagedFolder(_Staged):
+    """A folder that appears complete or not at all.
+
+    Args:
+        target: where the finished folder goes. An existing one is replaced only if all that it
+            holds is of an earlier run, so that nobody's own files are lost.
+        written: names of the files that an earlier run wrote into a folder, read from the folder.
+
+    Raises:
+        FileError: if the target may not be replaced or cannot be written.
+    """
+
+    def __init__(self, target: Path, written: Callable[[Path], Iterable[str]]) -> None:
+        _check_parent(target)
+        if target.is_symlink() or (target.exists() and not target.is_dir()):
+            raise FileError(f"{target} is a file or a link; give the name of a folder")
+        if target.is_dir():
+            # A folder that was looked at on a Mac holds .DS_Store.
+            others = {entry.name for entry in target.iterdir()} - {".DS_Store"}
+            others -= set(written(target)) if others else set()
+            if others:
+                raise FileError(
+                    f"{target} holds other files and will not be replaced ({min(others)!r} for "
+                    "example); name a new or empty folder"
+                )
+        super().__init__(target)
+        try:
+            self.path.mkdir()
+        except OSError as problem:
+            raise writing_failed(target, problem) from problem
+
+    def _replace(self) -> None:
+        # Not a partial name: should the process end between the two, nobody must remove it.
+        old = self.path.with_suffix(".old")
+        if self.target.is_dir():
+            os.replace(self.target, old)
+        try:
+            os.replace(self.path, self.target)
+        except OSError:
+            if old.is_dir():
+                os.replace(old, self.target)
+            raise
+        if old.is_dir():
+            # Now it may go, and if that is cut short the next run does the rest.
+            os.replace(old, self.path)
+
+
+def _check_parent(target: Path) -> None:
+    folder = target.parent
+    if not folder.is_dir():
+        raise FileError(f"the folder {folder} does not exist; make it, or write to another one")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise FileError(f"no permission to write in the folder {folder}; write to another one")
+
+
+def _require_regular(path: Path, mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise FileError(f"{path} is a folder, where a file is needed")
+    if not stat.S_ISREG(mode):
+        raise FileError(f"{path} is a device or a pipe, not a file; save its content to a file")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+@lru_cache(maxsize=1)
+def _here() -> str:
+    """The machine, and on Linux the container: where a process number means something."""
+    space = ""
+    with suppress(OSError):
+        space = str(os.stat("/proc/self/ns/pid").st_ino)
+    return f"{zlib.crc32(f'{platform.node()} {space}'.encode()):08x}"
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what runs that were killed left half written in a folder, once in a process."""
+    if folder in _swept:
+        return
+    _swept.add(folder)
+    with suppress(OSError):
+        for entry in list(folder.iterdir()):
+            match = _PARTIAL.fullmatch(entry.name)
+            if match and match[1] == _here() and not _is_running(int(match[2]), entry.name):
+                _remove(entry)
+
+
+def _is_running(process: int, name: str) -> bool:
+    if process == os.getpid():
+        return name in _in_use
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
