@@ -41,6 +41,13 @@ LAYERS = {
 # Files to model: beside the predictors, but it knows nothing of tracking or of them.
 NARROWER = {"checkpoints": {"ops", "files", "config", "model", "checkpoints"}}
 
+# Circles that wait for their mending; nothing may join them.
+CYCLES: set[tuple[str, ...]] = {
+    ("checkpoints.convert", "checkpoints.hub", "checkpoints.load"),
+    ("cli.arguments", "cli.object_masks"),
+    ("predictors.build_sam", "predictors.video_predictor"),
+}
+
 
 def violations(root: Path) -> list[str]:
     """Every import that points up.
@@ -62,6 +69,7 @@ def violations(root: Path) -> list[str]:
             continue
         for line, target in imports(path, root):
             place = f"{path.relative_to(root)}:{line}"
+            target = target.split(".")[1]
             if target not in LAYERS:
                 found.append(f"{place}: {target!r} has no layer")
             elif LAYERS[target] > LAYERS[home]:
@@ -72,14 +80,14 @@ def violations(root: Path) -> list[str]:
 
 
 def imports(path: Path, root: Path) -> Iterator[tuple[int, str]]:
-    """The parts of the package that a file imports, wherever in the file.
+    """The modules of the package that a file imports, wherever in the file.
 
     Args:
         path: the file.
         root: the folder that holds the package.
 
     Yields:
-        The line, and the first name after the package.
+        The line, and the dotted name; an attribute of a module counts as that module.
     """
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names: list[str] = []
@@ -87,12 +95,49 @@ def imports(path: Path, root: Path) -> Iterator[tuple[int, str]]:
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = absolute(node, path, root)
-            # `from . import x` names modules of the package, or attributes of the package itself.
-            names = [base] if base != PACKAGE else [f"{base}.{a.name}" for a in node.names]
+            for name in (f"{base}.{alias.name}" for alias in node.names):
+                # `from sam2_mlx import x` names modules, or attributes of the package itself.
+                names.append(name if base == PACKAGE or is_module(name, root) else base)
         for name in names:
-            parts = name.split(".")
-            if parts[0] == PACKAGE and len(parts) > 1 and parts[1] != "__version__":
-                yield getattr(node, "lineno", 0), parts[1]
+            if name.startswith(f"{PACKAGE}.") and name != f"{PACKAGE}.__version__":
+                yield getattr(node, "lineno", 0), name
+
+
+def is_module(name: str, root: Path) -> bool:
+    """Whether a dotted name is a file or a folder of the package."""
+    path = root.joinpath(*name.split("."))
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+def cycles(root: Path) -> set[tuple[str, ...]]:
+    """Files that reach themselves by imports.
+
+    Args:
+        root: the folder that holds the package.
+
+    Returns:
+        Names of the modules of each knot, in order of the alphabet, without the package's name.
+    """
+    paths = (root / PACKAGE).rglob("*.py")
+    graph = {module_name(path, root): {name for _, name in imports(path, root)} for path in paths}
+    reached = {name: _reachable(name, graph) for name in graph}
+    knots = set()
+    for name, below in reached.items():
+        if name in below:
+            knot = sorted(other for other in below if name in reached.get(other, ()))
+            knots.add(tuple(each.removeprefix(f"{PACKAGE}.") for each in knot))
+    return knots
+
+
+def _reachable(start: str, graph: dict[str, set[str]]) -> set[str]:
+    reached: set[str] = set()
+    ahead = list(graph[start])
+    while ahead:
+        name = ahead.pop()
+        if name not in reached:
+            reached.add(name)
+            ahead += graph.get(name, ())
+    return reached
 
 
 def absolute(node: ast.ImportFrom, path: Path, root: Path) -> str:
@@ -147,6 +192,26 @@ def test_a_right_import_is_not(tmp_path: Path, source: str) -> None:
     (tmp_path / PACKAGE).mkdir()
     (tmp_path / PACKAGE / "video.py").write_text(source)
     assert violations(tmp_path) == []
+
+
+def test_no_circles(repository: Path) -> None:
+    assert cycles(repository) - CYCLES == set()
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("from sam2_mlx.b import f", "def g():\n    from sam2_mlx.a import f"),
+        ("import sam2_mlx.b", "from . import a"),
+        ("from .b import f", "from sam2_mlx.c import f"),
+    ],
+)
+def test_a_circle_is_found(tmp_path: Path, first: str, second: str) -> None:
+    (tmp_path / PACKAGE).mkdir()
+    for name, source in {"a": first, "b": second, "c": "import sam2_mlx.a", "d": first}.items():
+        (tmp_path / PACKAGE / f"{name}.py").write_text(source)
+    (knot,) = cycles(tmp_path)
+    assert knot == (("a", "b", "c") if "c" in second else ("a", "b"))
 
 
 def test_files_stay_small(repository: Path) -> None:
