@@ -1,10 +1,8 @@
 """Convert a checkpoint: the same as `sam2-mlx convert`."""
 
-from __future__ import annotations
-
 import sys
 
-from sam2_mlx.checkpoints.convert import main
+from sam2_mlx.__main__ import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["convert", *sys.argv[1:]]))

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import sam2_mlx
+from sam2_mlx.cli.arguments import OneLineParser
 from sam2_mlx.cli.errors import guarded
 from sam2_mlx.cli.model import ModelChoice, load_model
 from sam2_mlx.live.capture import Capture
@@ -30,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--source", default="0", help="camera number, clip, folder or address")

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import difflib
-import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 
 from sam2_mlx import __version__
+from sam2_mlx.cli.errors import guarded
 
 # name: (module of the package, what it does); a module is imported only when its command is called.
 COMMANDS: dict[str, tuple[str, str]] = {
     "video": ("cli.video", "mask objects on every frame of a video"),
     "image": ("cli.image", "mask objects in a picture"),
     "everything": ("cli.everything", "find and mask everything in pictures, without prompts"),
-    "convert": ("checkpoints.convert", "turn a checkpoint into this package's format"),
+    "convert": ("cli.convert", "turn a checkpoint into this package's format"),
     "info": ("cli.info", "say what MLX runs on here, and which models are at hand"),
     "bench": ("cli.bench.command", "measure speed, memory and work on this machine"),
     "eval": ("cli.evaluate", "score masks on annotated videos (DAVIS or SA-V layout)"),
     "selftest": ("cli.selftest", "compare every custom kernel with plain MLX on this machine"),
 }
-INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments after the program's name; None takes those of the process.
 
     Returns:
-        The exit code: 0 done, 2 for a mistake in the arguments or the input, 130 on Ctrl-C.
+        The exit code: 0 done, 1 for a selftest that failed, 2 for a mistake in the arguments or
+        the input, 128 and its number for a signal (130 for Ctrl-C).
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
@@ -44,23 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         print(f"sam2-mlx: {_unknown(name)}", file=sys.stderr)
         return 2
-    command: Callable[[list[str]], int] = import_module(f"sam2_mlx.{COMMANDS[name][0]}").main
-    return _guarded(command, rest)
-
-
-def _guarded(command: Callable[[list[str]], int], arguments: list[str]) -> int:
-    """Run a command; Ctrl-C and a reader that went away (`| head`) are no crashes."""
-    try:
-        code = command(arguments)
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:
-        # Python flushes stdout once more at exit; give it somewhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    return code
+    return guarded(lambda: import_module(f"sam2_mlx.{COMMANDS[name][0]}").main(rest))
 
 
 def _help() -> str:

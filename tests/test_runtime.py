@@ -229,7 +229,7 @@ def test_ctrl_c_is_not_a_traceback(
 
     monkeypatch.setattr(info, "main", interrupted)
     assert dispatcher.main(["info"]) == 130
-    assert capsys.readouterr().err == "interrupted\n"
+    assert capsys.readouterr().err == "sam2-mlx: interrupted; nothing was written\n"
 
 
 def test_a_closed_pipe_is_not_a_traceback() -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from mlx.utils import tree_flatten
 from sam2_mlx.checkpoints.assemble import DTYPES, Weights, read_weights
 from sam2_mlx.checkpoints.files import FORMAT_VERSION
 from sam2_mlx.checkpoints.locate import find_file
-from sam2_mlx.checkpoints.quantized import GROUP_SIZES, quantize
+from sam2_mlx.checkpoints.quantized import quantize
 from sam2_mlx.checkpoints.read_safetensors import read_safetensors
 from sam2_mlx.checkpoints.tensors import CheckpointError
 from sam2_mlx.config import ModelConfig
@@ -125,68 +123,3 @@ def _write(folder: Path, weights: Weights, dtype: str, source: Path) -> None:
     if weights.quantization is not None:
         record["quantization"] = weights.quantization.to_dict()
     (folder / CONFIG_NAME).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="sam2-mlx convert",
-        description="Convert a checkpoint to a folder with config.json and model.safetensors.",
-    )
-    parser.add_argument(
-        "source",
-        help="a .pt or .safetensors file, a folder, a model name (tiny), or a Hugging Face id",
-    )
-    parser.add_argument("out", type=Path, help="the folder to make")
-    parser.add_argument("--dtype", choices=list(DTYPES), default="float32")
-    parser.add_argument("--image-size", type=int, metavar="PIXELS", help="another input size")
-    parser.add_argument(
-        "--quantize",
-        type=int,
-        choices=list(GROUP_SIZES),
-        metavar="BITS",
-        help="8 or 4: linear layers in so many bits, the rest in --dtype; a smaller model, not a "
-        "faster one",
-    )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace an earlier converted folder"
-    )
-    return parser
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run `sam2-mlx convert`.
-
-    Args:
-        argv: the arguments after the command's name; None takes the process's.
-
-    Returns:
-        Exit code: 0, 2 on bad input (with one line on stderr), 130 after Ctrl-C.
-    """
-    from sam2_mlx.checkpoints.load import locate
-
-    args = _parser().parse_args(argv)
-    try:
-        source = locate(args.source)
-        config = convert_checkpoint(
-            source,
-            args.out,
-            dtype=args.dtype,
-            image_size=args.image_size,
-            bits=args.quantize,
-            overwrite=args.overwrite,
-        )
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; nothing was written", file=sys.stderr)
-        return 130
-    size = (args.out / WEIGHTS_NAME).stat().st_size / 1e6
-    # With a separator in it, a folder is not taken for a model's name.
-    model = args.out if len(args.out.parts) > 1 else os.path.join(".", args.out)
-    kind = args.dtype if args.quantize is None else f"{args.quantize} bits and {args.dtype}"
-    print(
-        f"wrote {args.out}: {config.name}, {config.image_size} px, {kind}, {size:.1f} MB; "
-        f"use it with --model {model}"
-    )
-    return 0

@@ -14,15 +14,12 @@ from typing import NoReturn
 import numpy as np
 from PIL import Image, ImageOps
 
+from sam2_mlx.cli.errors import UsageError
 from sam2_mlx.config import MODELS
 from sam2_mlx.media.errors import MediaError
 from sam2_mlx.media.pictures import picture_size
 
 _TAGGED = re.compile(r"(\d+):(.*)", re.DOTALL)
-
-
-class UsageError(ValueError):
-    """Arguments that cannot be carried out; one line that says what to do."""
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -119,17 +116,17 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def join_values(argv: Sequence[str] | None) -> list[str]:
+def join_values(argv: Sequence[str]) -> list[str]:
     """The arguments with values such as `-5,3` tied to their option.
 
     Args:
-        argv: the arguments; None takes those of the process.
+        argv: the arguments of a command.
 
     Returns:
         Arguments in which argparse does not take such a value for an option.
     """
     joined: list[str] = []
-    for text in sys.argv[1:] if argv is None else argv:
+    for text in argv:
         value = re.match(r"-[\d.]", text)
         if value and joined and joined[-1].startswith("--") and "=" not in joined[-1]:
             joined[-1] += f"={text}"

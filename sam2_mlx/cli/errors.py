@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 
 INVALID = 2
 INTERRUPTED = 130
+
+
+class UsageError(ValueError):
+    """Arguments that cannot be carried out; one line that says what to do."""
 
 
 def guarded(work: Callable[[], int]) -> int:
@@ -16,15 +21,21 @@ def guarded(work: Callable[[], int]) -> int:
         work: does it and returns the exit code.
 
     Returns:
-        The exit code: 2 for input that cannot be carried out, 130 for Ctrl-C.
+        The exit code: 2 for input that cannot be carried out, 130 for Ctrl-C. A reader of standard
+        output that went away (`| head`) is no error.
     """
     try:
-        return work()
+        code = work()
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         print("sam2-mlx: interrupted; nothing was written", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        raise
+        # Python flushes stdout once more at exit; give it somewhere to go.
+        if sys.stdout is sys.__stdout__:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
     # Bad input: every layer below raises these with a message for the user.
     except (ValueError, OSError) as problem:
         report(problem)

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sam2_mlx.cli.arguments import OneLineParser, UsageError, add_model_arguments
-from sam2_mlx.cli.errors import INVALID, guarded, report
+from sam2_mlx.cli.arguments import OneLineParser, add_model_arguments
+from sam2_mlx.cli.errors import INVALID, UsageError, report
 from sam2_mlx.cli.model import ModelChoice, load_model
 
 if TYPE_CHECKING:
@@ -43,11 +43,12 @@ def main(argv: list[str]) -> int:
         argv: the arguments after `eval`.
 
     Returns:
-        The exit code: 0 done, 2 for input that cannot be carried out or a sequence that could not
-        be scored, 130 for Ctrl-C.
+        The exit code: 0 done, 2 for a sequence that could not be scored.
+
+    Raises:
+        ValueError, OSError: for arguments or input that cannot be carried out.
     """
-    args = _parser().parse_args(argv)
-    return guarded(lambda: _run(args))
+    return _run(_parser().parse_args(argv))
 
 
 def _parser() -> argparse.ArgumentParser:

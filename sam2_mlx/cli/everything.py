@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sam2_mlx.cli.arguments import OneLineParser, UsageError, add_model_arguments
-from sam2_mlx.cli.errors import INVALID, guarded
+from sam2_mlx.cli.arguments import OneLineParser, add_model_arguments
+from sam2_mlx.cli.errors import INVALID, UsageError
 from sam2_mlx.cli.everything_options import (
     EverythingOptions,
     add_everything_arguments,
@@ -37,17 +37,19 @@ run that was interrupted goes on where it stopped.
 """
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str]) -> int:
     """Run the command.
 
     Args:
-        argv: the arguments; None takes those of the process.
+        argv: the arguments after `everything`.
 
     Returns:
-        The exit code: 0 done, 2 if a picture or an argument cannot be carried out, 130 for Ctrl-C.
+        The exit code: 0 done, 2 if a picture cannot be used, 128 and its number for a signal.
+
+    Raises:
+        ValueError, OSError: for arguments or input that cannot be carried out.
     """
-    args = _parser().parse_args(argv)
-    return guarded(lambda: _run(args))
+    return _run(_parser().parse_args(argv))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sam2_mlx.cli.arguments import UsageError
+from sam2_mlx.cli.errors import UsageError
 
 if TYPE_CHECKING:
     from sam2_mlx.model.sam import Sam

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from sam2_mlx.cli.arguments import UsageError
+from sam2_mlx.cli.errors import UsageError
 from sam2_mlx.cli.everything_options import (
     EverythingOptions,
     find_everything,

@@ -1,4 +1,4 @@
-"""`python -m sam2_mlx.cli.image PICTURE --point X,Y`: mask objects in a picture."""
+"""`python -m sam2_mlx.image PICTURE --point X,Y`: mask objects in a picture."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from sam2_mlx.cli.arguments import (
     join_values,
     read_prompts,
 )
-from sam2_mlx.cli.errors import guarded
 from sam2_mlx.cli.everything_options import (
     add_everything_arguments,
     refuse_everything_options,
@@ -33,32 +32,34 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """\
 examples:
-  python -m sam2_mlx.cli.image photo.jpg --point 300,200
-  python -m sam2_mlx.cli.image photo.jpg --box 40,60,210,300 --cutout object.png
-  python -m sam2_mlx.cli.image photo.jpg --point 300,200 --point 2:400,120 --save-masks masks.json
-  python -m sam2_mlx.cli.image photo.jpg --everything --points-per-side 16
+  python -m sam2_mlx.image photo.jpg --point 300,200
+  python -m sam2_mlx.image photo.jpg --box 40,60,210,300 --cutout object.png
+  python -m sam2_mlx.image photo.jpg --point 300,200 --point 2:400,120 --save-masks masks.json
+  python -m sam2_mlx.image photo.jpg --everything --points-per-side 16
 
 A single point can mean the whole object or a part of it: --all-masks writes all three answers,
 the most likely first. Existing files are replaced.
 """
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str]) -> int:
     """Run the command.
 
     Args:
-        argv: the arguments; None takes those of the process.
+        argv: the arguments after `image`.
 
     Returns:
-        The exit code: 0 done, 2 for input that cannot be carried out, 130 for Ctrl-C.
+        The exit code, 0.
+
+    Raises:
+        ValueError, OSError: for arguments or input that cannot be carried out.
     """
-    args = _parser().parse_args(join_values(argv))
-    return guarded(lambda: _run(args))
+    return _run(_parser().parse_args(join_values(argv)))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = OneLineParser(
-        prog="python -m sam2_mlx.cli.image",
+        prog="python -m sam2_mlx.image",
         description="Mask objects in a picture and write it with the masks drawn over it.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

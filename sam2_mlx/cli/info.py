@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import platform
 import sys
@@ -10,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from sam2_mlx import __version__
+from sam2_mlx.cli.arguments import OneLineParser
 from sam2_mlx.files import cache_dir
 from sam2_mlx.ops import runtime
 
@@ -25,18 +25,17 @@ def main(argv: list[str]) -> int:
         argv: the arguments after `info`.
 
     Returns:
-        The exit code: 0, or 2 if an environment variable has a value that means nothing.
+        The exit code, 0.
+
+    Raises:
+        ValueError: if an environment variable has a value that means nothing.
     """
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog="sam2-mlx info", description="Say what MLX runs on here, and which models are at hand."
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     options = parser.parse_args(argv)
-    try:
-        found = collect()
-    except ValueError as problem:
-        print(f"sam2-mlx: error: {problem}", file=sys.stderr)
-        return 2
+    found = collect()
     print(json.dumps(found, indent=2) if options.json else render(found))
     return 0
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sam2_mlx.cli.arguments import UsageError
+from sam2_mlx.cli.errors import UsageError
 
 if TYPE_CHECKING:
     from sam2_mlx.config import ModelConfig

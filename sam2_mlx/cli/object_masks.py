@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sam2_mlx.cli.arguments import UsageError
+from sam2_mlx.cli.errors import UsageError
 from sam2_mlx.media.errors import MediaError
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sam2_mlx.cli.arguments import UsageError
+from sam2_mlx.cli.errors import UsageError
 
 
 def check_not_input(target: Path, source: Path, option: str) -> None:

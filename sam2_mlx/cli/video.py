@@ -1,4 +1,4 @@
-"""`python -m sam2_mlx.cli.video CLIP --point X,Y`: mask objects on every frame of a clip."""
+"""`python -m sam2_mlx.video CLIP --point X,Y`: mask objects on every frame of a clip."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 
 from sam2_mlx.cli.arguments import (
     OneLineParser,
-    UsageError,
     add_model_arguments,
     add_prompt_arguments,
     join_values,
@@ -17,7 +16,7 @@ from sam2_mlx.cli.arguments import (
     read_prompts,
 )
 from sam2_mlx.cli.clip_masks import Following, Stretch
-from sam2_mlx.cli.errors import guarded
+from sam2_mlx.cli.errors import UsageError
 from sam2_mlx.cli.everything_options import (
     DEFAULT_MAX_OBJECTS,
     ClipSearch,
@@ -34,36 +33,38 @@ from sam2_mlx.media.strided import StridedFrames
 
 _EXAMPLES = """\
 examples:
-  python -m sam2_mlx.cli.video clip.mp4 --point 300,200
-  python -m sam2_mlx.cli.video clip.mov --point 300,200 --negative-point 310,90 --point 2:400,120
-  python -m sam2_mlx.cli.video frames/%05d.png --box 40,60,210,300 --save-masks masks
-  python -m sam2_mlx.cli.video clip.mp4 --frame 5s --point 300,200 --both --output out.mp4
-  python -m sam2_mlx.cli.video clip.mp4 --objects-from masks/00000.png --format prores4444
-  python -m sam2_mlx.cli.video clip.mp4 --point 300,200 --output - | ffplay -
-  python -m sam2_mlx.cli.video clip.mp4 --everything --max-objects 8 --find-every 50
+  python -m sam2_mlx.video clip.mp4 --point 300,200
+  python -m sam2_mlx.video clip.mov --point 300,200 --negative-point 310,90 --point 2:400,120
+  python -m sam2_mlx.video frames/%05d.png --box 40,60,210,300 --save-masks masks
+  python -m sam2_mlx.video clip.mp4 --frame 5s --point 300,200 --both --output out.mp4
+  python -m sam2_mlx.video clip.mp4 --objects-from masks/00000.png --format prores4444
+  python -m sam2_mlx.video clip.mp4 --point 300,200 --output - | ffplay -
+  python -m sam2_mlx.video clip.mp4 --everything --max-objects 8 --find-every 50
 
 The result has the frames that were followed: from the prompted frame to the end (from the start
 to it with --reverse, all with --both), within --start and --end. Existing files are replaced.
 """
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str]) -> int:
     """Run the command.
 
     Args:
-        argv: the arguments; None takes those of the process.
+        argv: the arguments after `video`.
 
     Returns:
-        The exit code: 0 done, 2 for input that cannot be carried out, 130 for Ctrl-C (the video
-        then holds the frames so far).
+        The exit code: 0 done, 2 for a damaged clip, 128 and its number for a signal; in the last
+        two cases the video holds the frames so far.
+
+    Raises:
+        ValueError, OSError: for arguments or input that cannot be carried out.
     """
-    args = _parser().parse_args(join_values(argv))
-    return guarded(lambda: _run(args))
+    return _run(_parser().parse_args(join_values(argv)))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = OneLineParser(
-        prog="python -m sam2_mlx.cli.video",
+        prog="python -m sam2_mlx.video",
         description="Mask objects on every frame of a clip and write it as a video.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

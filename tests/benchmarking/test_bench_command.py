@@ -123,7 +123,7 @@ def test_mistakes(
     monkeypatch.chdir(tmp_path)
     assert main(["bench", *arguments]) == 2
     printed = capsys.readouterr()
-    assert words in printed.err and printed.err.startswith("error: ")
+    assert words in printed.err and printed.err.startswith("sam2-mlx: error: ")
     assert printed.err.count("\n") == 1 and printed.out == ""
 
 

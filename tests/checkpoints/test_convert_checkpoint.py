@@ -15,9 +15,10 @@ import pytest
 
 from sam2_mlx.checkpoints import convert as module
 from sam2_mlx.checkpoints.assemble import read_weights
-from sam2_mlx.checkpoints.convert import convert_checkpoint, main
+from sam2_mlx.checkpoints.convert import convert_checkpoint
 from sam2_mlx.config import ModelConfig
 from tests.checkpoints.torch_files import write_model
+from tests.commands import convert as main
 
 
 def left_in(folder: Path) -> list[str]:
@@ -100,7 +101,7 @@ def test_bad_input_gives_one_line_and_leaves_nothing(
     path = source if source == "hugest" else f"./{source}"
     assert main([path, "out"]) == 2
     printed = capsys.readouterr()
-    assert words in printed.err and printed.err.startswith("error: ")
+    assert words in printed.err and printed.err.startswith("sam2-mlx: error: ")
     assert printed.err.count("\n") == 1 and printed.out == ""
     assert left_in(folder) == before
 
@@ -133,7 +134,7 @@ def test_an_interrupt_leaves_nothing_new(
 
     monkeypatch.setattr(module, "sha256", interrupted)
     assert main([str(meta_file), str(out), "--overwrite", "--dtype", "float16"]) == 130
-    assert "stopped" in capsys.readouterr().err
+    assert "interrupted; nothing was written" in capsys.readouterr().err
     assert (out / "model.safetensors").read_bytes() == before
     assert left_in(meta_file.parent) == ["config.json", "model.pt", "out"]
 
@@ -153,16 +154,16 @@ def test_a_write_that_fails_half_way(meta_file: Path) -> None:
     # The limit makes the system refuse the rest of the file, as a full disk does.
     script = (
         "import resource, sys\n"
-        "from sam2_mlx.checkpoints.convert import main\n"
+        "from sam2_mlx.__main__ import main\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))\n"
-        "sys.exit(main(sys.argv[1:]))\n"
+        "sys.exit(main(['convert', *sys.argv[1:]]))\n"
     )
     command = [sys.executable, "-c", script, str(meta_file), str(meta_file.parent / "out")]
     root = Path(__file__).resolve().parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
-    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("sam2-mlx: error: ") and done.stderr.count("\n") == 1
     assert left_in(meta_file.parent) == ["config.json", "model.pt"]
 
 

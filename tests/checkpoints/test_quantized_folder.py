@@ -14,11 +14,12 @@ import pytest
 from mlx.utils import tree_flatten
 
 import sam2_mlx.checkpoints.quantized as module
-from sam2_mlx.checkpoints.convert import convert_checkpoint, main
+from sam2_mlx.checkpoints.convert import convert_checkpoint
 from sam2_mlx.checkpoints.load import BUNDLED_FOLDER, load, load_checkpoint
 from sam2_mlx.media import demo_clip, open_frames
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.tracking.session import TrackingSession
+from tests.commands import convert as main
 
 # Mean over three objects and the first frames of the bundled clip.
 FLOORS = {8: 0.995, 4: 0.97}

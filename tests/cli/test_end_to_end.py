@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sam2_mlx.cli.video import main
 from sam2_mlx.media import open_frames
 from sam2_mlx.media.mask_writer import read_npz_masks
+from tests.commands import video as main
 
 TRUTH = Path(__file__).parent / "data" / "demo_masks.npz"
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sam2_mlx.cli.image import main
+from tests.commands import image as main
 
 SIZE = (60, 40)
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sam2_mlx.cli.video import main
 from sam2_mlx.media import demo_clip, open_frames
 from sam2_mlx.media.mask_writer import read_npz_masks
 from sam2_mlx.media.video_writer import VideoWriter
 from sam2_mlx.ops import rle
 from tests.cli.fake_session import DRIFT, SIZE, FakeSession, disc
+from tests.commands import video as main
 from tests.media.media_clips import Recipe, make_clip, numbered_frame, read_numbers, read_sound
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sam2_mlx.cli.video import main
 from sam2_mlx.media import open_frames
 from sam2_mlx.media.mask_writer import read_npz_masks
 from tests.cli.fake_session import DRIFT, SIZE, FakeSession, disc
+from tests.commands import video as main
 from tests.media.media_clips import Recipe, make_clip, read_number
 
 

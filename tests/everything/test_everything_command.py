@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sam2_mlx.cli.arguments import UsageError
-from sam2_mlx.cli.everything import main
+from sam2_mlx.cli.errors import UsageError
 from sam2_mlx.cli.everything_options import EverythingOptions
 from sam2_mlx.cli.everything_results import coco_document, draw_everything
-from sam2_mlx.cli.image import main as image_main
 from sam2_mlx.ops import rle
+from tests.commands import everything as main
+from tests.commands import image as image_main
 from tests.everything.drawn import draw_shapes
 
 QUICK = ["--model", "nano", "--dtype", "float32", "--points-per-side", "4"]

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sam2_mlx.cli.everything import main as everything_main
-from sam2_mlx.cli.image import main as image_main
 from sam2_mlx.ops import rle
+from tests.commands import everything as everything_main
+from tests.commands import image as image_main
 from tests.everything.drawn import draw_shapes
 
 QUICK = ["--model", "nano", "--dtype", "float32", "--points-per-side", "4"]

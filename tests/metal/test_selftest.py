@@ -5,6 +5,7 @@ from __future__ import annotations
 import mlx.core as mx
 import pytest
 
+from sam2_mlx.__main__ import main as command
 from sam2_mlx.cli import selftest
 from sam2_mlx.ops import flash, residual_norm, rope, upsample
 from sam2_mlx.ops.metal import kernel as kernel_module
@@ -94,7 +95,7 @@ def test_a_kernel_that_is_wrong_only_at_full_size_is_an_error(capsys, metal, mon
 
 def test_unknown_switch(capsys, monkeypatch):
     monkeypatch.setenv("SAM2_MLX_KERNELS", "yes")
-    assert selftest.main([]) == 2
+    assert command(["selftest"]) == 2
     assert "must be 0" in capsys.readouterr().err
 
 

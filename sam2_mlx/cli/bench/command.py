@@ -7,6 +7,8 @@ import json
 import sys
 from typing import Any
 
+from sam2_mlx.cli.arguments import OneLineParser
+
 WHAT = ("image", "encoder", "frame", "clip")
 
 _EXAMPLES = """\
@@ -31,23 +33,18 @@ def main(argv: list[str]) -> int:
         argv: the arguments after `bench`.
 
     Returns:
-        The exit code: 0, or 2 for a mistake in the arguments.
+        The exit code, 0.
+
+    Raises:
+        ValueError, OSError: for a mistake in the arguments.
     """
     options = _parser().parse_args(argv)
-    try:
-        _check(options)
-        if options.against:
-            return _against(options)
-        return _measure(options)
-    except BrokenPipeError:
-        raise  # whoever read the output went away
-    except (ValueError, OSError) as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
+    _check(options)
+    return _against(options) if options.against else _measure(options)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog="sam2-mlx bench",
         description="Measure this package on this machine, and count its work.",
         epilog=_EXAMPLES,
@@ -146,7 +143,3 @@ def _against(options: argparse.Namespace) -> int:
 def _say(options: argparse.Namespace, text: str) -> None:
     if not options.json:
         print(text, flush=True)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,70 @@
+"""`sam2-mlx convert SOURCE OUT`: turn a checkpoint into this package's format."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from sam2_mlx.cli.arguments import OneLineParser
+
+
+def main(argv: list[str]) -> int:
+    """Run the command.
+
+    Args:
+        argv: the arguments after `convert`.
+
+    Returns:
+        The exit code, 0.
+
+    Raises:
+        ValueError, OSError: if the source cannot be read or the folder not be made.
+    """
+    args = _parser().parse_args(argv)
+    from sam2_mlx.checkpoints.convert import WEIGHTS_NAME, convert_checkpoint
+    from sam2_mlx.checkpoints.load import locate
+
+    config = convert_checkpoint(
+        locate(args.source),
+        args.out,
+        dtype=args.dtype,
+        image_size=args.image_size,
+        bits=args.quantize,
+        overwrite=args.overwrite,
+    )
+    size = (args.out / WEIGHTS_NAME).stat().st_size / 1e6
+    # With a separator in it, a folder is not taken for a model's name.
+    model = args.out if len(args.out.parts) > 1 else os.path.join(".", args.out)
+    kind = args.dtype if args.quantize is None else f"{args.quantize} bits and {args.dtype}"
+    print(
+        f"wrote {args.out}: {config.name}, {config.image_size} px, {kind}, {size:.1f} MB; "
+        f"use it with --model {model}"
+    )
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = OneLineParser(
+        prog="sam2-mlx convert",
+        description="Convert a checkpoint to a folder with config.json and model.safetensors.",
+    )
+    parser.add_argument(
+        "source",
+        help="a .pt or .safetensors file, a folder, a model name (tiny), or a Hugging Face id",
+    )
+    parser.add_argument("out", type=Path, help="the folder to make")
+    parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32")
+    parser.add_argument("--image-size", type=int, metavar="PIXELS", help="another input size")
+    parser.add_argument(
+        "--quantize",
+        type=int,
+        choices=(8, 4),
+        metavar="BITS",
+        help="8 or 4: linear layers in so many bits, the rest in --dtype; a smaller model, not a "
+        "faster one",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace an earlier converted folder"
+    )
+    return parser
