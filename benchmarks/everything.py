@@ -26,8 +26,12 @@ import numpy as np
 import sam2_mlx
 from sam2_mlx.media import demo_clip, load_picture, open_frames
 from sam2_mlx.ops.cpu.allocator import keep_freed_memory
-from sam2_mlx.predictors.mask_generator import SAM2AutomaticMaskGenerator
-from sam2_mlx.predictors.picture_decoder import PictureDecoder, PointMasks
+from sam2_mlx.predictors.look import Look
+from sam2_mlx.predictors.mask_generator import (
+    PointMasks,
+    SAM2AutomaticMaskGenerator,
+    masks_of_points,
+)
 
 
 class Parts(SAM2AutomaticMaskGenerator):
@@ -39,18 +43,17 @@ class Parts(SAM2AutomaticMaskGenerator):
 
     decode_seconds = 0.0
 
-    def _answers(self, decoder: PictureDecoder, points: np.ndarray) -> Iterator[PointMasks]:
+    def _answers(self, look: Look, points: np.ndarray) -> Iterator[PointMasks]:
         # Not above: the package chooses MLX's BLAS when it is imported first.
         import mlx.core as mx
 
         for start in range(0, len(points), self.points_per_batch):
             begin = time.perf_counter()
-            answer = decoder.decode(
-                points[start : start + self.points_per_batch], self.multimask_output
-            )
-            mx.eval(answer.logits, answer.iou)
+            batch = points[start : start + self.points_per_batch]
+            masks = masks_of_points(look, batch, self.multimask_output)
+            mx.eval(masks.logits, masks.iou)
             self.decode_seconds += time.perf_counter() - begin
-            yield answer
+            yield masks
 
 
 def main() -> int:
@@ -106,7 +109,7 @@ def measure(
     plain = SAM2AutomaticMaskGenerator(model, **settings)
     count = 0
     for number in range(rounds + 1):
-        encode = _seconds(lambda: PictureDecoder(model, picture))
+        encode = _seconds(lambda: Look.at(model, picture))
         parts = Parts(model, **settings)
         whole = _seconds(lambda parts=parts: parts.generate(picture))
         begin = time.perf_counter()

@@ -23,33 +23,45 @@ if TYPE_CHECKING:
     from .predictors.image_predictor import SAM2ImagePredictor as SAM2ImagePredictor
     from .predictors.mask_generator import SAM2AutomaticMaskGenerator as SAM2AutomaticMaskGenerator
     from .predictors.video_predictor import SAM2VideoPredictor as SAM2VideoPredictor
+    from .results import FrameMasks as FrameMasks
+    from .tracking.options import TrackingOptions as TrackingOptions
+    from .tracking.saved_session import load_session as load_session
+    from .tracking.saved_session import save_session as save_session
     from .tracking.session import TrackingSession as TrackingSession
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "FrameMasks": ".results",
     "MODELS": ".config",
     "ModelConfig": ".config",
     "SAM2AutomaticMaskGenerator": ".predictors.mask_generator",
     "SAM2ImagePredictor": ".predictors.image_predictor",
     "SAM2VideoPredictor": ".predictors.video_predictor",
+    "TrackingOptions": ".tracking.options",
     "TrackingSession": ".tracking.session",
     "build_sam2": ".predictors.build_sam",
     "build_sam2_video_predictor": ".predictors.build_sam",
     "load": ".checkpoints.load",
+    "load_session": ".tracking.saved_session",
+    "save_session": ".tracking.saved_session",
 }
 
 __all__ = [
+    "FrameMasks",
     "MODELS",
     "ModelConfig",
     "SAM2AutomaticMaskGenerator",
     "SAM2ImagePredictor",
     "SAM2VideoPredictor",
+    "TrackingOptions",
     "TrackingSession",
     "__version__",
     "build_sam2",
     "build_sam2_video_predictor",
     "load",
+    "load_session",
+    "save_session",
 ]
 
 

@@ -1,132 +1,212 @@
-"""Prompts: what a caller points at, validated once and turned into model coordinates."""
+"""Prompts: what a caller points at, checked once, whoever asks."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-_BOX_LABELS = (2, 3)
+PADDING, TOP_LEFT, BOTTOM_RIGHT = -1, 2, 3
+_LABELS = (PADDING, 0, 1, TOP_LEFT, BOTTOM_RIGHT)
+
+# Every point attends to every other: the time grows with the square of their number.
+MAX_POINTS = 1024
 
 
-def as_points(points: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Check points and their labels.
+@dataclass(frozen=True)
+class Prompt:
+    """What is pointed at on one picture, for B objects that do not know of each other.
 
-    Args:
-        points: (P, 2) as (x, y), or None.
-        labels: (P,) of 1 (on the object) and 0 (not on it), or None.
+    A box is two points with labels of their own. Places are fractions in double precision: they
+    round to what the reference has, whether it divides pixels in single precision or scales
+    them in double.
 
-    Returns:
-        float32 (P, 2) and int32 (P,); empty where both are None.
-
-    Raises:
-        ValueError: if only one is given, the shapes do not match, a number is not finite or a
-            label is unknown.
+    Attributes:
+        points: float64 (B, P, 2) as (x, y) in fractions of the picture's width and height.
+        labels: int32 (B, P): 1 object, 0 background, 2 and 3 the corners of a box, -1 nothing.
+        mask: bool (H, W), the object itself, in place of points; or None.
+        logits: float32 (B, 1, S/4, S/4), an earlier answer to be improved; or None.
     """
+
+    points: np.ndarray = field(default_factory=lambda: np.zeros((1, 0, 2)))
+    labels: np.ndarray = field(default_factory=lambda: np.zeros((1, 0), np.int32))
+    mask: np.ndarray | None = None
+    logits: Any = None
+
+    @classmethod
+    def from_points(
+        cls,
+        points: Any = None,
+        labels: Any = None,
+        box: Any = None,
+        size: tuple[int, int] | None = None,
+    ) -> Prompt:
+        """Make a prompt of points and/or boxes.
+
+        Args:
+            points: (P, 2) as (x, y), or (B, P, 2); None or empty without points.
+            labels: (P,) or (B, P) of 1 (on the object) and 0 (not on it); also -1, 2 and 3.
+            box: (x0, y0, x1, y1), or (B, 4). It may reach over the picture's border.
+            size: (height, width) of the picture that the numbers are pixels of; None where
+                they are fractions already.
+
+        Raises:
+            ValueError: on parts that are malformed or do not belong together, numbers that are
+                not finite, unknown labels, points outside the picture, boxes without an area or
+                outside the picture, more than `MAX_POINTS` points, or nothing at all.
+        """
+        places, kinds = _points(points, labels)
+        if box is not None:
+            corners, sides = _corners(box)
+            if kinds.shape[1] and len(kinds) != len(sides):
+                raise ValueError(
+                    f"need as many boxes as sets of points; got {len(sides)} and {len(kinds)}"
+                )
+            places = places if kinds.shape[1] else np.zeros((len(sides), 0, 2))
+            kinds = kinds if kinds.shape[1] else np.zeros((len(sides), 0), np.int32)
+            # Boxes come first, as in training.
+            places = np.concatenate([corners, places], axis=1)
+            kinds = np.concatenate([sides, kinds], axis=1)
+        if not kinds.shape[1]:
+            raise ValueError("nothing to segment: give points with labels, a box, or a mask")
+        width, height = (1, 1) if size is None else (size[1], size[0])
+        _check_places(places, kinds, width, height)
+        return cls(places / (width, height), kinds)
+
+    @classmethod
+    def from_mask(cls, mask: Any) -> Prompt:
+        """Make a prompt of a mask.
+
+        Args:
+            mask: (H, W) of any size. Numbers above zero are the object if some are negative, as
+                logits are; else those above one half.
+
+        Raises:
+            ValueError: if it does not have two axes, or holds NaN.
+        """
+        array = np.asarray(mask)
+        if array.ndim != 2 or 0 in array.shape:
+            raise ValueError(f"mask needs shape (height, width); got {array.shape}")
+        if array.dtype == bool:
+            return cls(mask=array)
+        if np.isnan(array).any():
+            raise ValueError("mask must hold numbers; got NaN")
+        return cls(mask=array > (0 if array.min() < 0 else 0.5))
+
+    def improving(self, logits: Any, side: int) -> Prompt:
+        """This prompt, together with an earlier answer.
+
+        Args:
+            logits: (1, S/4, S/4) as a prediction returned them, or (B, 1, S/4, S/4).
+            side: S/4.
+
+        Raises:
+            ValueError: if the shape is another one, or a number is not finite.
+        """
+        array = np.asarray(logits, np.float32)
+        array = array[None] if array.ndim == 3 else array
+        if array.ndim != 4 or array.shape[1:] != (1, side, side):
+            raise ValueError(
+                f"mask_input needs shape (1, {side}, {side}), the low-resolution logits of an "
+                f"earlier prediction; got {np.shape(logits)}"
+            )
+        if not np.isfinite(array).all():
+            raise ValueError("mask_input must be finite numbers; got NaN or infinity")
+        if not self.labels.size:
+            none = len(array)
+            return Prompt(np.zeros((none, 0, 2)), np.zeros((none, 0), np.int32), logits=array)
+        if len(array) not in (1, len(self.labels)):
+            raise ValueError(
+                f"need one mask_input, or one for each of {len(self.labels)} objects; "
+                f"got {len(array)}"
+            )
+        return replace(self, logits=array)
+
+    def extended(self, more: Prompt) -> Prompt:
+        """This prompt's points followed by another's.
+
+        Raises:
+            ValueError: if there are more than `MAX_POINTS` then.
+        """
+        labels = np.concatenate([self.labels, more.labels], axis=1)
+        _check_count(labels)
+        return Prompt(np.concatenate([self.points, more.points], axis=1), labels)
+
+    @property
+    def has_box(self) -> bool:
+        """Whether a box is among the points."""
+        return bool((self.labels == TOP_LEFT).any())
+
+
+def _points(points: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Points as (B, P, 2) and labels as (B, P); P is 0 where there are none."""
     if (points is None) != (labels is None):
         raise ValueError(
             "points and labels belong together; got "
             + ("labels without points" if points is None else "points without labels")
         )
-    if points is None:
-        return np.zeros((0, 2), np.float32), np.zeros((0,), np.int32)
-    coords = np.asarray(points, np.float32)
-    kinds = np.asarray(labels)
-    # One leading batch axis is common in code written for the reference.
-    if coords.ndim == 3 and coords.shape[0] == 1:
-        coords, kinds = coords[0], kinds.reshape(-1)
-    if coords.ndim != 2 or coords.shape[1] != 2:
-        raise ValueError(f"points need shape (P, 2), one (x, y) a point; got {coords.shape}")
-    if kinds.shape != coords.shape[:1]:
-        raise ValueError(f"need one label a point; got {len(coords)} points, labels {kinds.shape}")
-    if not np.isfinite(coords).all():
-        raise ValueError("points must be finite numbers; got NaN or infinity")
-    if not np.isin(kinds, (-1, 0, 1, 2, 3)).all():
+    # In single precision first, as the reference takes them.
+    places = np.asarray([] if points is None else points, np.float32).astype(np.float64)
+    kinds = np.asarray([] if labels is None else labels)
+    if not places.size and not kinds.size:
+        return np.zeros((1, 0, 2)), np.zeros((1, 0), np.int32)
+    if places.ndim == 2:
+        places, kinds = places[None], kinds[None]
+    elif kinds.ndim == 1 and len(places) == 1:
+        kinds = kinds[None]
+    if places.ndim != 3 or places.shape[2] != 2 or kinds.shape != places.shape[:2]:
+        raise ValueError(
+            "points need shape (N, 2) and one label a point (N,), or (B, N, 2) and (B, N); "
+            f"got points {np.shape(points)} and labels {np.shape(labels)}"
+        )
+    if not np.isin(kinds, _LABELS).all():
         raise ValueError(
             "labels are 1 (object) or 0 (background), also 2 and 3 for box corners; "
-            f"got {sorted(set(kinds.tolist()))}"
+            f"got {sorted(set(kinds.ravel().tolist()))}"
         )
-    return coords, kinds.astype(np.int32)
+    return places, kinds.astype(np.int32)
 
 
-def as_box(box: Any) -> np.ndarray:
-    """Check a box.
-
-    Args:
-        box: (x0, y0, x1, y1), any shape of four numbers.
-
-    Returns:
-        float32 (2, 2): the top left and the bottom right corner.
-
-    Raises:
-        ValueError: if it is not four finite numbers.
-    """
-    corners = np.asarray(box, np.float32)
-    if corners.size != 4:
+def _corners(box: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes as points (B, 2, 2) and labels (B, 2)."""
+    corners = np.asarray(box, np.float32).astype(np.float64)
+    if not corners.size or (corners.shape[-1] != 4 and corners.shape != (2, 2)):
         raise ValueError(
-            f"box needs 4 numbers (x0, y0, x1, y1) in pixels; got shape {corners.shape}"
+            "box needs 4 numbers (x0, y0, x1, y1) in pixels, or shape (B, 4); "
+            f"got shape {corners.shape}"
         )
-    if not np.isfinite(corners).all():
-        raise ValueError("box must be finite numbers; got NaN or infinity")
-    return corners.reshape(2, 2)
+    corners = corners.reshape(-1, 2, 2)
+    return corners, np.tile(np.array([TOP_LEFT, BOTTOM_RIGHT], np.int32), (len(corners), 1))
 
 
-@dataclass(frozen=True)
-class Prompt:
-    """What was pointed at on one frame: points (a box is two of them) or a mask, never both.
+def _check_places(places: np.ndarray, kinds: np.ndarray, width: int, height: int) -> None:
+    _check_count(kinds)
+    if not np.isfinite(places).all():
+        raise ValueError("prompts must be finite numbers; got NaN or infinity")
+    limits = np.array([width, height])
+    picture = f"the picture, x from 0 to {width} and y from 0 to {height}"
+    outside = ((places < 0) | (places > limits)).any(axis=2) & np.isin(kinds, (0, 1))
+    if outside.any():
+        raise ValueError(f"points must lie in {picture}; got {_numbers(places[outside][0])}")
+    corner = (kinds[:, :-1] == TOP_LEFT) & (kinds[:, 1:] == BOTTOM_RIGHT)
+    for first, last in zip(places[:, :-1][corner], places[:, 1:][corner], strict=True):
+        box = _numbers([*first, *last])
+        if (last <= first).any():
+            raise ValueError(
+                f"a box is its top left corner, then its bottom right one; {box} has no area"
+            )
+        if (last <= 0).any() or (first >= limits).any():
+            raise ValueError(f"a box must overlap {picture}; got {box}")
 
-    Attributes:
-        points: float32 (P, 2) as (x, y) in fractions of the picture's width and height.
-        labels: int32 (P,): 1 object, 0 background, 2 and 3 the corners of a box.
-        mask: bool (H, W), or None.
-    """
 
-    points: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.float32))
-    labels: np.ndarray = field(default_factory=lambda: np.zeros((0,), np.int32))
-    mask: np.ndarray | None = None
-
-    @classmethod
-    def from_points(
-        cls, points: Any, labels: Any, box: Any, size: tuple[int, int] | None
-    ) -> Prompt:
-        """Make a prompt of points and/or a box.
-
-        Args:
-            points: (P, 2) as (x, y), or None.
-            labels: (P,), or None.
-            box: four numbers, or None.
-            size: (height, width) of the picture that the numbers are pixels of; None where
-                they are fractions already.
-
-        Raises:
-            ValueError: on any malformed part, or if nothing was given.
-        """
-        if points is None and box is None:
-            raise ValueError("nothing to segment: give points with labels, a box, or a mask")
-        coords, kinds = as_points(points, labels)
-        if box is not None:
-            # Boxes come first, as in training.
-            coords = np.concatenate([as_box(box), coords])
-            kinds = np.concatenate([np.array(_BOX_LABELS, np.int32), kinds])
-        if size is not None:
-            coords = coords / np.array([size[1], size[0]], np.float32)
-        return cls(coords, kinds)
-
-    @classmethod
-    def from_mask(cls, mask: Any) -> Prompt:
-        """Make a prompt of a mask (H, W); anything but zero is the object.
-
-        Raises:
-            ValueError: if it does not have two axes.
-        """
-        array = np.asarray(mask)
-        if array.ndim != 2 or 0 in array.shape:
-            raise ValueError(f"mask needs shape (height, width); got {array.shape}")
-        return cls(mask=array.astype(bool))
-
-    def extended(self, more: Prompt) -> Prompt:
-        """This prompt's points followed by another's."""
-        return Prompt(
-            np.concatenate([self.points, more.points]), np.concatenate([self.labels, more.labels])
+def _check_count(labels: np.ndarray) -> None:
+    if labels.shape[1] > MAX_POINTS:
+        raise ValueError(
+            f"an object takes at most {MAX_POINTS} points, corners of boxes included; "
+            f"got {labels.shape[1]}"
         )
+
+
+def _numbers(values: Any) -> str:
+    return "(" + ", ".join(f"{value:g}" for value in values) + ")"

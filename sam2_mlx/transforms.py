@@ -117,9 +117,9 @@ class Framing:
     stretched: bool
 
     @classmethod
-    def of(cls, picture: np.ndarray, config: ModelConfig) -> Framing:
-        """The framing of a picture (H, W, 3) for a model."""
-        size, side = (picture.shape[0], picture.shape[1]), config.image_size
+    def of(cls, size: tuple[int, int], config: ModelConfig) -> Framing:
+        """The framing of a picture of some (height, width) for a model."""
+        side = config.image_size
         if not config.keep_aspect:
             return cls(size, side, (side, side), stretched=True)
         scale = side / max(size)
@@ -149,22 +149,21 @@ class Framing:
         x = mx.pad(x, [(0, self.side - height), (0, self.side - width), (0, 0)])
         return x[None].astype(dtype)
 
-    def coords(self, points: np.ndarray, in_pixels: bool = True) -> np.ndarray:
+    def coords(self, points: np.ndarray) -> np.ndarray:
         """Places in the picture as places in the model's input.
 
         Args:
-            points: (..., 2) as (x, y).
-            in_pixels: they are pixels of the picture; else fractions of its size.
+            points: float64 (..., 2) as (x, y) in fractions of the picture's width and height.
 
         Returns:
-            float32 (..., 2) as (x, y) in pixels of the input.
+            float32 (..., 2) as (x, y) in pixels of the input, each rounded as in the reference.
+
+        Source: sam2/utils/transforms.py, SAM2Transforms.transform_coords;
+        segment_anything/utils/transforms.py, ResizeLongestSide.apply_coords.
         """
-        size = self.size[::-1] if in_pixels else (1, 1)
-        # Each in the reference's own precision and order.
         if self.stretched:
-            return points.astype(np.float32) / np.array(size, np.float32) * np.float32(self.side)
-        scale = np.array(self.inner[::-1]) / np.array(size)
-        return (points.astype(np.float64) * scale).astype(np.float32)
+            return points.astype(np.float32) * np.float32(self.side)
+        return (points * self.inner[::-1]).astype(np.float32)
 
     def mask_matrices(self, low: int) -> tuple[mx.array, mx.array]:
         """How masks of low resolution become masks of the picture.

@@ -4,23 +4,41 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import mlx.core as mx
 import numpy as np
 
+from sam2_mlx.media.pictures import load_picture
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.ops import rle
 from sam2_mlx.ops.boxes import Box, crop_boxes, mask_boxes, non_max_suppression, touches_crop
 from sam2_mlx.ops.point_grids import layer_grids
 from sam2_mlx.ops.small_regions import remove_small_regions
 from sam2_mlx.predictors.enlarged_masks import enlarge_masks
+from sam2_mlx.predictors.enlarger import Enlarger
 from sam2_mlx.predictors.found_masks import OUTPUT_MODES, FoundMasks, segmentation, to_xywh
-from sam2_mlx.predictors.picture_decoder import PictureDecoder, PointMasks
-from sam2_mlx.transforms import check_picture
+from sam2_mlx.predictors.look import Look, without_small_regions
+from sam2_mlx.prompts import Prompt
 
 # Masks are enlarged to the picture's size a few at a time: this many logits at most.
 _ENLARGED_AT_ONCE = 2**25
+
+
+@dataclass(frozen=True)
+class PointMasks:
+    """All masks of the first point, then of the second, ...; still on the device.
+
+    Attributes:
+        logits: float32 (N, S/4, S/4).
+        iou: float32 (N,), predicted IoU.
+        points: float32 (N, 2), the point of each mask, in pixels of the picture.
+    """
+
+    logits: mx.array
+    iou: mx.array
+    points: np.ndarray
 
 
 class SAM2AutomaticMaskGenerator:
@@ -135,21 +153,21 @@ class SAM2AutomaticMaskGenerator:
             TypeError, ValueError: if it is not a picture.
             FileNotFoundError: if the path does not exist.
         """
-        picture = _as_picture(image)
+        picture = load_picture(image)
         size = (picture.shape[0], picture.shape[1])
         crops, layers = crop_boxes(size, self.crop_n_layers, self.crop_overlap_ratio)
         parts = [
             self._masks_of_crop(picture, crop, self.point_grids[layer])
             for crop, layer in zip(crops, layers, strict=True)
         ]
-        found = FoundMasks.join(parts)
-        if len(crops) > 1 and len(found):
-            x0, y0, x1, y1 = found.crops.T
+        masks = FoundMasks.join(parts)
+        if len(crops) > 1 and len(masks):
+            x0, y0, x1, y1 = masks.crops.T
             smaller_first = 1 / ((x1 - x0) * (y1 - y0))
-            found = found.take(
-                non_max_suppression(found.boxes, smaller_first, self.crop_nms_thresh)
+            masks = masks.take(
+                non_max_suppression(masks.boxes, smaller_first, self.crop_nms_thresh)
             )
-        return [found.record(index, size, self.output_mode) for index in range(len(found))]
+        return [masks.record(index, size, self.output_mode) for index in range(len(masks))]
 
     @staticmethod
     def postprocess_small_regions(
@@ -176,60 +194,64 @@ class SAM2AutomaticMaskGenerator:
     def _masks_of_crop(self, picture: np.ndarray, crop: Box, grid: np.ndarray) -> FoundMasks:
         """The masks of one crop, without duplicates among themselves."""
         x0, y0, x1, y1 = crop
-        decoder = PictureDecoder(self.model, np.ascontiguousarray(picture[y0:y1, x0:x1]))
+        (look,) = Look.at(self.model, np.ascontiguousarray(picture[y0:y1, x0:x1]))
+        enlarger = Enlarger(*look.matrices)
         points = (grid * np.array([[x1 - x0, y1 - y0]])).astype(np.float32)
         size = (picture.shape[0], picture.shape[1])
         parts: list[FoundMasks] = []
-        for answer in self._answers(decoder, points):
-            parts.extend(self._good_masks(decoder, answer, crop, size))
-        found = FoundMasks.join(parts)
-        return found.take(non_max_suppression(found.boxes, found.iou, self.box_nms_thresh))
+        for batch in self._answers(look, points):
+            parts.extend(self._good_masks(enlarger, batch, crop, size))
+        masks = FoundMasks.join(parts)
+        return masks.take(non_max_suppression(masks.boxes, masks.iou, self.box_nms_thresh))
 
-    def _answers(self, decoder: PictureDecoder, points: np.ndarray) -> Iterator[PointMasks]:
-        """The decoder's answers, one batch after the other.
+    def _answers(self, look: Look, points: np.ndarray) -> Iterator[PointMasks]:
+        """The masks of the points (N, 2), in pixels of the crop, one batch after the other.
 
         Each next batch is under way while the caller works on the one before.
         """
         before = None
         for start in range(0, len(points), self.points_per_batch):
             batch = points[start : start + self.points_per_batch]
-            answer = decoder.decode(batch, self.multimask_output)
+            masks = masks_of_points(look, batch, self.multimask_output)
             if self.use_m2m:
-                answer = self._refined(decoder, answer)
-            mx.async_eval(answer.logits, answer.iou)
+                masks = self._refined(look, masks)
+            mx.async_eval(masks.logits, masks.iou)
             if before is not None:
                 yield before
-            before = answer
+            before = masks
         if before is not None:
             yield before
 
-    def _refined(self, decoder: PictureDecoder, answer: PointMasks) -> PointMasks:
+    def _refined(self, look: Look, masks: PointMasks) -> PointMasks:
         """Each mask asked for again, with the mask itself as a prompt."""
+        logits = self.model.mask_decoder.limited(masks.logits)[:, None]
         parts: list[PointMasks] = []
-        for start in range(0, len(answer.points), self.points_per_batch):
+        for start in range(0, len(masks.points), self.points_per_batch):
             part = slice(start, start + self.points_per_batch)
-            refined = decoder.decode(answer.points[part], False, answer.logits[part])
+            refined = masks_of_points(look, masks.points[part], False, logits[part])
             # One at a time: together their activations would not fit.
             mx.eval(refined.logits, refined.iou)
             parts.append(refined)
-        logits = mx.concatenate([part.logits for part in parts])
-        return PointMasks(logits, mx.concatenate([part.iou for part in parts]), answer.points)
+        return PointMasks(
+            mx.concatenate([part.logits for part in parts]),
+            mx.concatenate([part.iou for part in parts]),
+            masks.points,
+        )
 
     def _good_masks(
-        self, decoder: PictureDecoder, answer: PointMasks, crop: Box, size: tuple[int, int]
+        self, enlarger: Enlarger, batch: PointMasks, crop: Box, size: tuple[int, int]
     ) -> Iterator[FoundMasks]:
         """The masks of a batch that pass every filter, a few at a time."""
-        kept = np.arange(len(answer.points))
-        iou = np.array(answer.iou)
+        passed = np.arange(len(batch.points))
+        iou = np.array(batch.iou)
         if self.pred_iou_thresh > 0:
-            kept = kept[iou > self.pred_iou_thresh]
-        if not len(kept):
+            passed = passed[iou > self.pred_iou_thresh]
+        if not len(passed):
             return
-        logits = answer.logits[mx.array(kept)]
-        if self.min_mask_region_area > 0:
-            logits = decoder.without_small_regions(logits, self.min_mask_region_area)
-        threshold, offset = self.mask_threshold, self.stability_score_offset
-        for part in enlarge_masks(decoder.enlarger, logits, threshold, offset, _ENLARGED_AT_ONCE):
+        area, threshold = self.min_mask_region_area, self.mask_threshold
+        logits = without_small_regions(batch.logits[mx.array(passed)], area, area)
+        offset = self.stability_score_offset
+        for part in enlarge_masks(enlarger, logits, threshold, offset, _ENLARGED_AT_ONCE):
             if self.stability_score_thresh > 0:
                 stable = part.stability >= self.stability_score_thresh
                 part = part.take(np.flatnonzero(stable))
@@ -237,15 +259,36 @@ class SAM2AutomaticMaskGenerator:
             inside = np.flatnonzero(~touches_crop(boxes, crop, size))
             # Only masks that stay leave the device.
             chosen, boxes = part.take(inside), boxes[inside]
-            index = kept[chosen.index]
+            index = passed[chosen.index]
             yield FoundMasks(
                 chosen.counts(crop, size),
                 (boxes + np.array([*crop[:2], *crop[:2]])).astype(np.float32),
                 iou[index],
                 chosen.stability,
-                answer.points[index] + np.array(crop[:2], np.float32),
+                batch.points[index] + np.array(crop[:2], np.float32),
                 np.tile(np.array(crop, np.float32), (len(index), 1)),
             )
+
+
+def masks_of_points(
+    look: Look, points: np.ndarray, multimask: bool, earlier: mx.array | None = None
+) -> PointMasks:
+    """Ask for the masks of single points on an object; nothing is computed yet.
+
+    Args:
+        look: the picture.
+        points: float32 (B, 2) as (x, y) in its pixels.
+        multimask: three masks a point instead of one.
+        earlier: float32 (B, 1, S/4, S/4), an earlier answer to each, or None.
+    """
+    labels = np.ones((len(points), 1), np.int32)
+    prompt = Prompt.from_points(points[:, None], labels, size=look.framing.size)
+    answer = look.answer(replace(prompt, logits=earlier), multimask)
+    return PointMasks(
+        answer.logits.flatten(0, 1),
+        answer.iou.flatten(),
+        np.repeat(points, answer.iou.shape[1], axis=0),
+    )
 
 
 def _grids(
@@ -266,14 +309,6 @@ def _grids(
             f"got {len(given)}"
         )
     return given
-
-
-def _as_picture(image: Any) -> np.ndarray:
-    if isinstance(image, np.ndarray):
-        return check_picture(image)
-    from sam2_mlx.media.reader import load_picture
-
-    return load_picture(image)
 
 
 def _without_small_regions(record: dict[str, Any], area: float) -> tuple[dict[str, Any], bool]:

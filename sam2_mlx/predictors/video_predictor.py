@@ -136,7 +136,8 @@ class SAM2VideoPredictor:
             The frame, all object ids, and float32 logits (O, 1, H, W) at the video's size.
 
         Raises:
-            ValueError: on malformed prompts, or a box that is to be added to old points.
+            ValueError: on malformed or impossible prompts, or a box that is to be added to old
+                points.
         """
         if box is not None and not clear_old_points:
             raise ValueError("a box comes before any point: use clear_old_points=True with a box")
@@ -158,7 +159,8 @@ class SAM2VideoPredictor:
             inference_state: the video.
             frame_idx: index of the frame.
             obj_id: the object; a new id adds a new object.
-            mask: (H, W) of any size; anything but zero is the object.
+            mask: (H, W) of any size: bool, numbers of which those above one half are the object,
+                or logits, some of them negative.
 
         Returns:
             As `add_new_points_or_box`.

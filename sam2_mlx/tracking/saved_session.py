@@ -230,7 +230,7 @@ def _describe_record(record: FrameRecord, arrays: _Arrays) -> dict[str, Any]:
 
 def _describe_prompt(prompt: Prompt, arrays: _Arrays) -> dict[str, Any]:
     mask = None if prompt.mask is None else arrays.name(mx.array(prompt.mask))
-    return {"points": prompt.points.tolist(), "labels": prompt.labels.tolist(), "mask": mask}
+    return {"points": prompt.points[0].tolist(), "labels": prompt.labels[0].tolist(), "mask": mask}
 
 
 _Shapes = dict[str, tuple[int, ...]]
@@ -284,5 +284,5 @@ def _rebuild_record(
 
 def _rebuild_prompt(entry: dict[str, Any], arrays: dict[str, mx.array]) -> Prompt:
     mask = None if entry["mask"] is None else np.array(arrays[entry["mask"]])
-    points = np.asarray(entry["points"], np.float32).reshape(-1, 2)
-    return Prompt(points, np.asarray(entry["labels"], np.int32), mask)
+    points = np.asarray(entry["points"], np.float64).reshape(1, -1, 2)
+    return Prompt(points, np.asarray([entry["labels"]], np.int32), mask)

@@ -188,7 +188,7 @@ class TrackingSession:
             points: (P, 2) as (x, y) in pixels of the frame.
             labels: (P,), 1 on the object and 0 not on it.
             box: (x0, y0, x1, y1) in pixels.
-            mask: (H, W), anything but zero is the object.
+            mask: (H, W) of any size; see `Prompt.from_mask`.
             frame: which frame; the last one shown by default.
 
         Returns:
@@ -224,6 +224,8 @@ class TrackingSession:
 
         Source: sam2/sam2_video_predictor.py, add_new_points_or_box and add_new_mask.
         """
+        if len(prompt.labels) != 1:
+            raise ValueError(f"prompt one object at a time; got {len(prompt.labels)} together")
         self._current.check(frame)
         features = self._current.features(frame)
         tracked = self._objects.get(object_id) or TrackedObject()

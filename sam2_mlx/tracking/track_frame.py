@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import mlx.core as mx
+import numpy as np
 
 from sam2_mlx.model.image_encoder import ImageFeatures
 from sam2_mlx.model.memory import MemoryTokens, ObjectMask
@@ -97,12 +98,13 @@ def prompt_object(
         image = model.memory.without_memory(features.coarse)
     else:
         image = model.memory.attend(features.coarse, memory)
-    coords, labels = mx.array(prompt.points * size)[None], mx.array(prompt.labels)[None]
+    coords = mx.array(prompt.points.astype(np.float32) * size)
+    labels = mx.array(prompt.labels)
     if previous is not None:
         previous = mx.clip(previous, -_FEEDBACK_LIMIT, _FEEDBACK_LIMIT)
     tokens = model.embed_points(coords, labels, 1)
     candidates = model.decode_masks(image, features.fine, tokens, previous)
-    return model.choose(candidates, multimask=len(prompt.labels) <= _MAX_AMBIGUOUS_POINTS)
+    return model.choose(candidates, multimask=labels.size <= _MAX_AMBIGUOUS_POINTS)
 
 
 def _model_mask(prompt: Prompt, size: int) -> mx.array:

@@ -56,7 +56,9 @@ def test_feedback_and_fractions(predictor: SAM2ImagePredictor) -> None:
 def test_every_kind_of_picture(tmp_path, predictor: SAM2ImagePredictor) -> None:
     Image.fromarray(PICTURE).save(tmp_path / "a.png")
     want = np.array(predictor.get_image_embedding())
-    for picture in (Image.fromarray(PICTURE), tmp_path / "a.png", str(tmp_path / "a.png")):
+    opaque = np.dstack([PICTURE, np.full((48, 80), 255, np.uint8)])
+    files = (tmp_path / "a.png", str(tmp_path / "a.png"))
+    for picture in (Image.fromarray(PICTURE), *files, opaque, PICTURE.astype(np.uint16) * 257):
         predictor.set_image(picture)
         np.testing.assert_array_equal(np.array(predictor.get_image_embedding()), want)
 
@@ -86,12 +88,9 @@ def test_small_regions(predictor: SAM2ImagePredictor) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"point_coords": [[1, 2]]}, "belong together"),
-        ({"point_coords": [[1, 2, 3]], "point_labels": [1]}, "points need shape"),
-        ({"point_coords": [[1, 2]], "point_labels": [1, 1]}, "points need shape"),
-        ({"box": [1, 2, 3]}, "4 numbers"),
-        ({"box": [1, 2, 3, float("inf")]}, "finite"),
         ({"mask_input": np.zeros((1, 7, 7))}, "mask_input needs shape"),
+        ({"mask_input": np.full((1, 16, 16), np.nan)}, "mask_input must be finite"),
+        ({"box": [[0, 0, 9, 9]] * 3, "mask_input": np.zeros((2, 1, 16, 16))}, "3 objects; got 2"),
         ({"point_coords": [[[1, 2]]] * 2, "point_labels": [[1]] * 2, "box": [0, 0, 9, 9]}, "boxes"),
     ],
 )
@@ -119,7 +118,7 @@ def test_wrong_order_of_calls() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8)]
+    "bad", [np.zeros((4, 4, 3)), np.zeros((4, 0), np.uint8), np.zeros((4, 4, 5), np.uint8)]
 )
 def test_not_a_picture(predictor: SAM2ImagePredictor, bad: np.ndarray) -> None:
     with pytest.raises((TypeError, ValueError), match="picture"):

@@ -1,0 +1,117 @@
+"""A picture that is encoded once and answers prompts: under every predictor of single pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import mlx.core as mx
+import numpy as np
+
+from sam2_mlx.model.image_encoder import ImageFeatures
+from sam2_mlx.model.sam import Sam
+from sam2_mlx.ops.regions import fill_holes, remove_sprinkles
+from sam2_mlx.prompts import Prompt
+from sam2_mlx.transforms import Framing
+
+# How far beyond the threshold the logits of a filled hole or a removed speck are put.
+_MARGIN = 10.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Masks for a prompt, still on the device.
+
+    Attributes:
+        logits: float32 (B, M, S/4, S/4).
+        iou: float32 (B, M), predicted IoU.
+    """
+
+    logits: mx.array
+    iou: mx.array
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a model sees of one picture.
+
+    Attributes:
+        model: the model.
+        framing: how the picture lies in the model's input.
+        features: its features, batch 1, marked as a frame without a past.
+    """
+
+    model: Sam
+    framing: Framing
+    features: ImageFeatures
+
+    @classmethod
+    def at(cls, model: Sam, *pictures: np.ndarray) -> list[Look]:
+        """Encode pictures, uint8 (H, W, 3) RGB of any sizes, together.
+
+        Source: sam2/sam2_image_predictor.py, SAM2ImagePredictor.set_image_batch.
+        """
+        framings = [Framing.of(picture.shape[:2], model.config) for picture in pictures]
+        pixels = [
+            framing.pixels(picture, model.dtype)
+            for framing, picture in zip(framings, pictures, strict=True)
+        ]
+        features = model.encode_image(mx.concatenate(pixels))
+        if model.memory is not None:
+            features = ImageFeatures(model.memory.without_memory(features.coarse), features.fine)
+        mx.eval(features.arrays())
+        return [cls(model, framing, features[i]) for i, framing in enumerate(framings)]
+
+    def answer(self, prompt: Prompt, multimask: bool) -> Answer:
+        """Ask for masks; nothing is computed yet.
+
+        Args:
+            prompt: points and boxes, an earlier answer, or both.
+            multimask: three masks an object instead of one.
+
+        Source: sam2/sam2_image_predictor.py, SAM2ImagePredictor._predict.
+        """
+        model, decoder = self.model, self.model.mask_decoder
+        if prompt.labels.size:
+            coords, labels = mx.array(self.framing.coords(prompt.points)), mx.array(prompt.labels)
+            padded = model.config.pad_boxes or not prompt.has_box
+            tokens = model.prompt_encoder.points(coords, labels, padded)
+        else:
+            tokens = mx.zeros((len(prompt.labels), 0, model.config.hidden_dim), model.dtype)
+        logits = None if prompt.logits is None else mx.array(prompt.logits)
+        candidates = model.decode_masks(self.features.coarse, self.features.fine, tokens, logits)
+        chosen = decoder.multimask(candidates) if multimask else decoder.single(candidates)
+        return Answer(chosen.logits.astype(mx.float32), chosen.iou.astype(mx.float32))
+
+    @cached_property
+    def matrices(self) -> tuple[mx.array, mx.array]:
+        """What enlarges masks to the picture's size; see `Framing.mask_matrices`."""
+        return self.framing.mask_matrices(self.model.config.mask_size)
+
+    def enlarge(self, logits: mx.array) -> mx.array:
+        """Masks (..., S/4, S/4) at the picture's size."""
+        rows, columns = self.matrices
+        return rows @ logits @ columns.T
+
+
+def without_small_regions(
+    logits: mx.array, holes: float, specks: float, threshold: float = 0.0
+) -> mx.array:
+    """Fill small holes of masks and remove small specks.
+
+    Args:
+        logits: float32 (..., h, w).
+        holes: background of at most this many pixels is filled; 0 leaves all.
+        specks: foreground of at most this many pixels is removed; 0 leaves all.
+        threshold: logits above it are foreground.
+
+    Source: sam2/utils/transforms.py, SAM2Transforms.postprocess_masks.
+    """
+    if holes <= 0 and specks <= 0:
+        return logits
+    cleaned = np.array(logits)
+    if holes > 0:
+        fill_holes(cleaned, holes, threshold + _MARGIN, threshold)
+    if specks > 0:
+        remove_sprinkles(cleaned, specks, threshold - _MARGIN, threshold)
+    return mx.array(cleaned)
