@@ -16,7 +16,7 @@ from sam2_mlx.cli.stop import StopSignals
 from sam2_mlx.media.errors import MediaError
 from sam2_mlx.media.frame_source import FrameSource
 from sam2_mlx.media.mask_writer import MaskRecord
-from sam2_mlx.media.prefetch import Prefetch
+from sam2_mlx.media.read_ahead import ReadAhead
 from sam2_mlx.ops import rle
 
 if TYPE_CHECKING:
@@ -164,12 +164,15 @@ class ClipMasks:
     def _replay(self, kept: dict[int, _Packed]) -> Iterator[ShownFrame]:
         """Frames followed before, with their pictures."""
         frames = sorted(kept)
-        with closing(Prefetch(self._source, frames)) as ahead:
+        with closing(ReadAhead(self._source.read, frames)) as ahead:
             for frame in frames:
                 packed = kept.pop(frame)
                 masks = np.stack([rle.decode(mask) for mask in packed.masks])
-                record = MaskRecord(frame, ahead.name(frame), masks, packed.iou, packed.presence)
-                yield ShownFrame(ahead.read(frame), record)
+                name = self._source.name(frame)
+                record = MaskRecord(frame, name, masks, packed.iou, packed.presence)
+                image = ahead.take(frame)
+                assert image is not None  # taken in the order announced
+                yield ShownFrame(image, record)
 
 
 def open_session(model: Sam, source: FrameSource, following: Following) -> Any:

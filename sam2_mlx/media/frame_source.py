@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -48,8 +49,27 @@ class StreamFormat:
     colors: ColorTags = ColorTags()
 
 
+class Frames(Protocol):
+    """What following objects needs of a clip: any object that has this will do."""
+
+    @property
+    def num_frames(self) -> int:
+        """Length of the clip."""
+
+    @property
+    def width(self) -> int:
+        """Width of a frame in pixels."""
+
+    @property
+    def height(self) -> int:
+        """Height of a frame in pixels."""
+
+    def read(self, index: int) -> np.ndarray:
+        """One frame, uint8 (height, width, 3) RGB."""
+
+
 class FrameSource(ABC):
-    """Frames by number.
+    """A clip that was opened: its frames by number, their times, and what goes with them.
 
     Attributes:
         path: the file, folder or pattern, as given.

@@ -115,15 +115,13 @@ def sort_by_number(paths: Sequence[Path]) -> list[Path]:
     """Paths sorted as a person would: 2 before 10, whatever the zeros before them."""
 
     def key(path: Path) -> tuple[Any, ...]:
-        text = str(path)
-        parts = tuple(
+        parts = [
             (0, int(part), "") if part.isdigit() and part.isascii() else (1, 0, part.lower())
-            for part in re.split(r"([0-9]+)", text)
-        )
-        return (*parts, text)
+            for part in re.split(r"([0-9]+)", str(path))
+        ]
+        return parts, str(path)
 
-    # The last element is the whole text and every part a triple: equal keys cannot meet.
-    return sorted(paths, key=lambda path: (key(path)[:-1], str(path)))
+    return sorted(paths, key=key)
 
 
 class PictureFrames(FrameSource):

@@ -7,10 +7,10 @@ from typing import Any
 
 import mlx.core as mx
 
+from sam2_mlx.media.frame_source import Frames
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.prompts import Prompt
 from sam2_mlx.results import FrameMasks
-from sam2_mlx.tracking.frames import FrameSource
 from sam2_mlx.tracking.options import TrackingOptions
 from sam2_mlx.tracking.session import TrackingSession
 
@@ -100,7 +100,7 @@ class SAM2VideoPredictor:
             FileNotFoundError, ValueError: if there is no such file or it cannot be read.
         """
         del offload_video_to_cpu, offload_state_to_cpu, async_loading_frames
-        source: FrameSource
+        source: Frames
         if hasattr(video_path, "read") and hasattr(video_path, "num_frames"):
             source = video_path
         else:

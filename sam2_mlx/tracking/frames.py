@@ -6,34 +6,15 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 import mlx.core as mx
 import numpy as np
 
+from sam2_mlx.media.frame_source import Frames
 from sam2_mlx.media.read_ahead import ReadAhead
 from sam2_mlx.model.image_encoder import ImageFeatures
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.transforms import check_picture, normalise, resize_frame
-
-
-class FrameSource(Protocol):
-    """Frames that can be read by number, such as `media.reader.open_frames` gives."""
-
-    @property
-    def num_frames(self) -> int:
-        """Length of the clip."""
-
-    @property
-    def width(self) -> int:
-        """Width of a frame in pixels."""
-
-    @property
-    def height(self) -> int:
-        """Height of a frame in pixels."""
-
-    def read(self, index: int) -> np.ndarray:
-        """One frame, uint8 (H, W, 3) RGB."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +31,7 @@ class CurrentFrame:
         source: frames by number, or None where frames are handed in.
     """
 
-    def __init__(self, model: Sam, source: FrameSource | None) -> None:
+    def __init__(self, model: Sam, source: Frames | None) -> None:
         self._model = model
         self._source = source
         self._frames: dict[int, _Frame] = {}

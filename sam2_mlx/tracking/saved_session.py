@@ -13,10 +13,10 @@ from safetensors import SafetensorError, safe_open
 
 from sam2_mlx.config import ModelConfig
 from sam2_mlx.files import StagedFile, writing_failed
+from sam2_mlx.media.frame_source import Frames
 from sam2_mlx.model.memory import FrameMemory, ObjectMask
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.prompts import Prompt
-from sam2_mlx.tracking.frames import FrameSource
 from sam2_mlx.tracking.memory_bank import FrameRecord, MemoryBank
 from sam2_mlx.tracking.options import TrackingOptions
 from sam2_mlx.tracking.session import TrackingSession
@@ -71,9 +71,7 @@ def save_session(session: TrackingSession, path: str | Path) -> None:
     staged.commit()
 
 
-def load_session(
-    path: str | Path, model: Sam, source: FrameSource | None = None
-) -> TrackingSession:
+def load_session(path: str | Path, model: Sam, source: Frames | None = None) -> TrackingSession:
     """Go on with a saved session.
 
     Args:

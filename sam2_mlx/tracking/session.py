@@ -8,11 +8,12 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
+from sam2_mlx.media.frame_source import Frames
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.prompts import Prompt
 from sam2_mlx.results import FrameMasks
 from sam2_mlx.tracking.frame_masks import absent_mask, frame_masks, without_holes
-from sam2_mlx.tracking.frames import CurrentFrame, FrameSource
+from sam2_mlx.tracking.frames import CurrentFrame
 from sam2_mlx.tracking.object_tracker import ObjectTracker, SubmittedFrame, remember_prompts
 from sam2_mlx.tracking.options import TrackingOptions
 from sam2_mlx.tracking.policies import MemoryKind, make_policy
@@ -52,7 +53,7 @@ class TrackingSession:
     def __init__(
         self,
         model: Sam,
-        source: FrameSource | None = None,
+        source: Frames | None = None,
         *,
         memory: MemoryKind = "rolling",
         num_frames: int | None = None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import pytest
 from PIL import Image
 
 from sam2_mlx.media import MediaError, open_frames
-from sam2_mlx.media.prefetch import Prefetch
 from sam2_mlx.media.video_reader import VideoFrames
 from tests.media.media_clips import Recipe, make_clip, numbered_frame, read_number, set_rotation
 
@@ -270,35 +268,3 @@ def test_frame_numbers_outside_the_clip(tmp_path: Path) -> None:
         for index in (-1, 24):
             with pytest.raises(IndexError, match="frames 0 to 23"):
                 source.read(index)
-
-
-def test_prefetch_gives_the_same_frames_in_any_order(tmp_path: Path) -> None:
-    with open_frames(make_clip(tmp_path / "clip.mp4")) as source:
-        for order in (range(3, 20), range(19, 2, -1)):
-            ahead = Prefetch(source, order)
-            try:
-                assert read_number(ahead.read(22)) == 22
-                for index in order:
-                    assert read_number(ahead.read(index)) == index
-                    assert read_number(ahead.read(index)) == index
-                assert read_number(ahead.read(0)) == 0
-            finally:
-                ahead.close()
-        assert read_number(source.read(5)) == 5
-
-
-def test_prefetch_passes_errors_on_and_can_be_closed_early(tmp_path: Path) -> None:
-    for number in range(8):
-        Image.fromarray(numbered_frame(number)).save(tmp_path / f"{number}.png")
-    (tmp_path / "4.png").write_bytes(b"broken")
-    with open_frames(tmp_path) as source:
-        ahead = Prefetch(source, range(8))
-        for index in range(4):
-            ahead.read(index)
-        with pytest.raises(MediaError, match=r"4\.png"):
-            ahead.read(4)
-        ahead.close()
-        before = threading.active_count()
-        waiting = Prefetch(source, range(4))
-        waiting.close()
-        assert threading.active_count() == before
