@@ -56,7 +56,7 @@ golden:  ## make the goldens anew with the reference (ORACLE=python with torch)
 	$(ORACLE) -m tests.parity.make_goldens
 
 bench: $(READY)  ## one tracked frame of SAM 2.1 tiny at 1024, timed
-	$(PYTHON) benchmarks/tracked_frame.py
+	$(PYTHON) -m benchmarks.tracked_frame
 
 clip: $(READY)  ## draw the bundled clip and its true masks anew
 	$(PYTHON) demos/make_clip.py

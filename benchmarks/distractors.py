@@ -1,6 +1,6 @@
 """Plain memory against the distractor-aware one, on drawn clips with look-alikes.
 
-    python benchmarks/distractors.py --clips 12
+    python -m benchmarks.distractors --clips 12
 
 Each clip has a target and two look-alikes that swim about, cross it, and sometimes all go behind a
 post or out of the picture. The target is prompted with its true mask on frame 0. J is the mean IoU
@@ -20,10 +20,12 @@ import cv2
 import numpy as np
 
 import sam2_mlx
+from sam2_mlx.model.sam import Sam
 from sam2_mlx.ops.cpu.allocator import keep_freed_memory
+from sam2_mlx.tracking.policies import MemoryKind
 
 SIZE = 256
-POLICIES = ("rolling", "distractor-aware")
+POLICIES: tuple[MemoryKind, ...] = ("rolling", "distractor-aware")
 
 
 @dataclass
@@ -91,7 +93,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def follow(model: object, clip: Iterator[tuple[np.ndarray, np.ndarray]], policy: str) -> Score:
+def follow(model: Sam, clip: Iterator[tuple[np.ndarray, np.ndarray]], policy: MemoryKind) -> Score:
     """Follow the target through one clip.
 
     Args:
@@ -149,7 +151,7 @@ def draw_clip(
     ground = _texture(random, 7, random.uniform(20, 110, 3), 12)
     post = _texture(random, 5, random.uniform(90, 150, 3), 12)
     color = random.permutation([235.0, random.uniform(100, 220), random.uniform(20, 90)])
-    shape = random.uniform(0.6, 1.4), random.uniform(0, 2 * np.pi), random.integers(3, 7)
+    shape = random.uniform(0.6, 1.4), random.uniform(0, 2 * np.pi), int(random.integers(3, 7))
     # The look-alikes have the target's shape, and nearly its colours.
     colors = [np.clip(color + random.normal(0, 14, 3) * (k > 0), 0, 255) for k in range(3)]
     stripes = 255 - color
@@ -183,7 +185,7 @@ def draw_clip(
         yield np.clip(noisy, 0, 255).astype(np.uint8), labels
 
 
-def _starts_clear(paths: list, post_x: float) -> bool:  # type: ignore[type-arg]
+def _starts_clear(paths: list, post_x: float) -> bool:
     """Whether the target is well seen on frame 0, where it is prompted."""
     (x, y, _), *others = (path(0) for path in paths)
     apart = all(np.hypot(x - u, y - v) > 75 for u, v, _ in others)

@@ -1,7 +1,7 @@
 """What `SAM2AutomaticMaskGenerator.generate` takes, by the points of its grid.
 
-    python benchmarks/everything.py
-    python benchmarks/everything.py --picture photo.jpg --points-per-side 16 32 64
+    python -m benchmarks.everything
+    python -m benchmarks.everything --picture photo.jpg --points-per-side 16 32 64
 
 Encode is the picture once, decode all batches of points, the rest is filters, enlarging, duplicates
 and run lengths. Nothing is overlapped while the parts are timed; `generate` is timed on its own,

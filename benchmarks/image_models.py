@@ -1,7 +1,7 @@
 """Encoding a picture and answering a point: SAM v1 ViT-B, MobileSAM and SAM 2.1 tiny.
 
-    python benchmarks/image_models.py
-    python benchmarks/image_models.py --against torch --torch-python VENV/bin/python
+    python -m benchmarks.image_models
+    python -m benchmarks.image_models --against torch --torch-python VENV/bin/python
 
 Random weights, float32, the same picture, through the predictors; encode includes resizing the
 picture, predict enlarging three masks to its size. One process a system, runs in turn, so that a
@@ -20,7 +20,6 @@ import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -68,7 +67,7 @@ def compare(
     """Medians of each system's stages, the systems taking turns."""
     workers = {}
     for name, python in pythons.items():
-        command = [python, __file__, "--worker", name]
+        command = [python, "-m", "benchmarks.image_models", "--worker", name]
         command += ["--picture", picture] if picture else []
         workers[name] = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -101,9 +100,6 @@ def work(system: str, name: str | None) -> int:
     """Answer each line, a model's name, with the seconds of the stages as a JSON line."""
     answers = sys.stdout
     sys.stdout = sys.stderr  # libraries that print
-    if system == "ours":
-        # Also from a checkout that is not installed.
-        sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     make = our_predictor if system == "ours" else torch_predictor
     picture = drawn_picture() if name is None else read_picture(name)
     predictors: dict[str, Any] = {}
@@ -173,11 +169,14 @@ def torch_predictor(name: str) -> tuple[Any, Any]:
     torch.manual_seed(0)
     torch.set_grad_enabled(False)
     if name == "sam1-vit-b":
-        from segment_anything import SamPredictor, sam_model_registry
+        from segment_anything import (  # type: ignore[import-not-found]
+            SamPredictor,
+            sam_model_registry,
+        )
 
         return SamPredictor(sam_model_registry["vit_b"]().eval()), lambda p: None
     if name == "mobile-sam":
-        from mobile_sam import SamPredictor as MobilePredictor
+        from mobile_sam import SamPredictor as MobilePredictor  # type: ignore[import-not-found]
         from mobile_sam import sam_model_registry as mobile_registry
 
         return MobilePredictor(mobile_registry["vit_t"]().eval()), lambda p: None

@@ -1,6 +1,6 @@
 """What further objects cost: time a frame for 1 to 16 objects, in one batch and one by one.
 
-    python benchmarks/objects.py --model nano --image-size 256
+    python -m benchmarks.objects --model nano --image-size 256
 
 Objects are prompted on different frames, as in real use. Both ways take turns within one run, so
 that the ratio does not depend on what else the machine does.

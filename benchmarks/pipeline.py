@@ -1,6 +1,6 @@
 """The plain loop against the pipelined one: read, follow and look at every mask of a clip.
 
-    python benchmarks/pipeline.py --model nano
+    python -m benchmarks.pipeline --model nano
 
 Plain: read a frame, resize it, step, wait for the masks. Pipelined: a worker thread reads and
 resizes ahead, and the next frame is being encoded while the masks are looked at. Both take turns
@@ -21,6 +21,7 @@ import numpy as np
 import sam2_mlx
 from sam2_mlx.media import demo_clip, open_frames
 from sam2_mlx.media.overlay import draw_masks
+from sam2_mlx.model.sam import Sam
 from sam2_mlx.ops.cpu.allocator import keep_freed_memory
 from sam2_mlx.tracking.options import TrackingOptions
 
@@ -51,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def plain(model: object, clip: Path, frames: int, point: tuple[float, float]) -> float:
+def plain(model: Sam, clip: Path, frames: int, point: tuple[float, float]) -> float:
     """Seconds for a clip, one thing after the other."""
     session = sam2_mlx.TrackingSession(model)
     with open_frames(clip) as source:
@@ -65,7 +66,7 @@ def plain(model: object, clip: Path, frames: int, point: tuple[float, float]) ->
         return time.perf_counter() - start
 
 
-def pipelined(model: object, clip: Path, frames: int, point: tuple[float, float]) -> float:
+def pipelined(model: Sam, clip: Path, frames: int, point: tuple[float, float]) -> float:
     """Seconds for the same with everything overlapped."""
     with open_frames(clip) as source:
         options = TrackingOptions(read_ahead=3)
@@ -77,6 +78,7 @@ def pipelined(model: object, clip: Path, frames: int, point: tuple[float, float]
                 np.array(masks.logits)
                 start = time.perf_counter()
                 continue
+            assert session.image is not None
             draw_masks(session.image, masks.masks)
         return time.perf_counter() - start
 

@@ -1,6 +1,6 @@
 """Masks of the torch reference on a dataset in the layout of DAVIS, for `sam2-mlx eval --masks`.
 
-    ORACLE benchmarks/quality_reference.py HELDOUT masks_reference --model nano --image-size 256
+    ORACLE -m benchmarks.quality_reference HELDOUT masks_reference --model nano --image-size 256
     sam2-mlx eval HELDOUT --masks masks_reference
     sam2-mlx eval HELDOUT --model nano --dtype float32 --image-size 256 --fill-holes 0
 
@@ -21,9 +21,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from tests.parity.reference_model import build  # noqa: E402
+from tests.parity.reference_model import build
 
 
 def main(argv: list[str] | None = None) -> int:

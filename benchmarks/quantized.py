@@ -1,7 +1,7 @@
 """What quantised weights cost in masks, and what they save: 8 and 4 bits against float32.
 
-    python benchmarks/quantized.py
-    python benchmarks/quantized.py --model FILE.pt --image-size 512 --frames 20
+    python -m benchmarks.quantized
+    python -m benchmarks.quantized --model FILE.pt --image-size 512 --frames 20
 
 Each form follows the objects of the bundled clip. All of them take their turn on every frame, so
 that the ratio of times does not depend on what else the machine does. The masks are compared with
@@ -46,7 +46,7 @@ class Form:
     def __init__(self, folder: Path, image_size: int | None) -> None:
         self.file_bytes = (folder / WEIGHTS_NAME).stat().st_size
         model = sam2_mlx.load(folder, dtype="float32", image_size=image_size)
-        self.weight_bytes = sum(value.nbytes for _, value in tree_flatten(model.parameters()))
+        self.weight_bytes = sum(w.nbytes for w in dict(tree_flatten(model.parameters())).values())
         self.session = sam2_mlx.TrackingSession(model)
         self.seconds: list[float] = []
         self.overlaps: list[float] = []

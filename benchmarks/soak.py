@@ -1,6 +1,6 @@
 """Steps a long stream and prints the memory in use: it must be flat.
 
-    python benchmarks/soak.py --frames 20000 --image-size 64
+    python -m benchmarks.soak --frames 20000 --image-size 64
 
 Frames are made on the fly. Objects are corrected, removed and added again on the way.
 """
@@ -17,6 +17,7 @@ from dataclasses import astuple, dataclass
 import numpy as np
 
 import sam2_mlx
+from sam2_mlx.model.sam import Sam
 from sam2_mlx.ops.cpu.allocator import keep_freed_memory
 from sam2_mlx.tracking.options import TrackingOptions
 
@@ -71,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def soak(model: object, frames: int, objects: int, samples: int = 8) -> Iterator[Sample]:
+def soak(model: Sam, frames: int, objects: int, samples: int = 8) -> Iterator[Sample]:
     """Step a stream.
 
     Args:

@@ -1,12 +1,17 @@
-"""`sam2-mlx bench`: how fast, how much memory, how much work, and the least time it could take."""
+"""`sam2-mlx bench`: how fast, and how much memory, on this machine."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
+import os
+import platform
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
+from sam2_mlx import __version__
 from sam2_mlx.cli.arguments import OneLineParser
 
 WHAT = ("image", "encoder", "frame", "clip")
@@ -21,9 +26,17 @@ what is measured
 examples
   sam2-mlx bench
   sam2-mlx bench --model tiny --what frame --objects 1 4 8
-  sam2-mlx bench --model all --rounds 0          (count only; nothing is run)
-  sam2-mlx bench --against torch --torch-python VENV/bin/python --model tiny
+
+Counts of the work, and other systems beside this one: benchmarks/count_work.py and
+benchmarks/tracked_frame.py of the repository.
 """
+
+_COLUMNS = (
+    ("median ms", "median_s", 1e3, 1),
+    ("best ms", "best_s", 1e3, 1),
+    ("peak MB", "peak_bytes", 1e-6, 0),
+)
+_WIDTH = 11
 
 
 def main(argv: list[str]) -> int:
@@ -39,14 +52,26 @@ def main(argv: list[str]) -> int:
         ValueError, OSError: for a mistake in the arguments.
     """
     options = _parser().parse_args(argv)
-    _check(options)
-    return _against(options) if options.against else _measure(options)
+    if min(options.rounds, options.frames, *options.objects) < 1:
+        raise ValueError(
+            "--objects, --frames and --rounds start at 1; got "
+            f"{options.objects}, {options.frames} and {options.rounds}"
+        )
+    _measure(options)
+    return 0
+
+
+class _Elsewhere(argparse.Action):
+    """An option that went with what it was for."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option: Any = None) -> None:
+        parser.error(f"{option} is in the repository now: python -m benchmarks.{self.const}")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = OneLineParser(
         prog="sam2-mlx bench",
-        description="Measure this package on this machine, and count its work.",
+        description="Measure this package on this machine.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -56,88 +81,107 @@ def _parser() -> argparse.ArgumentParser:
     add("--dtype", default="auto", help="auto, float32, float16 or bfloat16")
     add("--image-size", type=int, metavar="PIXELS", help="input size; the model's own by default")
     add("--objects", type=int, nargs="+", default=[1, 4, 8], help="of a frame and a clip")
-    add("--rounds", type=int, default=3, help="measured runs of each (default 3); 0 only counts")
+    add("--rounds", type=int, default=3, help="measured runs of each (default 3)")
     add("--frames", type=int, default=24, help="of the clip (default 24)")
-    add("--chip", default="M2 Max", help="say the least time for this Apple chip (M2 Max)")
     add("--json", action="store_true", help="print the JSON line only")
-    add(
-        "--against", nargs="+", default=[], metavar="SYSTEM", help="mlx-sam, torch: a frame in turn"
-    )
-    add("--mlx-sam", default="", metavar="FOLDER", help="where the wheel of mlx-sam was unpacked")
-    add("--torch-python", default=sys.executable, metavar="PYTHON", help="one that has torch")
+    moved: dict[str, Any] = {"action": _Elsewhere, "nargs": "*", "help": argparse.SUPPRESS}
+    add("--chip", const="count_work", **moved)
+    add("--against", const="tracked_frame", **moved)
     return parser
 
 
-def _check(options: argparse.Namespace) -> None:
-    from sam2_mlx.cli.bench.side_by_side import PEERS
-
-    if options.rounds < 0 or options.frames < 1 or min(options.objects) < 1:
-        raise ValueError(
-            "--objects and --frames start at 1, --rounds at 0; got "
-            f"{options.objects}, {options.frames} and {options.rounds}"
-        )
-    unknown = [system for system in options.against if system not in PEERS]
-    if unknown:
-        raise ValueError(f"--against takes {', '.join(PEERS)}; got {unknown[0]!r}")
-
-
-def _measure(options: argparse.Namespace) -> int:
+def _measure(options: argparse.Namespace) -> None:
     from sam2_mlx.ops.cpu.allocator import keep_freed_memory
 
     keep_freed_memory()
-    from sam2_mlx.cli.bench.chips import find_chip, this_machine
     from sam2_mlx.cli.bench.models import find_model, model_names
-    from sam2_mlx.cli.bench.record import cases, record
-    from sam2_mlx.cli.bench.report import describe, header, row, title
+    from sam2_mlx.cli.bench.timing import make_run, measure
 
-    gpu = find_chip(options.chip)
     names = model_names(options.model)
-    ask = {"dtype": options.dtype, "image_size": options.image_size}
-    ask["counted_only"] = options.rounds == 0
-    first = find_model(names[0], **ask)  # before anything is measured, if it is a mistake
-    chips = (this_machine(), gpu)
-    report: dict[str, Any] = {**describe(chips), "results": []}
-    _say(options, title(report))
+    size = options.image_size
+    first = find_model(names[0], options.dtype, size)  # if it is a mistake, before measuring
+    report: dict[str, Any] = {**describe(), "results": []}
+    _say(options, _title(report))
     for index, name in enumerate(names):
-        model, origin = find_model(name, **ask) if index else first
-        size = model.config.image_size
+        model, origin = find_model(name, options.dtype, size) if index else first
         kind = str(model.dtype).rpartition(".")[2]
-        about = {"model": name, "weights": origin, "dtype": kind, "image_size": size}
-        _say(options, ("\n" if index else "") + f"{name} at {size}, {kind}, {origin}")
-        _say(options, header(gpu))
+        side = model.config.image_size
+        about = {"model": name, "weights": origin, "dtype": kind, "image_size": side}
+        start = "\n" if index else ""
+        _say(options, f"{start}{name} at {side}, {kind}, {origin}")
+        _say(options, f"{'what':<28}" + "".join(f"{head:>{_WIDTH}}" for head, *_ in _COLUMNS))
         wanted = [what for what in options.what or WHAT if model.memory or what in WHAT[:2]]
         for what, case in cases(wanted, options.objects, options.frames):
-            found = {**about, **record(what, case, model, options.rounds, chips)}
-            report["results"].append(found)
-            _say(options, row(found, gpu))
+            times = measure(make_run(what, model, case), options.rounds)
+            report["results"].append({**about, "what": what, **case, **times})
+            _say(options, f"{case_name(what, case):<28}" + _cells(times))
         del model
     print(json.dumps(report))
-    return 0
 
 
-def _against(options: argparse.Namespace) -> int:
-    from sam2_mlx.cli.bench.report import describe
-    from sam2_mlx.cli.bench.side_by_side import check_peers, compare, render, start
+def cases(
+    wanted: list[str], objects: list[int], frames: int
+) -> Iterator[tuple[str, dict[str, int]]]:
+    """Every measurement that the options ask for.
 
-    if options.what not in (None, ["frame"]):
-        raise ValueError(f"--against runs a frame; got --what {' '.join(options.what)}")
-    if options.dtype not in ("auto", "float32"):
-        raise ValueError(f"--against runs in float32; got {options.dtype!r}")
-    spec = {"model": options.model, "image_size": options.image_size or 1024}
-    peers = (list(dict.fromkeys(options.against)), options.mlx_sam, options.torch_python, spec)
-    check_peers(*peers)
-    report: dict[str, Any] = {**describe(None), **spec, "dtype": "float32", "comparisons": []}
-    for objects in options.objects:
-        results = compare(start(*peers), objects, max(options.rounds, 1))
-        report["comparisons"].append({"objects": objects, **results})
-        _say(
-            options,
-            f"one tracked frame of {spec['model']} at {spec['image_size']}, float32, seeded random "
-            f"weights, 7 memories, 16 pointers, objects: {objects}",
-        )
-        _say(options, render(results))
-    print(json.dumps(report))
-    return 0
+    Args:
+        wanted: some of "image", "encoder", "frame", "clip".
+        objects: numbers of objects for a frame and a clip.
+        frames: of the clip.
+
+    Yields:
+        One of `wanted`, with its options by name.
+    """
+    for what in wanted:
+        if what == "frame":
+            yield from ((what, {"memories": m, "objects": n}) for m in (1, 7) for n in objects)
+        elif what == "clip":
+            yield from ((what, {"objects": n, "frames": frames}) for n in objects)
+        else:
+            yield what, {}
+
+
+def case_name(what: str, case: dict[str, int]) -> str:
+    """A measurement in a few words."""
+    parts = [f"{case[key]} {key[:3]}." for key in ("memories", "objects") if key in case]
+    return ", ".join([what, *parts])
+
+
+def describe() -> dict[str, Any]:
+    """What the numbers were measured on, as plain values."""
+    from sam2_mlx.ops import runtime
+
+    about = runtime.describe()
+    return {
+        "version": __version__,
+        "mlx": version("mlx"),
+        "device": about["device"],
+        "processor": about["device_name"] or _processor(),
+        "cores": os.cpu_count(),
+        "blas": about["blas"]["origin"],
+    }
+
+
+def _title(report: dict[str, Any]) -> str:
+    return (
+        f"sam2_mlx {report['version']}, MLX {report['mlx']} on the {report['device']}: "
+        f"{report['cores']} cores, {report['processor']}"
+    )
+
+
+def _cells(times: dict[str, Any]) -> str:
+    return "".join(
+        f"{times[key] * scale:>{_WIDTH}.{digits}f}" for _, key, scale, digits in _COLUMNS
+    )
+
+
+def _processor() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in text.splitlines() if "model name" in line]
+    return names[0] if names else platform.machine()
 
 
 def _say(options: argparse.Namespace, text: str) -> None:

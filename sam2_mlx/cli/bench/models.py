@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import mlx.core as mx
-from mlx.utils import tree_map, tree_map_with_path
+from mlx.utils import tree_map_with_path
 
 from sam2_mlx.checkpoints import hub
 from sam2_mlx.checkpoints.load import load, resolve_dtype
 from sam2_mlx.checkpoints.names import BUNDLED, PUBLISHED, model_name, unknown_model
-from sam2_mlx.cli.bench.gpu_form import hollow
 from sam2_mlx.config import MODELS, ModelConfig
 from sam2_mlx.model.folding import fold, folding_wanted
 from sam2_mlx.model.sam import Sam
@@ -30,16 +29,13 @@ def model_names(text: str) -> list[str]:
     return [name for name, config in MODELS.items() if config.memory and "2.0" not in name]
 
 
-def find_model(
-    text: str, dtype: str, image_size: int | None, *, counted_only: bool = False
-) -> tuple[Sam, str]:
+def find_model(text: str, dtype: str, image_size: int | None) -> tuple[Sam, str]:
     """A model to measure; nothing is downloaded.
 
     Args:
         text: a name, a folder or a file.
         dtype: as for `sam2_mlx.load`.
         image_size: input size in pixels, or None.
-        counted_only: the model will not run, so seeded weights need not be made.
 
     Returns:
         The model, and where its weights are from.
@@ -55,10 +51,7 @@ def find_model(
         raise ValueError(unknown_model(text))
     if name in PUBLISHED and hub.cached(PUBLISHED[name].repository) is None:
         config = MODELS[name].with_image_size(image_size)
-        kind = resolve_dtype(dtype)
-        if counted_only:
-            return hollow_model(config, kind, widen_heads=False), "no weights"
-        return seeded_model(config, kind), SEEDED
+        return seeded_model(config, resolve_dtype(dtype)), SEEDED
     origin = "bundled weights" if name == BUNDLED else "published weights" if name else text
     return load(text, dtype=dtype, image_size=image_size), origin
 
@@ -80,23 +73,6 @@ def seeded_model(config: ModelConfig, dtype: mx.Dtype) -> Sam:
 
     model.update(tree_map_with_path(fill, model.parameters()))
     model = fold(model) if folding_wanted() else model
-    mx.eval(model.parameters())
-    model.eval()
-    return model
-
-
-def hollow_model(config: ModelConfig, dtype: mx.Dtype, *, widen_heads: bool) -> Sam:
-    """A model whose weights take no memory, for counting.
-
-    Args:
-        config: its dimensions.
-        dtype: of its weights.
-        widen_heads: as for a GPU, see `fold`.
-    """
-    model = Sam(config)
-    model.update(tree_map(lambda p: hollow(p.shape, dtype), model.parameters()))
-    if folding_wanted():
-        fold(model, widen_heads=widen_heads)
     mx.eval(model.parameters())
     model.eval()
     return model

@@ -4,21 +4,39 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import mlx.core as mx
 import numpy as np
 
-from sam2_mlx.cli.bench.peers import run_stages
-from sam2_mlx.cli.bench.steps import TrackedFrame, encoder_step
 from sam2_mlx.media import demo_clip, open_frames
+from sam2_mlx.model.memory import MemoryTokens
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.predictors.image_predictor import SAM2ImagePredictor
 from sam2_mlx.tracking.session import TrackingSession
 
 # On the three objects of the bundled clip, in its first frame; further ones lie between.
 _POINTS = ((105, 118), (520, 196), (250, 276))
+POINTERS = 16
+
+MakeArray = Callable[[Sequence[int], mx.Dtype], mx.array]
+Stages = list[tuple[str, Callable[[], Any]]]
+"""Names, and what is done."""
+
+
+def run_stages(stages: Stages) -> dict[str, float]:
+    """Run stages one after the other.
+
+    Returns:
+        Seconds of each by name, and `seconds` of all.
+    """
+    times, total = {}, time.perf_counter()
+    for name, stage in stages:
+        begin = time.perf_counter()
+        stage()
+        times[name] = time.perf_counter() - begin
+    return {**times, "seconds": time.perf_counter() - total}
 
 
 def measure(run: Callable[[], dict[str, float]], rounds: int) -> dict[str, Any]:
@@ -36,7 +54,7 @@ def measure(run: Callable[[], dict[str, float]], rounds: int) -> dict[str, Any]:
     mx.reset_peak_memory()
     runs = [run() for _ in range(rounds)]
     best = min(runs, key=lambda times: times["seconds"])
-    stages = {k: v for k, v in best.items() if k not in ("seconds", "cpu_seconds")}
+    stages = {name: seconds for name, seconds in best.items() if name != "seconds"}
     return {
         "median_s": statistics.median(times["seconds"] for times in runs),
         "best_s": best["seconds"],
@@ -66,8 +84,69 @@ def make_run(what: str, model: Sam, options: dict[str, Any]) -> Callable[[], dic
                 ("predict", lambda: predictor.predict([_POINTS[0]], [1])),
             ]
         )
-    step = encoder_step(model)
-    return lambda: run_stages([("encode", lambda: mx.eval(step()))])
+    pixels = noise((1, model.config.image_size, model.config.image_size, 3), model.dtype)
+    return lambda: run_stages([("encode", lambda: mx.eval(model.encode_image(pixels).arrays()))])
+
+
+def noise(shape: Sequence[int], dtype: mx.Dtype) -> mx.array:
+    """An array of normal noise, evaluated."""
+    array = mx.random.normal(tuple(shape)).astype(dtype)
+    mx.eval(array)
+    return array
+
+
+class TrackedFrame:
+    """One frame of a video: encode, track, remember.
+
+    Args:
+        model: one with a memory.
+        memories: frames that are remembered.
+        objects: followed at once.
+        make: makes the arrays.
+
+    Raises:
+        ValueError: more memories than the model has places for.
+    """
+
+    def __init__(self, model: Sam, memories: int, objects: int, make: MakeArray = noise) -> None:
+        config = model.config
+        if config.memory is None or model.memory is None:
+            raise ValueError(f"{config.name} is for single pictures; it has no memory to follow by")
+        if not 1 <= memories <= config.memory.num_frames:
+            raise ValueError(
+                f"{config.name} remembers 1 to {config.memory.num_frames} frames; got {memories}"
+            )
+        self._model, self._memories, side = model, memories, config.image_size
+        stored = model.memory.storage_dtype
+        tokens = (objects, config.grid * config.grid, config.memory.dim)
+        self.arrays = [make((1, side, side, 3), model.dtype)]
+        self.arrays += [make(tokens, stored) for _ in range(memories)]
+        self.arrays += [make((objects, config.hidden_dim), model.dtype) for _ in range(POINTERS)]
+
+    def gather(self, past: Sequence[mx.array]) -> MemoryTokens:
+        """Join what is remembered."""
+        assert self._model.memory is not None
+        spatial = [(tokens, slot) for slot, tokens in enumerate(past[: self._memories])]
+        pointers = [(p, float(d)) for d, p in enumerate(past[self._memories :])]
+        return self._model.memory.gather(spatial, pointers, POINTERS - 1)
+
+    def stages(self) -> Stages:
+        """Encode, track, remember, each evaluated, each once."""
+        model = self._model
+        kept: dict[str, Any] = {}
+
+        def encode() -> None:
+            kept["features"] = model.encode_image(self.arrays[0])
+            mx.eval(kept["features"].arrays())
+
+        def track() -> None:
+            kept["mask"] = model.track(kept["features"], self.gather(self.arrays[1:]))
+            mx.eval(kept["mask"].arrays())
+
+        def remember() -> None:
+            mx.eval(model.remember(kept["features"], kept["mask"], binarise=False))
+
+        return [("encode", encode), ("track", track), ("remember", remember)]
 
 
 def _first_frame() -> np.ndarray:

@@ -66,23 +66,21 @@ class Ours:
         config = MODELS[spec["model"]].with_image_size(spec["image_size"])
         self._mx, self._model = mx, seeded_model(config, mx.float32)
 
-    def _frame(self, objects: int) -> Any:
-        from sam2_mlx.cli.bench.steps import TrackedFrame
-
-        return TrackedFrame(self._model, MEMORIES, objects)
-
     def run(self, objects: int) -> dict[str, Any]:
         """Encode, track, remember."""
-        stages = self._frame(objects).stages()
+        from sam2_mlx.cli.bench.timing import TrackedFrame
+
+        stages = TrackedFrame(self._model, MEMORIES, objects).stages()
         self._mx.reset_peak_memory()
         return {**run_stages(stages), "peak_bytes": self._mx.get_peak_memory()}
 
     def primitives(self) -> int:
         """Operations of one frame's graph."""
-        from sam2_mlx.cli.bench.graph import count_primitives
+        from benchmarks.graph import count_primitives
+        from benchmarks.steps import frame_step
 
         self._model.make_constants()
-        return count_primitives(self._frame(1).step()())[0]
+        return count_primitives(frame_step(self._model, MEMORIES, 1)())[0]
 
 
 class MlxSam:
@@ -165,7 +163,7 @@ class MlxSam:
 
     def primitives(self) -> int:
         """Operations of one frame's graph."""
-        from sam2_mlx.cli.bench.graph import count_primitives
+        from benchmarks.graph import count_primitives
 
         encoded = self._model.encode_image(self._pixels)
         found = self._track(encoded)

@@ -22,7 +22,7 @@ MODELS = ("tiny", "small", "base_plus", "large")
 """The models that they have."""
 
 _FIXED_SIZE = 1024  # of mlx-sam
-_ROOT = Path(__file__).resolve().parents[3]
+_ROOT = Path(__file__).resolve().parents[1]
 
 
 class Worker:

@@ -14,7 +14,11 @@ from typing import Any
 from unittest import mock
 
 import mlx.core as mx
+from mlx.utils import tree_map
 
+from sam2_mlx.config import ModelConfig
+from sam2_mlx.model.folding import fold, folding_wanted
+from sam2_mlx.model.sam import Sam
 from sam2_mlx.ops import flash
 from sam2_mlx.ops.metal import kernel
 
@@ -83,3 +87,20 @@ def hollow(shape: Sequence[int], dtype: mx.Dtype) -> mx.array:
     array = mx.broadcast_to(mx.zeros((), dtype), tuple(shape))
     mx.eval(array)
     return array
+
+
+def hollow_model(config: ModelConfig, dtype: mx.Dtype, *, widen_heads: bool) -> Sam:
+    """A model whose weights take no memory, for counting.
+
+    Args:
+        config: its dimensions.
+        dtype: of its weights.
+        widen_heads: as for a GPU, see `fold`.
+    """
+    model = Sam(config)
+    model.update(tree_map(lambda p: hollow(p.shape, dtype), model.parameters()))
+    if folding_wanted():
+        fold(model, widen_heads=widen_heads)
+    mx.eval(model.parameters())
+    model.eval()
+    return model

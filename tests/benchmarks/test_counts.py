@@ -9,11 +9,11 @@ import mlx.core as mx
 import mlx.nn as nn
 import pytest
 
-from sam2_mlx.cli.bench.chips import CHIPS, Chip, find_chip, this_machine
-from sam2_mlx.cli.bench.gpu_form import as_on_gpu, hollow
-from sam2_mlx.cli.bench.graph import Operation, Work, count_primitives, count_work
-from sam2_mlx.cli.bench.models import hollow_model, seeded_model
-from sam2_mlx.cli.bench.steps import TrackedFrame, encoder_step
+from benchmarks.chips import CHIPS, Chip, find_chip, this_machine
+from benchmarks.gpu_form import as_on_gpu, hollow, hollow_model
+from benchmarks.graph import Operation, Work, count_primitives, count_work
+from benchmarks.steps import encoder_step, frame_step
+from sam2_mlx.cli.bench.models import seeded_model
 from sam2_mlx.config import MODELS
 from sam2_mlx.model.layers import Pointwise, Upsample2x
 from sam2_mlx.ops import attention as attention_module
@@ -120,7 +120,7 @@ def test_a_tracked_frame_of_tiny() -> None:
     # finest levels of the neck 286.8.
     model = hollow_model(MODELS["tiny"], mx.float16, widen_heads=False)
     model.make_constants()
-    step = TrackedFrame(model, 7, 1, hollow).step()
+    step = frame_step(model, 7, 1, hollow)
     with as_on_gpu():
         work = count_work(step.function, step.arrays)
     assert work.flops / 1e9 == pytest.approx(286.8 + 419 + 3.6 + 11.6, rel=2e-3)
@@ -134,7 +134,7 @@ def test_a_tracked_frame_is_few_primitives(dtype: mx.Dtype) -> None:
     # mlx-sam 0.3.0 has 2179 in the form for a GPU, 750 of them launched; half of that is the aim.
     model = hollow_model(MODELS["tiny"], dtype, widen_heads=False)
     model.make_constants()
-    step = TrackedFrame(model, 7, 1, hollow).step()
+    step = frame_step(model, 7, 1, hollow)
     with as_on_gpu():
         primitives, launches = count_primitives(step())
     assert primitives <= 865 < 2179 // 2
@@ -160,7 +160,7 @@ def test_both_forms_count_nearly_the_same_arithmetic(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(mx, "default_device", lambda: mx.Device(mx.cpu))
     model = hollow_model(CONFIG, F32, widen_heads=False)
     model.make_constants()
-    step = TrackedFrame(model, 2, 3, hollow).step()
+    step = frame_step(model, 2, 3, hollow)
     here = count_work(step.function, step.arrays)
     with as_on_gpu():
         gpu = count_work(step.function, step.arrays)

@@ -1,0 +1,1 @@
+"""Measurements of this package: run one with `python -m benchmarks.NAME` in the checkout."""
