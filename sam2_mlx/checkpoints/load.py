@@ -17,11 +17,13 @@ from sam2_mlx.checkpoints.quantized import adapt, empty_model
 from sam2_mlx.config import MODELS, ModelConfig
 from sam2_mlx.model.folding import fold, folding_wanted
 from sam2_mlx.model.sam import Sam
+from sam2_mlx.ops.random_state import random_numbers_kept
 from sam2_mlx.ops.runtime import report_once
 
 BUNDLED_FOLDER = Path(__file__).parent.parent / "assets" / BUNDLED
 
 
+@random_numbers_kept()
 def load(
     name_or_path: str | Path,
     *,
@@ -57,6 +59,7 @@ def load(
     return load_checkpoint(path, config, dtype=kind, image_size=image_size)
 
 
+@random_numbers_kept()
 def load_checkpoint(
     path: str | Path,
     config: ModelConfig | None = None,

@@ -49,6 +49,10 @@ class VideoFrames(FrameSource):
         self._index = index_video(path)
         self._describe(self._restart_and_peek())
 
+    def __reduce__(self) -> tuple[type[VideoFrames], tuple[Path, int]]:
+        # A copy opens the file for itself.
+        return VideoFrames, (self.path, self._cache_bytes)
+
     def time(self, index: int) -> Fraction:
         """Exact seconds from frame 0 to a frame."""
         return self._index.time(index)

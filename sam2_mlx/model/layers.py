@@ -125,6 +125,11 @@ class Upsample2x(nn.Module):
         return x.reshape(batch, 2 * height, 2 * width, -1)
 
 
+def relu(x: mx.array) -> mx.array:
+    """The positive part; MLX's own is a compiled function, which cannot be pickled."""
+    return mx.maximum(x, 0)
+
+
 class MLP(nn.Module):
     """Linear layers with an activation between them.
 
@@ -134,7 +139,7 @@ class MLP(nn.Module):
     """
 
     def __init__(
-        self, dims: tuple[int, ...], activation: Callable[[mx.array], mx.array] = nn.relu
+        self, dims: tuple[int, ...], activation: Callable[[mx.array], mx.array] = relu
     ) -> None:
         super().__init__()
         self.layers = [Linear(a, b) for a, b in zip(dims[:-1], dims[1:], strict=True)]

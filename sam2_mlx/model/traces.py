@@ -35,6 +35,10 @@ class Traces:
         self.count = 0
         self._compiled: dict[Hashable, _Function] = {}
 
+    def __reduce__(self) -> tuple[type[Traces], tuple[()]]:
+        # A copy compiles anew.
+        return Traces, ()
+
     def run(self, key: Hashable, function: _Function, *arrays: mx.array) -> tuple[mx.array, ...]:
         """Call a function, compiled where that is wanted.
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import mlx.core as mx
 
-from sam2_mlx.media.frame_source import Frames
 from sam2_mlx.model.sam import Sam
+from sam2_mlx.predictors.clips import open_clip
 from sam2_mlx.prompts import Prompt
 from sam2_mlx.results import FrameMasks
 from sam2_mlx.tracking.options import TrackingOptions
@@ -87,8 +87,9 @@ class SAM2VideoPredictor:
         """Open a video.
 
         Args:
-            video_path: a video file, a folder of frames, or any object with `read(i)`,
-                `num_frames`, `width` and `height`.
+            video_path: a video file, a folder of frames, an array uint8 (T, H, W, 3), a list of
+                arrays (H, W, 3) or PIL images, or any object with `read(i)`, `num_frames`,
+                `width` and `height`.
             offload_video_to_cpu: without effect; memory is shared by CPU and GPU.
             offload_state_to_cpu: without effect, likewise.
             async_loading_frames: without effect; frames are read when they are needed.
@@ -98,15 +99,10 @@ class SAM2VideoPredictor:
 
         Raises:
             FileNotFoundError, ValueError: if there is no such file or it cannot be read.
+            TypeError: if it is nothing that has frames.
         """
         del offload_video_to_cpu, offload_state_to_cpu, async_loading_frames
-        source: Frames
-        if hasattr(video_path, "read") and hasattr(video_path, "num_frames"):
-            source = video_path
-        else:
-            from sam2_mlx.media.reader import open_frames
-
-            source = open_frames(video_path)
+        source = open_clip(video_path)
         return TrackingSession(self.model, source, memory="full", options=self.options)
 
     def add_new_points_or_box(  # noqa: PLR0913 - the reference's arguments

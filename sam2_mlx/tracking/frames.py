@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import mlx.core as mx
 import numpy as np
@@ -37,6 +38,13 @@ class CurrentFrame:
         self._frames: dict[int, _Frame] = {}
         self._ahead: ReadAhead[tuple[np.ndarray, np.ndarray]] | None = None
         self._reading = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy reads for itself.
+        return {**self.__dict__, "_ahead": None, "_reading": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _reading=threading.Lock())
 
     def show(self, index: int, image: np.ndarray) -> None:
         """Make a frame the only one; it is encoded when its features are first evaluated.

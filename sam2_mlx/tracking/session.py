@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import operator
 from collections.abc import Iterator
 from typing import Any
 
@@ -76,6 +78,13 @@ class TrackingSession:
         self._reverse: bool | None = None
         self._objects: dict[int, TrackedObject] = {}
         self._current = CurrentFrame(model, source)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TrackingSession:
+        """A session that goes its own way from here; both share the model's weights."""
+        memo[id(self.model)] = self.model
+        memo[id(self)] = twin = object.__new__(type(self))
+        twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return twin
 
     @property
     def object_ids(self) -> tuple[int, ...]:
@@ -197,6 +206,7 @@ class TrackingSession:
 
         Raises:
             ValueError: on malformed prompts, or a mask together with points.
+            TypeError: if the id is not an integer.
             RuntimeError: if there is no frame yet.
         """
         if frame is None:
@@ -227,6 +237,8 @@ class TrackingSession:
         """
         if len(prompt.labels) != 1:
             raise ValueError(f"prompt one object at a time; got {len(prompt.labels)} together")
+        # NumPy's integers would not survive in a saved session.
+        object_id, frame = operator.index(object_id), operator.index(frame)
         self._current.check(frame)
         features = self._current.features(frame)
         tracked = self._objects.get(object_id) or TrackedObject()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -152,6 +154,28 @@ def test_auto_takes_the_official_model(
     name, note = resolve_auto()
     assert name == "tiny" and "official" in note
     assert load("auto").config.name == "custom"
+
+
+def test_the_random_numbers_of_the_user_stay() -> None:
+    mx.random.seed(11)
+    mx.random.normal((2,))
+    before = mx.random.state[0].tolist()
+    load("nano")
+    assert mx.random.state[0].tolist() == before
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="counts pages as Linux does")
+def test_loading_again_and_again_takes_no_memory() -> None:
+    def pages() -> int:
+        gc.collect()
+        return int(Path("/proc/self/statm").read_text().split()[1])
+
+    load("nano")
+    before = pages()
+    for _ in range(12):
+        load("nano")
+    # A megabyte was lost with each.
+    assert (pages() - before) * os.sysconf("SC_PAGE_SIZE") < 4 * 2**20
 
 
 def test_loading_is_quick_to_import_and_imports_no_download_library() -> None:

@@ -40,6 +40,42 @@ def test_a_whole_interaction(predictor: SAM2VideoPredictor) -> None:
         list(predictor.propagate_in_video(state))
 
 
+def test_pictures_at_hand_are_a_clip(predictor: SAM2VideoPredictor, tmp_path) -> None:
+    clip = ToyClip(3)
+    arrays = [clip.read(index) for index in range(3)]
+    files = [tmp_path / f"{index}.png" for index in range(3)]
+    for array, file in zip(arrays, files, strict=True):
+        Image.fromarray(array).save(file)
+    wanted = None
+    for video in (clip, arrays, np.stack(arrays), tuple(map(Image.fromarray, arrays)), files):
+        state = predictor.init_state(video)
+        predictor.add_new_points_or_box(state, 0, 1, points=[[20, 30]], labels=[1])
+        *_, (frame, _, logits) = predictor.propagate_in_video(state)
+        assert frame == 2
+        wanted = np.asarray(logits) if wanted is None else wanted
+        np.testing.assert_array_equal(np.asarray(logits), wanted)
+
+
+@pytest.mark.parametrize(
+    ("video", "message"),
+    [
+        ([], "at least one frame"),
+        (7, "a clip is .* got <class 'int'>"),
+        (np.zeros((4, 5, 3), np.uint8), r"shape \(4, 5, 3\)"),
+        ([np.zeros((4, 5, 3))], "uint8"),
+    ],
+)
+def test_what_has_no_frames(predictor: SAM2VideoPredictor, video: object, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        predictor.init_state(video)
+
+
+def test_listed_frames_have_one_size(predictor: SAM2VideoPredictor) -> None:
+    state = predictor.init_state([np.zeros((8, 9, 3), np.uint8), np.zeros((9, 8, 3), np.uint8)])
+    with pytest.raises(ValueError, match="frame 1 has 8x9 pixels, the first 9x8"):
+        predictor.add_new_points_or_box(state, 1, 1, points=[[2, 3]], labels=[1])
+
+
 def test_ranges_as_in_the_reference(predictor: SAM2VideoPredictor) -> None:
     state = predictor.init_state(ToyClip(10))
     predictor.add_new_points_or_box(state, 4, 1, points=[[20, 30]], labels=[1])

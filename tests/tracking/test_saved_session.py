@@ -57,6 +57,16 @@ def test_a_clip_goes_on_where_it_was(model, tmp_path: Path) -> None:
         list(other.propagate(start=5, reverse=True))
 
 
+def test_integers_of_numpy(model, tmp_path: Path) -> None:
+    session = TrackingSession(model, CLIP)
+    session.prompt(np.int64(3), frame=np.int32(0), points=[[20, 30]], labels=[1])
+    session.prompt(np.uint8(7), frame=np.int64(0), mask=np.eye(64, 96))
+    save_session(session, tmp_path / "s.safetensors")
+    assert load_session(tmp_path / "s.safetensors", model, CLIP).object_ids == (3, 7)
+    with pytest.raises(TypeError):
+        session.prompt("left hand", points=[[20, 30]], labels=[1])  # type: ignore[arg-type]
+
+
 def test_an_empty_session(model, tmp_path: Path) -> None:
     save_session(TrackingSession(model), tmp_path / "s.safetensors")
     session = load_session(tmp_path / "s.safetensors", model)
