@@ -126,8 +126,9 @@ class Upsample2x(nn.Module):
 
 
 def relu(x: mx.array) -> mx.array:
-    """The positive part; MLX's own is a compiled function, which cannot be pickled."""
-    return mx.maximum(x, 0)
+    """The positive part; MLX's own by a name, as the compiled function cannot be pickled."""
+    positive: mx.array = nn.relu(x)
+    return positive
 
 
 class MLP(nn.Module):
