@@ -8,7 +8,7 @@ from functools import cached_property
 import mlx.core as mx
 import numpy as np
 
-from sam2_mlx.ops.regions import without_overlap
+from sam2_mlx.ops.masks import without_overlap
 from sam2_mlx.ops.resize import resize_maps
 from sam2_mlx.ops.upsample import upsample_threshold
 

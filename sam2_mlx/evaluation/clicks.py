@@ -27,13 +27,6 @@ def correction_click(truth: np.ndarray, mask: np.ndarray) -> tuple[tuple[int, in
     return (missing, 1) if missing_depth > extra_depth else (extra, 0)
 
 
-def bounding_box(truth: np.ndarray) -> tuple[int, int, int, int]:
-    """The corners (x0, y0, x1, y1) of an object's outermost pixels; the mask must not be empty."""
-    rows = np.flatnonzero(truth.any(axis=1))
-    columns = np.flatnonzero(truth.any(axis=0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1])
-
-
 def _deepest(region: np.ndarray) -> tuple[tuple[int, int], float]:
     import cv2
 

@@ -8,6 +8,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from sam2_mlx.ops.masks import mask_box
+
 BOUNDARY_TOLERANCE = 0.008
 """Distance at which two boundaries still match, as a fraction of the picture's diagonal."""
 
@@ -70,8 +72,8 @@ def boundary_similarity(
     num_wanted, num_found = np.count_nonzero(wanted), np.count_nonzero(found)
     if num_wanted == 0 or num_found == 0:
         return 1.0 if num_wanted == num_found else 0.0
-    window = _window(wanted | found)
-    wanted, found = wanted[window], found[window]
+    x0, y0, x1, y1 = mask_box(wanted | found) or (0, 0, 0, 0)
+    wanted, found = wanted[y0:y1, x0:x1], found[y0:y1, x0:x1]
     precision = np.count_nonzero(found & _grown(wanted, radius)) / num_found
     recall = np.count_nonzero(wanted & _grown(found, radius)) / num_wanted
     if precision + recall == 0:
@@ -116,13 +118,6 @@ def statistics(values: Sequence[float]) -> Statistics:
         recall=float((series > _RECALL_ABOVE).mean()),
         decay=float(first.mean() - last.mean()),
     )
-
-
-def _window(marked: np.ndarray) -> tuple[slice, slice]:
-    """The smallest part of the picture that holds every marked pixel."""
-    rows = np.flatnonzero(marked.any(axis=1))
-    columns = np.flatnonzero(marked.any(axis=0))
-    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 def _grown(marked: np.ndarray, radius: int) -> np.ndarray:

@@ -15,8 +15,9 @@ from sam2_mlx.evaluation.annotations import (
     DavisSequence,
     read_values,
 )
-from sam2_mlx.evaluation.clicks import bounding_box, correction_click
+from sam2_mlx.evaluation.clicks import correction_click
 from sam2_mlx.model.sam import Sam
+from sam2_mlx.ops.masks import mask_box
 from sam2_mlx.results import FrameMasks
 from sam2_mlx.tracking.options import TrackingOptions
 from sam2_mlx.tracking.policies import MemoryKind
@@ -137,7 +138,8 @@ class ModelMasks:
         if self._prompt.kind == "mask":
             return session.prompt(number, mask=truth)
         if self._prompt.kind == "box":
-            return session.prompt(number, box=bounding_box(truth))
+            x0, y0, x1, y1 = mask_box(truth) or (0, 0, 0, 0)
+            return session.prompt(number, box=(x0, y0, x1 - 1, y1 - 1))
         points: list[tuple[int, int]] = []
         labels: list[int] = []
         found = np.zeros_like(truth)

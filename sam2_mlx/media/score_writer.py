@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
-
 from sam2_mlx.files import StagedFile, writing_failed
 from sam2_mlx.media.mask_writer import MaskRecord, MaskWriter, probability
+from sam2_mlx.ops.masks import mask_box
 
 
 class ScoreLines(MaskWriter):
@@ -38,7 +37,7 @@ class ScoreLines(MaskWriter):
                 "iou": round(float(iou), 4),
                 "presence": round(probability(presence), 4),
                 "area": int(mask.sum()),
-                "box": _box(mask),
+                "box": mask_box(mask),
             }
             for object_id, mask, iou, presence in zip(
                 self.object_ids, record.masks, record.iou, record.presence, strict=True
@@ -55,10 +54,3 @@ class ScoreLines(MaskWriter):
         """Drop what was written; the target stays as it was."""
         self._file.close()
         self._staged.discard()
-
-
-def _box(mask: np.ndarray) -> list[int] | None:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return None
-    return [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from sam2_mlx.ops.masks import mask_box
+
 # A character carries 5 bits and a "more follows" bit, on top of the character '0'.
 _BITS = 5
 _MORE = 1 << _BITS
@@ -166,13 +168,8 @@ def bounding_box(mask: np.ndarray) -> tuple[int, int, int, int]:
     Returns:
         (x, y, width, height) in pixels; zeros for an empty mask.
     """
-    array = np.asarray(mask) != 0
-    columns = np.flatnonzero(array.any(axis=0))
-    rows = np.flatnonzero(array.any(axis=1))
-    if not len(columns):
-        return 0, 0, 0, 0
-    x, y = int(columns[0]), int(rows[0])
-    return x, y, int(columns[-1]) - x + 1, int(rows[-1]) - y + 1
+    x0, y0, x1, y1 = mask_box(np.asarray(mask) != 0) or (0, 0, 0, 0)
+    return x0, y0, x1 - x0, y1 - y0
 
 
 def _counts_of(record: dict[str, Any]) -> np.ndarray:

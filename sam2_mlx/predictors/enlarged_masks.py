@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import mlx.core as mx
 import numpy as np
 
-from sam2_mlx.ops.boxes import Box, mask_boxes
-from sam2_mlx.ops.stability import stability_areas, stability_scores
+from sam2_mlx.ops.masks import Box, mask_boxes, stability_areas, stability_scores
 from sam2_mlx.predictors.enlarger import Enlarger, Window
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from sam2_mlx.model.image_encoder import ImageFeatures
 from sam2_mlx.model.sam import Sam
-from sam2_mlx.ops.regions import fill_holes, remove_sprinkles
+from sam2_mlx.ops.masks import fill_holes, remove_sprinkles
 from sam2_mlx.prompts import Prompt
 from sam2_mlx.transforms import Framing
 

@@ -13,9 +13,8 @@ import numpy as np
 from sam2_mlx.media.pictures import load_picture
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.ops import rle
-from sam2_mlx.ops.boxes import Box, crop_boxes, mask_boxes, non_max_suppression, touches_crop
-from sam2_mlx.ops.point_grids import layer_grids
-from sam2_mlx.ops.small_regions import remove_small_regions
+from sam2_mlx.ops.crops import crop_boxes, layer_grids, non_max_suppression, touches_crop
+from sam2_mlx.ops.masks import Box, mask_boxes, remove_small_regions
 from sam2_mlx.predictors.enlarged_masks import enlarge_masks
 from sam2_mlx.predictors.enlarger import Enlarger
 from sam2_mlx.predictors.found_masks import OUTPUT_MODES, FoundMasks, segmentation, to_xywh

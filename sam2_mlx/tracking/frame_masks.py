@@ -9,7 +9,7 @@ import numpy as np
 
 from sam2_mlx.config import ModelConfig
 from sam2_mlx.model.memory import ABSENT_LOGIT, ObjectMask
-from sam2_mlx.ops.regions import fill_holes
+from sam2_mlx.ops.masks import fill_holes
 from sam2_mlx.results import FrameMasks
 from sam2_mlx.tracking.options import TrackingOptions
 

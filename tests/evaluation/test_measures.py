@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sam2_mlx.evaluation.clicks import bounding_box, correction_click
+from sam2_mlx.evaluation.clicks import correction_click
 from sam2_mlx.evaluation.measures import (
     boundary,
     boundary_similarity,
@@ -104,7 +104,3 @@ def test_the_next_click_is_where_the_error_is_deepest() -> None:
 def test_an_object_at_the_border_is_clicked_inside() -> None:
     (x, y), label = correction_click(square(0, 0, 9), EMPTY) or ((-1, -1), -1)
     assert (x, y, label) == (4, 4, 1)
-
-
-def test_bounding_box() -> None:
-    assert bounding_box(square(20, 30, 11)) == (20, 30, 30, 40)

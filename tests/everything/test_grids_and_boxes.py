@@ -9,11 +9,20 @@ import numpy as np
 import pytest
 
 from sam2_mlx.ops import rle
-from sam2_mlx.ops.boxes import crop_boxes, mask_boxes, non_max_suppression, touches_crop
-from sam2_mlx.ops.point_grids import layer_grids, point_grid
+from sam2_mlx.ops.crops import (
+    crop_boxes,
+    layer_grids,
+    non_max_suppression,
+    point_grid,
+    touches_crop,
+)
+from sam2_mlx.ops.masks import (
+    mask_boxes,
+    remove_small_regions,
+    stability_areas,
+    stability_scores,
+)
 from sam2_mlx.ops.resize import resize_maps, resize_matrix
-from sam2_mlx.ops.small_regions import remove_small_regions
-from sam2_mlx.ops.stability import stability_areas, stability_scores
 from sam2_mlx.predictors.enlarged_masks import enlarge_masks, placed_counts
 from sam2_mlx.predictors.enlarger import Enlarger
 

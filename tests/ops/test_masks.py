@@ -3,7 +3,14 @@ from __future__ import annotations
 import mlx.core as mx
 import numpy as np
 
-from sam2_mlx.ops.regions import fill_holes, remove_sprinkles, without_overlap
+from sam2_mlx.ops.masks import (
+    connected_regions,
+    fill_holes,
+    mask_box,
+    mask_boxes,
+    remove_sprinkles,
+    without_overlap,
+)
 
 
 def _disc_with_hole(hole: int) -> np.ndarray:
@@ -11,6 +18,23 @@ def _disc_with_hole(hole: int) -> np.ndarray:
     logits[..., 2:14, 2:14] = 5
     logits[..., 5, 5 : 5 + hole] = -1
     return logits
+
+
+def test_the_box_of_a_mask() -> None:
+    mask = np.zeros((9, 12), bool)
+    assert mask_box(mask) is None
+    mask[2, 3] = mask[7, 10] = True
+    x0, y0, x1, y1 = mask_box(mask)
+    assert (x0, y0, x1, y1) == (3, 2, 11, 8)
+    # The reference's boxes include their last row and column.
+    assert np.array(mask_boxes(mx.array(mask[None]))).tolist() == [[x0, y0, x1 - 1, y1 - 1]]
+
+
+def test_regions_touch_at_corners() -> None:
+    mask = np.array([[1, 0, 0, 1], [0, 1, 0, 1], [0, 0, 0, 1]], bool)
+    labels, areas = connected_regions(mask)
+    assert labels[0, 0] == labels[1, 1] != labels[0, 3] == labels[2, 3] and labels[0, 1] == 0
+    assert sorted(areas[1:].tolist()) == [2, 3] and areas[0] == 7
 
 
 def test_small_holes_are_filled_and_large_ones_stay() -> None:
