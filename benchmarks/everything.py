@@ -26,6 +26,7 @@ import numpy as np
 import sam2_mlx
 from sam2_mlx.media import demo_clip, load_picture, open_frames
 from sam2_mlx.ops.cpu.allocator import keep_freed_memory
+from sam2_mlx.ops.dtypes import dtype_name
 from sam2_mlx.predictors.look import Look
 from sam2_mlx.predictors.mask_generator import (
     PointMasks,
@@ -70,7 +71,7 @@ def main() -> int:
     keep_freed_memory()
     model = sam2_mlx.load(options.model, image_size=options.image_size)
     picture = _picture(options.picture)
-    kind = str(model.dtype).rsplit(".", 1)[-1]
+    kind = dtype_name(model.dtype)
     size = f"{picture.shape[1]}x{picture.shape[0]}"
     print(f"{options.model}, {kind}, {model.config.image_size}, picture {size}: seconds (median)")
     print("points  masks   encode   decode     rest   generate   decode a point")

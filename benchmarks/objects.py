@@ -22,6 +22,7 @@ import sam2_mlx
 from sam2_mlx.media import demo_clip, open_frames
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.ops.cpu.allocator import keep_freed_memory
+from sam2_mlx.ops.dtypes import dtype_name
 from sam2_mlx.tracking.memory_schedule import MemoryPlan
 
 # After so many frames the memory of the youngest object is full.
@@ -37,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     keep_freed_memory()
     model = sam2_mlx.load(args.model, image_size=args.image_size)
-    kind = str(model.dtype).rsplit(".", 1)[-1]
+    kind = dtype_name(model.dtype)
     print(f"{args.model}, {kind}, {model.config.image_size}: milliseconds a frame (median)")
     print("objects   one batch   one by one   gain   batches   a further object")
     first = None

@@ -43,7 +43,6 @@ NARROWER = {"checkpoints": {"ops", "files", "config", "model", "checkpoints"}}
 
 # Circles that wait for their mending; nothing may join them.
 CYCLES: set[tuple[str, ...]] = {
-    ("checkpoints.convert", "checkpoints.hub", "checkpoints.load"),
     ("cli.arguments", "cli.object_masks"),
     ("predictors.build_sam", "predictors.video_predictor"),
 }

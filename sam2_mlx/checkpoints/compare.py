@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import mlx.core as mx
-
 from sam2_mlx.checkpoints.tensors import CheckpointError, StoredTensor
 from sam2_mlx.config import ModelConfig
-
-DTYPES = {"float32": mx.float32, "float16": mx.float16, "bfloat16": mx.bfloat16}
-"""The element types that a model can have, by name."""
+from sam2_mlx.ops.dtypes import FLOATS
 
 IMPOSSIBLE = (ArithmeticError, AttributeError, IndexError, RuntimeError, TypeError, ValueError)
 """What making a model of impossible dimensions can raise."""
@@ -39,8 +35,8 @@ def compare(
     missing = [key for key in wanted if key not in tensors]
     wrong = []
     for key, tensor in tensors.items():
-        shape, packed = wanted.get(key, (tensor.shape, tensor.dtype not in DTYPES))
-        kinds: Iterable[str] = ("uint32",) if packed else DTYPES
+        shape, packed = wanted.get(key, (tensor.shape, tensor.dtype not in FLOATS))
+        kinds: Iterable[str] = ("uint32",) if packed else FLOATS
         if tensor.shape != shape or tensor.dtype not in kinds:
             wrong.append(f"{sources[key]} {tensor.shape} {tensor.dtype} for {key} {shape}")
     parts = (("unexpected", extra), ("missing", missing), ("wrong shape or type", wrong))

@@ -12,20 +12,18 @@ from typing import Any
 import mlx.core as mx
 from mlx.utils import tree_flatten
 
-from sam2_mlx.checkpoints.assemble import DTYPES, Weights, read_weights
-from sam2_mlx.checkpoints.files import FORMAT_VERSION
-from sam2_mlx.checkpoints.locate import find_file
+from sam2_mlx.checkpoints.formats import CONFIG_NAME, FORMAT_VERSION, WEIGHTS_NAME, find_file
 from sam2_mlx.checkpoints.quantized import quantize
+from sam2_mlx.checkpoints.read import Weights, read_weights
 from sam2_mlx.checkpoints.read_safetensors import read_safetensors
 from sam2_mlx.checkpoints.tensors import CheckpointError
 from sam2_mlx.config import ModelConfig
 from sam2_mlx.files import StagedFolder, sha256
-from sam2_mlx.model.sam import Sam
-
-CONFIG_NAME = "config.json"
-WEIGHTS_NAME = "model.safetensors"
+from sam2_mlx.ops.dtypes import FLOATS
+from sam2_mlx.ops.random_state import random_numbers_kept
 
 
+@random_numbers_kept()
 def convert_checkpoint(
     source: Path,
     out: Path,
@@ -56,30 +54,49 @@ def convert_checkpoint(
         CheckpointError: a source that is damaged, foreign, or does not fit the model.
         FileError: `out` holds other files or cannot be written, for example on a full disk.
     """
-    if dtype not in DTYPES:
-        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}")
+    if dtype not in FLOATS:
+        raise ValueError(f"dtype must be one of {', '.join(FLOATS)}; got {dtype!r}")
     file = find_file(source)
     _check_target(out, file, overwrite)
-    read_as = DTYPES[dtype] if bits is None else mx.float32
-    with StagedFolder(Path(os.path.abspath(out)), lambda _: (CONFIG_NAME, WEIGHTS_NAME)) as folder:
+    with _appearing(out) as folder:
+        read_as = FLOATS[dtype] if bits is None else mx.float32
         weights = read_weights(file, config=config, image_size=image_size, dtype=read_as)
         if weights.quantization is not None:
             raise CheckpointError(
                 f"{file.name} is quantised already; convert the checkpoint that it was made from"
             )
         if bits is not None:
-            weights = _quantized(weights, bits, DTYPES[dtype])
-        _write(folder, weights, dtype, file)
+            weights = _quantized(weights, bits, FLOATS[dtype])
+        _write(folder, weights, weights.config, dtype, file)
     return weights.config
 
 
+def write_folder(out: Path, weights: Weights, config: ModelConfig, source: Path) -> None:
+    """Keep a checkpoint that was read in float32 as a folder of ours, in place of an earlier one.
+
+    Args:
+        out: the folder to make.
+        weights: its values.
+        config: the dimensions to write.
+        source: the file that was read.
+
+    Raises:
+        FileError: `out` holds other files or cannot be written, for example on a full disk.
+    """
+    with _appearing(out) as folder:
+        _write(folder, weights, config, "float32", source)
+
+
+def _appearing(out: Path) -> StagedFolder:
+    return StagedFolder(Path(os.path.abspath(out)), lambda _: (CONFIG_NAME, WEIGHTS_NAME))
+
+
 def _quantized(weights: Weights, bits: int, dtype: mx.Dtype) -> Weights:
-    model = Sam(weights.config)
-    model.load_weights(list(weights.arrays.items()), strict=True)
-    quantization = quantize(model, bits)
+    weights.model.load_weights(list(weights.arrays.items()), strict=True)
+    quantization = quantize(weights.model, bits)
     arrays = {
         key: value if value.dtype == mx.uint32 else value.astype(dtype)
-        for key, value in dict(tree_flatten(model.parameters())).items()
+        for key, value in dict(tree_flatten(weights.model.parameters())).items()
     }
     mx.eval(arrays)
     return replace(weights, arrays=arrays, quantization=quantization)
@@ -94,7 +111,7 @@ def _check_target(out: Path, source: Path, overwrite: bool) -> None:
         raise FileExistsError(f"{out} holds the source itself; choose another name")
 
 
-def _write(folder: Path, weights: Weights, dtype: str, source: Path) -> None:
+def _write(folder: Path, weights: Weights, config: ModelConfig, dtype: str, source: Path) -> None:
     path = folder / WEIGHTS_NAME
     size = sum(array.nbytes for array in weights.arrays.values())
     free = shutil.disk_usage(folder).free
@@ -118,7 +135,7 @@ def _write(folder: Path, weights: Weights, dtype: str, source: Path) -> None:
             "sha256": sha256(source),
             "layout": weights.layout,
         },
-        "model": weights.config.to_dict(),
+        "model": config.to_dict(),
     }
     if weights.quantization is not None:
         record["quantization"] = weights.quantization.to_dict()

@@ -11,11 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from sam2_mlx.checkpoints.convert import CONFIG_NAME, WEIGHTS_NAME, convert_checkpoint
-from sam2_mlx.checkpoints.files import read_given
+from sam2_mlx.checkpoints.formats import CONFIG_NAME, WEIGHTS_NAME, read_given
 from sam2_mlx.checkpoints.names import PUBLISHED
 from sam2_mlx.checkpoints.tensors import CheckpointError
-from sam2_mlx.files import FileError, cache_dir
+from sam2_mlx.files import cache_dir
 
 PROBE_SECONDS = 4.0
 """How long to wait for the hub to answer at all before the machine counts as offline."""
@@ -36,9 +35,24 @@ def is_repository(text: str) -> bool:
     return bool(_ID.fullmatch(text)) and ".." not in text and "--" not in text
 
 
+def is_published(repository: str) -> bool:
+    """Whether a Hugging Face id is that of a published model."""
+    return any(published.repository == repository for published in PUBLISHED.values())
+
+
+def kept_folder(repository: str) -> Path:
+    """Where the converted folder of a model is kept, or will be.
+
+    Raises:
+        ValueError: not a Hugging Face id.
+    """
+    _require_repository(repository)
+    return cache_dir() / "models" / repository.replace("/", "--")
+
+
 def cached(repository: str) -> Path | None:
     """The converted folder of a model that was fetched before, or None; no network is used."""
-    folder = _folder(repository)
+    folder = kept_folder(repository)
     if not (folder / WEIGHTS_NAME).is_file():
         return None
     try:
@@ -49,37 +63,12 @@ def cached(repository: str) -> Path | None:
     return None if given is None else folder
 
 
-def fetch(repository: str) -> Path:
-    """A published model, ready to load: downloaded and converted if it was not before.
-
-    Args:
-        repository: a Hugging Face id.
-
-    Returns:
-        The converted folder; the downloaded file itself where the cache cannot be written.
-
-    Raises:
-        ValueError: not a Hugging Face id, or a checkpoint that is not a SAM 2 model.
-        DownloadError: no network, no such repository, no access, or no checkpoint in it.
-    """
-    folder = cached(repository)
-    if folder is not None:
-        return folder
-    file = download(repository)
-    folder = _folder(repository)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        convert_checkpoint(file, folder, overwrite=True)
-    except (OSError, FileError):
-        return file
-    return folder
-
-
-def download(repository: str) -> Path:
+def download(repository: str, *, anew: bool = False) -> Path:
     """The published checkpoint file of a repository, from Hugging Face's own cache or the network.
 
     Args:
         repository: a Hugging Face id.
+        anew: fetch it over the network, in place of the file in that cache.
 
     Raises:
         ValueError: not a Hugging Face id.
@@ -87,19 +76,19 @@ def download(repository: str) -> Path:
     """
     _require_repository(repository)
     names = [p.filename for p in PUBLISHED.values() if p.repository == repository]
-    names += ["model.safetensors"]
+    names += [WEIGHTS_NAME]
     from huggingface_hub import try_to_load_from_cache
 
-    for name in names:
-        found = try_to_load_from_cache(repository, name)
-        if isinstance(found, str):
-            return Path(found)
+    for name in names if not anew else ():
+        path = try_to_load_from_cache(repository, name)
+        if isinstance(path, str):
+            return Path(path)
     _probe(repository)
     for name in names:
-        file = _download_file(repository, name)
+        file = _download_file(repository, name, anew)
         if file is not None:
             return _with_config(repository, file)
-    file = _download_file(repository, _only_torch_file(repository))
+    file = _download_file(repository, _only_torch_file(repository), anew)
     if file is None:
         raise DownloadError(f"{repository} changed while it was read; try again, {_GET_FILE}")
     return _with_config(repository, file)
@@ -112,19 +101,14 @@ def _require_repository(repository: str) -> None:
         )
 
 
-def _folder(repository: str) -> Path:
-    _require_repository(repository)
-    return cache_dir() / "models" / repository.replace("/", "--")
-
-
-def _download_file(repository: str, filename: str) -> Path | None:
+def _download_file(repository: str, filename: str, anew: bool = False) -> Path | None:
     """Download one file with the hub's progress bar; None if the repository does not have it."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     def ask() -> Path | None:
         try:
-            return Path(hf_hub_download(repository, filename))
+            return Path(hf_hub_download(repository, filename, force_download=anew))
         except LocalEntryNotFoundError as error:
             raise DownloadError(_offline(repository)) from error
         except EntryNotFoundError:
@@ -135,7 +119,7 @@ def _download_file(repository: str, filename: str) -> Path | None:
 
 def _with_config(repository: str, file: Path) -> Path:
     # A fine-tune with an encoder of its own keeps its config.json beside the weights.
-    if not any(p.repository == repository for p in PUBLISHED.values()):
+    if not is_published(repository):
         _download_file(repository, CONFIG_NAME)
     return file
 

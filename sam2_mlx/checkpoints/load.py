@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import mlx.core as mx
 
 from sam2_mlx.checkpoints import hub
-from sam2_mlx.checkpoints.assemble import DTYPES, Weights, read_weights
-from sam2_mlx.checkpoints.locate import SUFFIXES, find_file
+from sam2_mlx.checkpoints.convert import write_folder
+from sam2_mlx.checkpoints.formats import SUFFIXES, find_file
 from sam2_mlx.checkpoints.names import BUNDLED, PUBLISHED, model_name, unknown_model
-from sam2_mlx.checkpoints.names import config_for as config_for
-from sam2_mlx.checkpoints.quantized import adapt, empty_model
+from sam2_mlx.checkpoints.quantized import adapt
+from sam2_mlx.checkpoints.read import Weights, read_weights
+from sam2_mlx.checkpoints.tensors import CheckpointError, DamagedError
 from sam2_mlx.config import MODELS, ModelConfig
+from sam2_mlx.files import FileError
 from sam2_mlx.model.folding import fold, folding_wanted
 from sam2_mlx.model.sam import Sam
+from sam2_mlx.ops.dtypes import resolve_dtype
 from sam2_mlx.ops.random_state import random_numbers_kept
 from sam2_mlx.ops.runtime import report_once
 
@@ -50,42 +54,48 @@ def load(
         FileNotFoundError: a path with nothing there.
         DownloadError: a published model that is not cached and cannot be downloaded.
     """
-    kind = resolve_dtype(dtype)
     if name_or_path == "auto":
-        name_or_path, note = resolve_auto()
-        if name_or_path == BUNDLED:
-            warnings.warn(note, stacklevel=2)
-    path = _resolve(name_or_path, hub.fetch)
-    return load_checkpoint(path, config, dtype=kind, image_size=image_size)
+        name, model, note = load_auto(dtype=dtype, image_size=image_size, config=config)
+        if name == BUNDLED:
+            warnings.warn(note, stacklevel=3)
+        return model
+    kind = resolve_dtype(dtype)
+    report_once()
+    place = _resolve(name_or_path)
+    if isinstance(place, str):
+        return _load_published(place, config, image_size, kind)
+    return _load_file(place, config, image_size, kind)
 
 
-@random_numbers_kept()
-def load_checkpoint(
-    path: str | Path,
-    config: ModelConfig | None = None,
+def load_auto(
     *,
     dtype: str | mx.Dtype = "auto",
     image_size: int | None = None,
-) -> Sam:
-    """Load a model from a file or a folder.
+    config: ModelConfig | None = None,
+) -> tuple[str, Sam, str]:
+    """Load the default model: the official tiny one if it can be had, else the bundled one.
 
     Args:
-        path: a `.pt` or safetensors file, or a folder with one.
-        config: the dimensions; None infers them from the tensors and a `config.json` beside them.
         dtype: as in `load`.
         image_size: as in `load`.
+        config: as in `load`.
 
     Returns:
-        The model with its weights evaluated, frozen, in evaluation mode.
-
-    Raises:
-        FileNotFoundError: nothing there.
-        ValueError: not a SAM 2 checkpoint, or one that does not fit the config.
+        The model's name, the model, and one line for the user that says which it is and, for the
+        bundled one, how to get the official weights.
     """
-    kind = resolve_dtype(dtype)
-    file = find_file(Path(path))
-    report_once()
-    return _build(read_weights(file, config=config, image_size=image_size, dtype=kind))
+    how = "cached" if hub.cached(PUBLISHED["tiny"].repository) else "downloaded"
+    try:
+        model = load("tiny", dtype=dtype, image_size=image_size, config=config)
+    except (OSError, FileError, CheckpointError) as error:
+        reason = str(error).partition(";")[0]
+        note = (
+            f"using {BUNDLED}, a small stand-in that comes with the package ({reason}); for the "
+            "official weights: --model tiny with a connection, or --model FILE.pt with a "
+            "downloaded checkpoint"
+        )
+        return BUNDLED, load(BUNDLED, dtype=dtype, image_size=image_size), note
+    return "tiny", model, f"using SAM 2.1 tiny (official weights, {how})"
 
 
 def locate(name_or_path: str | Path) -> Path:
@@ -96,48 +106,12 @@ def locate(name_or_path: str | Path) -> Path:
         FileNotFoundError: a path with nothing there.
         DownloadError: not cached, and cannot be downloaded.
     """
-    return find_file(_resolve(name_or_path, hub.download))
+    place = _resolve(name_or_path)
+    return find_file(place) if isinstance(place, Path) else hub.download(place)
 
 
-def resolve_auto() -> tuple[str, str]:
-    """Choose the default model: the official tiny one if it can be had, else the bundled one.
-
-    Returns:
-        The model's name, and one line for the user that says which it is and, for the bundled one,
-        how to get the official weights.
-    """
-    repository = PUBLISHED["tiny"].repository
-    if hub.cached(repository) is not None:
-        return "tiny", "using SAM 2.1 tiny (official weights, cached)"
-    try:
-        hub.fetch(repository)
-    except OSError as error:
-        reason = str(error).partition(";")[0]
-        return BUNDLED, (
-            f"using {BUNDLED}, a small stand-in that comes with the package ({reason}); for the "
-            "official weights: --model tiny with a connection, or --model FILE.pt with a "
-            "downloaded checkpoint"
-        )
-    return "tiny", "using SAM 2.1 tiny (official weights, downloaded)"
-
-
-def resolve_dtype(dtype: str | mx.Dtype) -> mx.Dtype:
-    """The element type that a dtype argument means on the default device.
-
-    Raises:
-        ValueError: not one of the types that a model can have.
-    """
-    if dtype == "auto":
-        return mx.float16 if mx.default_device().type == mx.gpu else mx.float32
-    if isinstance(dtype, str) and dtype in DTYPES:
-        return DTYPES[dtype]
-    if isinstance(dtype, mx.Dtype) and dtype in DTYPES.values():
-        return dtype
-    raise ValueError(f"dtype must be auto, {', '.join(DTYPES)}; got {dtype!r}")
-
-
-def _resolve(name_or_path: str | Path, get: Callable[[str], Path]) -> Path:
-    """A file or folder for a name, an id or a path; `get` brings a published one."""
+def _resolve(name_or_path: str | Path) -> Path | str:
+    """The file or folder, or else the Hugging Face id, that a name, an id or a path means."""
     text = str(name_or_path)
     if not text.strip():
         raise ValueError(unknown_model(text))
@@ -146,7 +120,7 @@ def _resolve(name_or_path: str | Path, get: Callable[[str], Path]) -> Path:
         if name == BUNDLED:
             return BUNDLED_FOLDER
         if name is not None and not ("/" in text and Path(text).exists()):
-            return get(PUBLISHED[name].repository)
+            return PUBLISHED[name].repository
     path = Path(text).expanduser()
     if path.exists():
         return path
@@ -155,7 +129,7 @@ def _resolve(name_or_path: str | Path, get: Callable[[str], Path]) -> Path:
             f"no file or folder {text}; check the path, or use a model name: {', '.join(MODELS)}"
         )
     if hub.is_repository(text):
-        return get(text)
+        return text
     raise ValueError(unknown_model(text))
 
 
@@ -168,18 +142,58 @@ def _looks_like_path(text: str) -> bool:
     )
 
 
-def _build(weights: Weights) -> Sam:
-    arrays = list(weights.arrays.items())
+def _load_file(
+    path: Path, config: ModelConfig | None, image_size: int | None, dtype: mx.Dtype
+) -> Sam:
+    file = find_file(path)
+    return _filled(read_weights(file, config=config, image_size=image_size, dtype=dtype), dtype)
+
+
+def _load_published(
+    repository: str, config: ModelConfig | None, image_size: int | None, dtype: mx.Dtype
+) -> Sam:
+    """A published model: from the folder kept of it, else from its file, and then it is kept."""
+    folder = hub.cached(repository)
+    if folder is not None:
+        try:
+            return _load_file(folder, config, image_size, dtype)
+        except CheckpointError as error:
+            if config is not None and not isinstance(error, DamagedError):
+                raise
+    file = hub.download(repository)
+    read = partial(read_weights, config=config, image_size=image_size, dtype=mx.float32)
+    try:
+        weights = read(file)
+    except DamagedError as error:
+        file = _again(repository, error)
+        weights = read(file)
+    known = weights.stored if config is None else MODELS.get(model_name(repository) or "")
+    if known is not None:
+        with suppress(OSError, FileError):
+            hub.kept_folder(repository).parent.mkdir(parents=True, exist_ok=True)
+            write_folder(hub.kept_folder(repository), weights, known, file)
+    return _filled(weights, dtype)
+
+
+def _again(repository: str, problem: DamagedError) -> Path:
+    try:
+        return hub.download(repository, anew=True)
+    except hub.DownloadError as error:
+        raise DamagedError(f"{problem}; it could not be fetched anew: {error}") from error
+
+
+def _filled(weights: Weights, dtype: mx.Dtype) -> Sam:
+    """The model of a checkpoint, with its values and ready to use."""
+    model, arrays = weights.model, weights.arrays
+    for key, value in arrays.items():
+        # In place, so that values in two types need not be held at once.
+        arrays[key] = value if value.dtype == mx.uint32 else value.astype(dtype)
+        mx.eval(arrays[key])
+    model.load_weights(list(arrays.items()), strict=True)
     if weights.quantization is not None:
-        # Folded before it was quantised.
-        model = empty_model(weights.config, weights.quantization)
-        model.load_weights(arrays, strict=True)
-        adapt(model)
-    else:
-        model = Sam(weights.config)
-        model.load_weights(arrays, strict=True)
-        if folding_wanted():
-            fold(model)
+        adapt(model)  # folded before it was quantised
+    elif folding_wanted():
+        fold(model)
     mx.eval(model.parameters())
     model.eval()
     model.freeze()

@@ -14,10 +14,8 @@ from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
-from mlx.utils import tree_flatten
 
-from sam2_mlx.checkpoints.compare import IMPOSSIBLE, compare, refuse_more_layers
-from sam2_mlx.checkpoints.files import read_given, read_json
+from sam2_mlx.checkpoints.formats import read_config
 from sam2_mlx.checkpoints.tensors import CheckpointError, StoredTensor
 from sam2_mlx.config import ModelConfig
 from sam2_mlx.model.folding import fold, fused_width, pad_heads
@@ -96,57 +94,29 @@ def is_quantized(tensors: Mapping[str, StoredTensor]) -> bool:
     return any(key.endswith(".weight") and t.dtype == "uint32" for key, t in tensors.items())
 
 
-def read_quantized(
-    tensors: Mapping[str, StoredTensor],
-    config_file: Path,
-    config: ModelConfig | None,
-    image_size: int | None,
-) -> tuple[ModelConfig, Quantization]:
-    """Check quantised tensors against the config.json beside them.
-
-    Args:
-        tensors: as stored.
-        config_file: the config.json.
-        config: the dimensions, in place of the file's.
-        image_size: input size in pixels instead of the config's.
-
-    Returns:
-        The dimensions, and how the weights are stored.
+def read_quantization(config_file: Path) -> Quantization:
+    """How the weights are stored, from the config.json beside them.
 
     Raises:
-        CheckpointError: a config that is missing, cannot be used, or does not fit the tensors.
+        CheckpointError: a file that is missing, or a record in it that cannot be used.
     """
-    given = read_given(config_file)
-    quantization = _recorded((read_json(config_file) or {}).get("quantization"))
-    try:
-        if config is None:
-            config = ModelConfig.from_dict(given or {})
-        config = config.with_image_size(image_size)
-        refuse_more_layers(config, len(tensors))
-        model = empty_model(config, quantization)
-    except IMPOSSIBLE as error:
-        raise CheckpointError(f"has a config.json that cannot be used: {error}") from error
-    wanted = {
-        key: (value.shape, value.dtype == mx.uint32)
-        for key, value in dict(tree_flatten(model.parameters())).items()
-    }
-    found = compare(tensors, {key: key for key in tensors}, wanted)
-    if found:
-        raise CheckpointError(f"does not fit its config.json ({config.name}): {found}")
-    return config, quantization
+    return _recorded((read_config(config_file) or {}).get("quantization"))
 
 
-def empty_model(config: ModelConfig, quantization: Quantization) -> Sam:
-    """A folded, quantised model without weights.
+def empty_model(config: ModelConfig, quantization: Quantization | None = None) -> Sam:
+    """A model without weights; a quantised one is folded.
 
     Args:
         config: the dimensions.
-        quantization: which layers, and how.
+        quantization: which layers are packed, and how.
 
     Raises:
         ValueError: a layer that the model does not have, or that cannot be quantised so.
     """
-    model = fold(Sam(config), widen_heads=False)
+    model = Sam(config)
+    if quantization is None:
+        return model
+    fold(model, widen_heads=False)
     layers = _linear_layers(model)
     for name in quantization.modules:
         if name not in layers:

@@ -12,7 +12,7 @@ import mlx.core as mx
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from sam2_mlx.checkpoints.tensors import CheckpointError, StoredTensor
+from sam2_mlx.checkpoints.tensors import CheckpointError, DamagedError, StoredTensor
 
 # The format's element types: -> (what `read` returns, the numpy type of the raw bytes).
 _DTYPES = {
@@ -44,7 +44,7 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
         with safe_open(str(path), framework="np"):
             pass
     except SafetensorError as error:
-        raise CheckpointError(f"is cut short or damaged ({error})") from error
+        raise DamagedError(f"is cut short or damaged ({error})") from error
     with path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         header: dict[str, Any] = json.loads(file.read(length))

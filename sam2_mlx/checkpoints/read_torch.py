@@ -20,7 +20,7 @@ from typing import IO, Any
 import mlx.core as mx
 import numpy as np
 
-from sam2_mlx.checkpoints.tensors import CheckpointError, StoredTensor
+from sam2_mlx.checkpoints.tensors import CheckpointError, DamagedError, StoredTensor
 
 MAX_PICKLE_BYTES = 64 * 2**20
 MAX_DIMENSIONS = 16
@@ -149,9 +149,7 @@ class TorchArchive:
         try:
             self._zip = zipfile.ZipFile(file)
         except (zipfile.BadZipFile, NotImplementedError, OverflowError, ValueError) as error:
-            raise CheckpointError(
-                "is cut short or damaged (its zip table is unreadable)"
-            ) from error
+            raise DamagedError("is cut short or damaged (its zip table is unreadable)") from error
         size = file.seek(0, io.SEEK_END)
         self._entries = self._index(size)
         self._prefix = self._find_prefix()
@@ -171,9 +169,9 @@ class TorchArchive:
         entries: dict[str, zipfile.ZipInfo] = {}
         for entry in self._zip.infolist():
             if not 0 <= entry.header_offset <= entry.header_offset + entry.compress_size <= size:
-                raise CheckpointError(f"is cut short or damaged in its entry {entry.filename!r}")
+                raise DamagedError(f"is cut short or damaged in its entry {entry.filename!r}")
             if entry.filename in entries:
-                raise CheckpointError(f"is damaged: its entry {entry.filename!r} is there twice")
+                raise DamagedError(f"is damaged: its entry {entry.filename!r} is there twice")
             entries[entry.filename] = entry
         return entries
 
@@ -193,19 +191,19 @@ class TorchArchive:
     def _read(self, name: str, limit: int) -> bytes:
         entry = self._entries.get(self._prefix + name)
         if entry is None:
-            raise CheckpointError(f"is incomplete: its entry {name!r} is missing")
+            raise DamagedError(f"is incomplete: its entry {name!r} is missing")
         if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
             raise CheckpointError(
                 f"has a compressed entry {name!r}, which PyTorch never writes; save it again"
             )
         if entry.file_size != entry.compress_size or entry.file_size > limit:
-            raise CheckpointError(f"is damaged: its entry {name!r} claims {entry.file_size} bytes")
+            raise DamagedError(f"is damaged: its entry {name!r} claims {entry.file_size} bytes")
         try:
             data = self._zip.read(entry)
         except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError) as error:
-            raise CheckpointError(f"is damaged: {error or name!r}") from error
+            raise DamagedError(f"is damaged: {error or name!r}") from error
         if len(data) != entry.file_size:
-            raise CheckpointError(f"is cut short in its entry {name!r}")
+            raise DamagedError(f"is cut short in its entry {name!r}")
         return data
 
     def _read_byte_order(self) -> str:
@@ -231,7 +229,7 @@ class TorchArchive:
             LookupError,
             AttributeError,
         ) as error:
-            raise CheckpointError(f"is damaged: its pickle is not valid ({error})") from error
+            raise DamagedError(f"is damaged: its pickle is not valid ({error})") from error
 
     def _stored(self, key: str, record: Any) -> StoredTensor:
         if not isinstance(record, _TensorRecord):
@@ -243,7 +241,7 @@ class TorchArchive:
         entry = self._entries.get(f"{self._prefix}data/{storage.key}")
         if entry is None or entry.file_size < storage.count * item:
             have = "no bytes" if entry is None else f"{entry.file_size} bytes"
-            raise CheckpointError(
+            raise DamagedError(
                 f"is cut short or damaged: the values of {key!r} need {storage.count * item} "
                 f"bytes, there are {have}"
             )
@@ -287,7 +285,7 @@ def _validated(
     count = math.prod(shape)
     last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
     if count > storage.count or (count and last >= storage.count):
-        raise CheckpointError(
+        raise DamagedError(
             f"is damaged: the tensor {key!r} of shape {shape} reaches past the "
             f"{storage.count} values of its storage"
         )
@@ -302,7 +300,7 @@ def _check_opcodes(data: bytes) -> None:
                 f"has a pickle with {opcode.name}, which a file of tensors does not need; refused"
             )
         if opcode.name in ("BINPUT", "LONG_BINPUT") and (argument or 0) > len(data):
-            raise CheckpointError("is damaged: its pickle has a memo index out of range")
+            raise DamagedError("is damaged: its pickle has a memo index out of range")
 
 
 def _state_dict(root: Any) -> dict[str, Any]:

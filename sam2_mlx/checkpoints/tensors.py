@@ -12,6 +12,10 @@ class CheckpointError(ValueError):
     """A checkpoint that cannot be used; the message says why and what to do."""
 
 
+class DamagedError(CheckpointError):
+    """A checkpoint that is not as it was written; another copy of it may do."""
+
+
 @dataclass(frozen=True)
 class StoredTensor:
     """A tensor in a file: its shape is known, its values are read by `read`.

@@ -22,7 +22,8 @@ def main(argv: list[str]) -> int:
         ValueError, OSError: if the source cannot be read or the folder not be made.
     """
     args = _parser().parse_args(argv)
-    from sam2_mlx.checkpoints.convert import WEIGHTS_NAME, convert_checkpoint
+    from sam2_mlx.checkpoints.convert import convert_checkpoint
+    from sam2_mlx.checkpoints.formats import WEIGHTS_NAME
     from sam2_mlx.checkpoints.load import locate
 
     config = convert_checkpoint(

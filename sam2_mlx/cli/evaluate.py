@@ -140,10 +140,12 @@ def _source(args: argparse.Namespace, prompt: GivenPrompt) -> tuple[MaskSource, 
 
     if args.masks:
         return SavedMasks(Path(args.masks)), {"masks": Path(args.masks).name}
+    from sam2_mlx.ops.dtypes import dtype_name
+
     model = load_model(ModelChoice(args.model, args.dtype, args.image_size, follow=True))
     settings = {
         "model": model.config.name,
-        "dtype": str(model.dtype).rsplit(".", 1)[-1],
+        "dtype": dtype_name(model.dtype),
         "image_size": model.config.image_size,
         "prompt": str(prompt),
         "memory": args.memory,

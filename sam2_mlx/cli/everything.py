@@ -116,12 +116,14 @@ class _Batch:
         """Do the pictures that are not done; returns the exit code."""
         from tqdm import tqdm
 
+        from sam2_mlx.ops.dtypes import dtype_name
+
         model = load_model(choice)
         begin = time.perf_counter()
         settings = {
             # The name alone does not say it: `auto` can mean another model the next time.
             "model": [str(choice.name), model.config.name],
-            "dtype": str(model.dtype).rsplit(".", 1)[-1],
+            "dtype": dtype_name(model.dtype),
             "image_size": model.config.image_size,
             **self._options.to_dict(),
         }

@@ -47,10 +47,10 @@ def collect() -> dict[str, Any]:
         `runtime.describe()`'s values with `default_dtype`, `version`, `packages`, `python`,
         `platform`, `gflops` (float32 matrix product, measured) and `models` (name -> where it is).
     """
-    from sam2_mlx.checkpoints.load import resolve_dtype
+    from sam2_mlx.ops.dtypes import dtype_name, resolve_dtype
 
     found = runtime.describe()
-    found["default_dtype"] = str(resolve_dtype("auto")).removeprefix("mlx.core.")
+    found["default_dtype"] = dtype_name(resolve_dtype("auto"))
     found["version"] = __version__
     found["python"] = platform.python_version()
     found["platform"] = _platform()

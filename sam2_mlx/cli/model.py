@@ -50,10 +50,11 @@ def load_model(choice: ModelChoice) -> Sam:
     """
     import mlx.core as mx
 
-    from sam2_mlx.checkpoints.load import BUNDLED, load, resolve_auto
+    from sam2_mlx.checkpoints.load import BUNDLED, load, load_auto
     from sam2_mlx.checkpoints.names import model_name
     from sam2_mlx.config import MODELS
     from sam2_mlx.ops.cpu.allocator import keep_freed_memory
+    from sam2_mlx.ops.dtypes import dtype_name
     from sam2_mlx.ops.runtime import report_once
 
     known = None if Path(choice.name).exists() else model_name(choice.name)
@@ -63,19 +64,19 @@ def load_model(choice: ModelChoice) -> Sam:
     keep_freed_memory()
     mx.set_cache_limit(_CACHE_BYTES)
     report_once()
-    name, note = choice.name, None
-    if name == "auto":
-        name, note = resolve_auto()
-    elif name == BUNDLED:
+    if choice.name == "auto":
+        _, model, note = load_auto(dtype=choice.dtype, image_size=choice.image_size)
+    else:
+        model = load(choice.name, dtype=choice.dtype, image_size=choice.image_size)
+        size = model.config.image_size
+        note = f"using {_title(choice.name)} ({dtype_name(model.dtype)}, {size}x{size})"
+    if choice.name == BUNDLED:
         note = (
             f"using the bundled {BUNDLED} model, a small stand-in; "
             "--model tiny gets the official weights"
         )
-    model = load(name, dtype=choice.dtype, image_size=choice.image_size)
     _check_memory(choice, model.config)
-    kind = str(model.dtype).rsplit(".", 1)[-1]
-    size = model.config.image_size
-    print(note or f"using {_title(name)} ({kind}, {size}x{size})", file=sys.stderr)
+    print(note, file=sys.stderr)
     return model
 
 

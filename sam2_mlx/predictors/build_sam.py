@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sam2_mlx.checkpoints.load import config_for, load
+from sam2_mlx.checkpoints.load import load
+from sam2_mlx.checkpoints.names import config_for
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.predictors.video_predictor import SAM2VideoPredictor
 

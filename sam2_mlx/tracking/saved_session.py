@@ -16,6 +16,7 @@ from sam2_mlx.files import StagedFile, writing_failed
 from sam2_mlx.media.frame_source import Frames
 from sam2_mlx.model.memory import FrameMemory, ObjectMask
 from sam2_mlx.model.sam import Sam
+from sam2_mlx.ops.dtypes import dtype_name
 from sam2_mlx.prompts import Prompt
 from sam2_mlx.tracking.memory_bank import FrameRecord, MemoryBank
 from sam2_mlx.tracking.options import TrackingOptions
@@ -164,7 +165,7 @@ def _read(file: Path) -> tuple[dict[str, mx.array], dict[str, Any]]:
 def _model_facts(model: Sam) -> tuple[dict[str, Any], str]:
     """The model's dimensions as JSON has them, and its dtype."""
     config = json.loads(json.dumps(model.config.to_dict()))
-    return config, str(model.dtype).rsplit(".", 1)[-1]
+    return config, dtype_name(model.dtype)
 
 
 def _check_model(description: dict[str, Any], model: Sam) -> None:

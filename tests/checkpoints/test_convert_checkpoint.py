@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from sam2_mlx.checkpoints import convert as module
-from sam2_mlx.checkpoints.assemble import read_weights
 from sam2_mlx.checkpoints.convert import convert_checkpoint
+from sam2_mlx.checkpoints.read import read_weights
 from sam2_mlx.config import ModelConfig
 from tests.checkpoints.torch_files import write_model
 from tests.commands import convert as main

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from sam2_mlx.checkpoints.files import open_tensors, read_given
-from sam2_mlx.checkpoints.locate import find_file
+from sam2_mlx.checkpoints.formats import find_file, open_tensors, read_given
 from sam2_mlx.checkpoints.tensors import CheckpointError
 from tests.checkpoints.torch_files import write_model
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import huggingface_hub
+import mlx.core as mx
 import numpy as np
 import pytest
 from huggingface_hub import errors
 
 from sam2_mlx.checkpoints import hub
 from sam2_mlx.checkpoints.hub import DownloadError
-from sam2_mlx.checkpoints.load import load, locate, resolve_auto
+from sam2_mlx.checkpoints.load import load, load_auto, locate
+from sam2_mlx.checkpoints.tensors import CheckpointError
+from sam2_mlx.config import ModelConfig
+from sam2_mlx.model.sam import Sam
 from tests.checkpoints.torch_files import write_model
 
 TINY = "facebook/sam2.1-hiera-tiny"
@@ -33,7 +39,7 @@ class Remote:
         self.error: Exception | None = None
         self.local: dict[tuple[str, str], Path] = {}
 
-    def hf_hub_download(self, repository: str, filename: str) -> str:
+    def hf_hub_download(self, repository: str, filename: str, force_download: bool = False) -> str:
         self.asked.append((repository, filename))
         if self.error is not None:
             raise self.error
@@ -95,7 +101,7 @@ def test_downloaded_once_converted_once(
     assert load("tiny").config == first.config
     assert load(TINY).config == first.config
     assert load("sam2.1_hiera_t").config == first.config
-    assert resolve_auto()[0] == "tiny" and "cached" in resolve_auto()[1]
+    assert load_auto()[0] == "tiny" and "cached" in load_auto()[2]
     assert len(remote.asked) == 1
 
 
@@ -103,6 +109,79 @@ def test_downloaded_once_converted_once(
 def no_network_after(request: pytest.FixtureRequest) -> Callable[[], None]:
     """Cuts the network when it is called."""
     return lambda: request.getfixturevalue("no_network")
+
+
+@pytest.mark.parametrize("name", ["tiny", "auto"])
+def test_a_first_download_builds_the_model_once(
+    remote: Remote, meta_file: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    built: list[int] = []
+    begin = Sam.__init__
+
+    def count(self: Sam, config: ModelConfig) -> None:
+        built.append(config.image_size)
+        begin(self, config)
+
+    monkeypatch.setattr(Sam, "__init__", count)
+    remote.files[TINY] = {"sam2.1_hiera_tiny.pt": meta_file}
+    assert load(name, image_size=96).config.image_size == 96
+    assert built == [96]
+    # What is kept has the model's own size and full precision.
+    record = json.loads((cache / "models" / "facebook--sam2.1-hiera-tiny/config.json").read_text())
+    assert (record["model"]["image_size"], record["dtype"]) == (64, "float32")
+    assert load(name, dtype="float16").dtype == mx.float16
+    assert built == [96, 64]
+
+
+def test_a_damaged_copy_is_made_anew(remote: Remote, meta_file: Path, cache: Path) -> None:
+    remote.files[TINY] = {"sam2.1_hiera_tiny.pt": meta_file}
+    load("tiny")
+    kept = cache / "models" / "facebook--sam2.1-hiera-tiny"
+    whole = (kept / "model.safetensors").read_bytes()
+    for file, data in (
+        ("model.safetensors", whole[:-100]),
+        ("model.safetensors", b""),
+        ("config.json", b"{"),
+        ("config.json", b'{"format_version": 1, "model": {"hidden_dim": 12}}'),
+    ):
+        (kept / file).write_bytes(data)
+        assert load("tiny").config.name == "custom"
+        assert (kept / "model.safetensors").read_bytes() == whole
+
+
+def test_a_damaged_download_is_fetched_once_more(
+    remote: Remote, meta_file: Path, tmp_path: Path
+) -> None:
+    damaged = tmp_path / "damaged.pt"
+    damaged.write_bytes(meta_file.read_bytes()[:-1000])
+    remote.local[TINY, "sam2.1_hiera_tiny.pt"] = damaged
+    remote.files[TINY] = {"sam2.1_hiera_tiny.pt": meta_file}
+    assert load("tiny").config.name == "custom"
+    assert len(remote.asked) == 1
+
+
+def test_what_stays_damaged_is_named(remote: Remote, meta_file: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.pt"
+    damaged.write_bytes(meta_file.read_bytes()[:-1000])
+    remote.local[TINY, "sam2.1_hiera_tiny.pt"] = damaged
+    remote.files[TINY] = {"sam2.1_hiera_tiny.pt": damaged}
+    with pytest.raises(CheckpointError, match=str(damaged)):
+        load("tiny")
+    remote.error = missing(errors.HfHubHTTPError)
+    with pytest.raises(CheckpointError, match=f"{damaged} is cut short.*not be fetched anew"):
+        load("tiny")
+    name, model, note = load_auto()
+    assert name == "nano" == model.config.name and str(damaged) in note
+
+
+def test_a_config_that_does_not_fit_asks_nobody(
+    remote: Remote, meta_file: Path, config: ModelConfig
+) -> None:
+    remote.files[TINY] = {"sam2.1_hiera_tiny.pt": meta_file}
+    load("tiny")
+    with pytest.raises(CheckpointError, match="does not fit"):
+        load("tiny", config=replace(config, hidden_dim=64))
+    assert len(remote.asked) == 1
 
 
 def test_a_file_in_the_hubs_own_cache_is_used(remote: Remote, meta_file: Path) -> None:
@@ -162,7 +241,7 @@ def test_a_foreign_model_leaves_nothing_in_the_cache(
     remote.files["some/other"] = {"model.pt": file}
     with pytest.raises(ValueError, match="not a SAM 2 checkpoint"):
         load("some/other")
-    assert not list((cache / "models").iterdir())
+    assert not cache.exists()
 
 
 def test_a_cache_that_cannot_be_written(
@@ -192,7 +271,7 @@ def test_a_folder_of_another_version_is_converted_again(
 def test_what_is_no_id(text: str) -> None:
     assert not hub.is_repository(text)
     with pytest.raises(ValueError, match="not a Hugging Face id"):
-        hub.fetch(text)
+        hub.download(text)
 
 
 @pytest.fixture
@@ -211,7 +290,7 @@ def test_no_network_is_noticed_at_once(unreachable: None, monkeypatch: pytest.Mo
     start = time.monotonic()
     with pytest.raises(DownloadError, match="no connection to Hugging Face"):
         load("tiny")
-    assert resolve_auto()[0] == "nano"
+    assert load_auto()[0] == "nano"
     assert time.monotonic() - start < 2
 
 
@@ -262,5 +341,5 @@ def test_offline_mode_asks_nobody(unreachable: None, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(socket, "create_connection", None)
     with pytest.raises(DownloadError, match="HF_HUB_OFFLINE is set"):
         load("tiny")
-    name, note = resolve_auto()
+    name, _, note = load_auto()
     assert name == "nano" and "HF_HUB_OFFLINE" in note

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sam2_mlx.checkpoints.assemble import expected_shapes, read_weights
 from sam2_mlx.checkpoints.infer import infer_config
+from sam2_mlx.checkpoints.read import read_weights
 from sam2_mlx.checkpoints.tensors import CheckpointError
 from sam2_mlx.config import MODELS, DecoderConfig, MemoryConfig, ModelConfig
 from tests.checkpoints.conftest import UNSEEN
+from tests.checkpoints.shapes import expected_shapes
 from tests.checkpoints.torch_files import write_model
 
 

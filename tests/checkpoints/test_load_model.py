@@ -20,11 +20,10 @@ from sam2_mlx.checkpoints.hub import DownloadError
 from sam2_mlx.checkpoints.load import (
     BUNDLED_FOLDER,
     load,
-    load_checkpoint,
-    resolve_auto,
-    resolve_dtype,
+    load_auto,
 )
 from sam2_mlx.config import MODELS, ModelConfig
+from sam2_mlx.ops.dtypes import resolve_dtype
 from tests.checkpoints.torch_files import write_model
 
 
@@ -54,7 +53,7 @@ def test_the_model_is_ready_for_inference(meta_file: Path) -> None:
 def test_the_dtype_follows_the_device(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = {"cpu": (mx.cpu, mx.float32), "gpu": (mx.gpu, mx.float16)}
     kind, dtype = kinds[device]
-    monkeypatch.setattr(module.mx, "default_device", lambda: mx.Device(kind))
+    monkeypatch.setattr(mx, "default_device", lambda: mx.Device(kind))
     assert resolve_dtype("auto") == dtype
 
 
@@ -75,7 +74,7 @@ def test_every_form_of_a_checkpoint_gives_the_same_model(
         "file": load(meta_file, dtype="float32"),
         "folder": load(tmp_path / "out", dtype="float32"),
         "text": load(str(tmp_path / "out" / "model.safetensors"), dtype="float32"),
-        "config": load_checkpoint(alone, config, dtype="float32"),
+        "config": load(alone, config=config, dtype="float32"),
     }
     expected = dict(tree_flatten(forms["file"].parameters()))
     for form, model in forms.items():
@@ -137,9 +136,9 @@ def test_auto_falls_back_to_the_bundled_model(monkeypatch: pytest.MonkeyPatch) -
     def offline(repository: str) -> Path:
         raise DownloadError(f"no connection to download {repository}; connect")
 
-    monkeypatch.setattr(module.hub, "fetch", offline)
-    name, note = resolve_auto()
-    assert name == "nano"
+    monkeypatch.setattr(module.hub, "download", offline)
+    name, model, note = load_auto()
+    assert name == "nano" == model.config.name
     assert "stand-in" in note and "no connection" in note and "--model tiny" in note
     assert "\n" not in note
     with pytest.warns(UserWarning, match="stand-in"):
@@ -149,10 +148,10 @@ def test_auto_falls_back_to_the_bundled_model(monkeypatch: pytest.MonkeyPatch) -
 def test_auto_takes_the_official_model(
     tmp_path: Path, meta_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    convert_checkpoint(meta_file, tmp_path / "out")
-    monkeypatch.setattr(module.hub, "fetch", lambda repository: tmp_path / "out")
-    name, note = resolve_auto()
-    assert name == "tiny" and "official" in note
+    monkeypatch.setattr(module.hub, "download", lambda repository: meta_file)
+    name, model, note = load_auto()
+    assert name == "tiny" and "official weights, downloaded" in note
+    assert load_auto()[2].endswith("(official weights, cached)")
     assert load("auto").config.name == "custom"
 
 

@@ -10,7 +10,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from sam2_mlx.checkpoints.files import open_tensors
+from sam2_mlx.checkpoints.formats import open_tensors
 from sam2_mlx.checkpoints.tensors import CheckpointError
 from tests.checkpoints.torch_files import (
     Archive,

@@ -10,7 +10,8 @@ import pytest
 
 from sam2_mlx.__main__ import main
 from sam2_mlx.checkpoints.convert import convert_checkpoint
-from sam2_mlx.checkpoints.load import BUNDLED_FOLDER, resolve_dtype
+from sam2_mlx.checkpoints.load import BUNDLED_FOLDER
+from sam2_mlx.ops.dtypes import dtype_name, resolve_dtype
 
 TIMES = {"median_s", "best_s", "stages_s", "peak_bytes"}
 
@@ -36,7 +37,7 @@ def test_everything_at_a_small_size(capsys: pytest.CaptureFixture[str]) -> None:
     frames = [("frame", m, n) for m in (1, 7) for n in (1, 2)]
     clips = [("clip", None, n) for n in (1, 2)]
     assert cases == [("image", None, None), ("encoder", None, None), *frames, *clips]
-    dtype = str(resolve_dtype("auto")).removeprefix("mlx.core.")
+    dtype = dtype_name(resolve_dtype("auto"))
     for result in results:
         assert (result["model"], result["image_size"]) == ("nano", 64)
         assert result["weights"] == "bundled weights" and result["dtype"] == dtype

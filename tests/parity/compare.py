@@ -25,7 +25,7 @@ import sam2_mlx  # noqa: F401  (puts a fast BLAS under MLX first)
 import mlx.core as mx
 import numpy as np
 
-from sam2_mlx.checkpoints.load import load, load_checkpoint
+from sam2_mlx.checkpoints.load import load
 from sam2_mlx.model.folding import folding_wanted
 from sam2_mlx.model.sam import Sam
 from tests.overlap import mask_iou
@@ -81,7 +81,7 @@ def _our_model(arguments: Any) -> Sam:
     config = ours.seeded_config(arguments.config, arguments.image_size)
     dtype = getattr(mx, arguments.dtype)
     if arguments.checkpoint:
-        return load_checkpoint(arguments.checkpoint, config, dtype=dtype)
+        return load(Path(arguments.checkpoint), config=config, dtype=dtype)
     if arguments.config == "nano":
         return load("nano", dtype=dtype, image_size=arguments.image_size)
     return ours.seeded_model(config, dtype=dtype, folded=folding_wanted())

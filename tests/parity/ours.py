@@ -10,7 +10,7 @@ from unittest import mock
 import mlx.core as mx
 import numpy as np
 
-from sam2_mlx.checkpoints.assemble import check
+from sam2_mlx.checkpoints.read import fitting_model
 from sam2_mlx.checkpoints.rename import rename
 from sam2_mlx.checkpoints.tensors import StoredTensor
 from sam2_mlx.config import MODELS, ModelConfig
@@ -53,8 +53,7 @@ def seeded_model(
         return StoredTensor(shape, "float32", lambda: mx.array(seeded(name, shape, seed, present)))
 
     renamed = rename({name: stored(name, shape) for name, shape in meta_shapes(config).items()})
-    check(renamed, config)
-    model = Sam(config)
+    model = fitting_model(renamed, config)
     for name, tensor in renamed.tensors.items():
         value = tensor.read().astype(dtype)
         mx.eval(value)

@@ -8,8 +8,8 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 
-from sam2_mlx.checkpoints.assemble import check
 from sam2_mlx.checkpoints.infer import infer_config
+from sam2_mlx.checkpoints.read import fitting_model
 from sam2_mlx.checkpoints.rename import rename
 from sam2_mlx.checkpoints.tensors import StoredTensor
 from sam2_mlx.model.sam import Sam
@@ -42,8 +42,7 @@ def build(shapes: dict[str, tuple[int, ...]]) -> Sam:
     """A seeded model, through the conversion and with the config that its tensors tell."""
     renamed = rename(stored(shapes))
     config = infer_config({key: value.shape for key, value in renamed.tensors.items()})
-    check(renamed, config)
-    model = Sam(config)
+    model = fitting_model(renamed, config)
     model.load_weights([(key, value.read()) for key, value in renamed.tensors.items()])
     model.eval()
     return model

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from sam2_mlx.checkpoints.assemble import expected_shapes
 from sam2_mlx.checkpoints.convert import convert_checkpoint
 from sam2_mlx.checkpoints.infer import infer_config
-from sam2_mlx.checkpoints.load import load_checkpoint
+from sam2_mlx.checkpoints.load import load
 from sam2_mlx.checkpoints.names import PUBLISHED, model_name
 from sam2_mlx.checkpoints.rename import rename
 from sam2_mlx.checkpoints.tensors import CheckpointError, StoredTensor
 from sam2_mlx.config import MODELS, ModelConfig, TinyViTConfig, ViTConfig
+from tests.checkpoints.shapes import expected_shapes
 from tests.sam1.first_cases import draw_input, sampled
 from tests.sam1.first_models import build, read_golden, stored
 from tests.sam1.seeded_first import seeded_first
@@ -92,10 +92,10 @@ def test_the_transformers_model_says_the_same() -> None:
 @pytest.mark.parametrize("prefix", ["", "module.", "model."])
 def test_files_load_and_convert(tmp_path, prefix) -> None:
     source = _write(tmp_path / "sam_vit_custom.safetensors", "small", prefix)
-    model = load_checkpoint(source, dtype="float32")
+    model = load(source, dtype="float32")
     assert model.config.image_size == 256
     assert convert_checkpoint(source, tmp_path / "ours") == model.config
-    again = load_checkpoint(tmp_path / "ours", dtype="float32")
+    again = load(tmp_path / "ours", dtype="float32")
     assert again.config == model.config
     pixels = mx.array(draw_input(256))[None]
     assert mx.array_equal(again.encode_image(pixels).coarse, model.encode_image(pixels).coarse)
@@ -107,15 +107,15 @@ def test_a_missing_parameter_is_named(tmp_path) -> None:
     path = tmp_path / "cut.safetensors"
     save_file({key: seeded_first(key, shape) for key, shape in shapes.items()}, path)
     with pytest.raises(CheckpointError, match=r"1 missing: image_encoder\.neck\.conv2\.weight"):
-        load_checkpoint(path)
+        load(path)
 
 
 def test_another_image_size_resizes_what_is_learned_for_places(tmp_path) -> None:
     source = _write(tmp_path / "small.safetensors", "small")
-    model = load_checkpoint(source, dtype="float32", image_size=384)
+    model = load(source, dtype="float32", image_size=384)
     embedding = model.encode_image(mx.array(draw_input(384))[None]).coarse
     assert embedding.shape == (1, 24, 24, 256)
-    small = load_checkpoint(source, dtype="float32").encode_image(mx.array(draw_input(256))[None])
+    small = load(source, dtype="float32").encode_image(mx.array(draw_input(256))[None])
     # The same picture at another size: the same features, roughly, at the same places.
     both = np.corrcoef(
         np.array(embedding)[0, 1::3, 1::3].ravel(), np.array(small.coarse)[0, ::2, ::2].ravel()

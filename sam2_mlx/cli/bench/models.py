@@ -8,11 +8,12 @@ import mlx.core as mx
 from mlx.utils import tree_map_with_path
 
 from sam2_mlx.checkpoints import hub
-from sam2_mlx.checkpoints.load import load, resolve_dtype
+from sam2_mlx.checkpoints.load import load
 from sam2_mlx.checkpoints.names import BUNDLED, PUBLISHED, model_name, unknown_model
 from sam2_mlx.config import MODELS, ModelConfig
 from sam2_mlx.model.folding import fold, folding_wanted
 from sam2_mlx.model.sam import Sam
+from sam2_mlx.ops.dtypes import resolve_dtype
 
 SEEDED = "seeded random weights"
 """What is said of a model without weights; speed does not depend on them."""

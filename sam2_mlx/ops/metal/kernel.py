@@ -11,6 +11,8 @@ from typing import Any, Generic, ParamSpec
 
 import mlx.core as mx
 
+from sam2_mlx.ops.dtypes import FLOATS as FLOATS
+from sam2_mlx.ops.dtypes import dtype_name as dtype_name
 from sam2_mlx.ops.metal import verdicts
 from sam2_mlx.ops.metal.switch import KernelMode, kernel_mode, metal_in_use
 
@@ -28,12 +30,6 @@ LIMITS = {
     mx.uint8: 0.0,
 }
 _REPEATS, _LAUNCHES = 3, 5
-FLOATS = {"float32": mx.float32, "float16": mx.float16, "bfloat16": mx.bfloat16}
-
-
-def dtype_name(dtype: mx.Dtype) -> str:
-    """The bare name of a dtype, such as float16."""
-    return str(dtype).rpartition(".")[2]
 
 
 @dataclass(frozen=True)

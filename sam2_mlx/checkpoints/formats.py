@@ -1,8 +1,8 @@
-"""Open a checkpoint file: its format is told by its content, never by its name."""
+"""Find and open a checkpoint file: its format is told by its content, never by its name."""
 
 from __future__ import annotations
 
-import json
+import os
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,9 +14,14 @@ from sam2_mlx.checkpoints.read_safetensors import read_safetensors
 from sam2_mlx.checkpoints.read_torch import TorchArchive
 from sam2_mlx.checkpoints.tensors import CheckpointError, StoredTensor
 from sam2_mlx.config import ModelConfig
+from sam2_mlx.files import FileError, open_regular, read_json
 
 FORMAT_VERSION = 1
 """Version of the folders that we write."""
+CONFIG_NAME, WEIGHTS_NAME = "config.json", "model.safetensors"
+"""The two files of such a folder."""
+SUFFIXES = (".safetensors", ".pt", ".pth")
+"""What the names of checkpoint files end in."""
 
 _KEYS = {field.name for field in fields(ModelConfig)}
 _LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
@@ -36,9 +41,9 @@ def open_tensors(path: Path) -> Iterator[Mapping[str, StoredTensor]]:
         FileNotFoundError: no such file.
         CheckpointError: neither format, or damaged. The message leaves out the file's name.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         head = file.read(64)
-        size = path.stat().st_size
+        size = file.seek(0, os.SEEK_END)
         file.seek(0)
         if head.startswith(b"PK\x03\x04"):
             yield TorchArchive(file).tensors()
@@ -48,18 +53,44 @@ def open_tensors(path: Path) -> Iterator[Mapping[str, StoredTensor]]:
             raise CheckpointError(_foreign(head))
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
-    """The JSON object in a file, or None where there is no file.
+def find_file(path: Path) -> Path:
+    """The checkpoint file at a path.
+
+    Args:
+        path: a file, or a folder: `model.safetensors` in it, else its only checkpoint.
 
     Raises:
-        CheckpointError: not a JSON object.
+        FileNotFoundError: nothing there.
+        CheckpointError: a folder without a checkpoint, or with several.
+    """
+    path = path.expanduser()
+    if not path.exists():
+        raise FileNotFoundError(f"no file or folder {path}; check the path")
+    if not path.is_dir():
+        return path
+    if (path / WEIGHTS_NAME).is_file():
+        return path / WEIGHTS_NAME
+    files = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+    if len(files) == 1:
+        return files[0]
+    if not files:
+        raise CheckpointError(f"{path} holds no checkpoint ({', '.join(SUFFIXES)})")
+    names = ", ".join(p.name for p in files[:10])
+    raise CheckpointError(f"{path} holds several checkpoints ({names}); name one of them")
+
+
+def read_config(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a config.json, or None where there is no file.
+
+    Raises:
+        CheckpointError: not a JSON object, or not a file.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path)
     except FileNotFoundError:
         return None
-    except ValueError as error:
-        raise CheckpointError(f"has beside it a {path.name} that is not JSON: {error}") from error
+    except FileError as error:
+        raise CheckpointError(f"has beside it a {path.name} that {error}") from error
     if not isinstance(values, dict):
         raise CheckpointError(f"has beside it a {path.name} that is not a JSON object")
     return values
@@ -78,7 +109,7 @@ def read_given(path: Path) -> dict[str, Any] | None:
     Raises:
         CheckpointError: not JSON, or written by a later version.
     """
-    values = read_json(path)
+    values = read_config(path)
     if values is None or "model_type" in values:
         return None
     version = values.get("format_version", FORMAT_VERSION)

@@ -1,0 +1,31 @@
+"""The element types that a model can have, and their names."""
+
+from __future__ import annotations
+
+import mlx.core as mx
+
+FLOATS = {"float32": mx.float32, "float16": mx.float16, "bfloat16": mx.bfloat16}
+"""The element types that weights can have, by name."""
+
+
+def dtype_name(dtype: mx.Dtype) -> str:
+    """The bare name of a dtype, such as float16."""
+    return str(dtype).rpartition(".")[2]
+
+
+def resolve_dtype(dtype: str | mx.Dtype) -> mx.Dtype:
+    """The element type that a dtype argument means on the default device.
+
+    Args:
+        dtype: "auto" (float16 on a GPU, float32 on a CPU), a name, or the type itself.
+
+    Raises:
+        ValueError: not one of the types that a model can have.
+    """
+    if dtype == "auto":
+        return mx.float16 if mx.default_device().type == mx.gpu else mx.float32
+    if isinstance(dtype, str) and dtype in FLOATS:
+        return FLOATS[dtype]
+    if isinstance(dtype, mx.Dtype) and dtype in FLOATS.values():
+        return dtype
+    raise ValueError(f"dtype must be auto, {', '.join(FLOATS)}; got {dtype!r}")
