@@ -15,8 +15,9 @@ from sam2_mlx.cli.errors import INVALID, UsageError, report
 from sam2_mlx.cli.model import ModelChoice, load_model
 
 if TYPE_CHECKING:
+    from sam2_mlx.evaluation.annotations import AnnotatedSequence
     from sam2_mlx.evaluation.datasets import Dataset
-    from sam2_mlx.evaluation.runs import FoundMasks, GivenPrompt, MaskSource
+    from sam2_mlx.evaluation.runs import FrameResult, GivenPrompt, MaskSource
     from sam2_mlx.evaluation.scores import SequenceScore
 
 _EXAMPLES = """\
@@ -119,7 +120,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.json:
         content = json.dumps(as_json(scores, failed, settings), indent=1)
         Path(args.json).write_text(content + "\n", encoding="utf-8")
-    print(table(scores, dataset.layout))
+    print(table(scores, dataset.layout, failed))
     return INVALID if failed else 0
 
 
@@ -161,7 +162,6 @@ def _score_all(
     """Score each sequence; one that cannot be scored is reported, and the others go on."""
     from tqdm import tqdm
 
-    from sam2_mlx.evaluation.saving import MaskFolder
     from sam2_mlx.evaluation.scores import score_sequence
 
     scores: list[SequenceScore] = []
@@ -172,11 +172,8 @@ def _score_all(
             bar.set_description_str(name, refresh=False)
             try:
                 sequence = dataset.open(name, args.max_frames)
-                seen = _counting(bar.update)
-                if args.save_masks:
-                    folder = MaskFolder(Path(args.save_masks), sequence)
-                    seen = _counting(bar.update, folder.add)
-                scores.append(score_sequence(sequence, source, seen))
+                on_frame = _saving(sequence, args.save_masks, bar.update)
+                scores.append(score_sequence(sequence, source, on_frame))
             # Damaged files; the messages of these are for the user.
             except (ValueError, OSError) as problem:
                 failed[name] = " ".join(str(problem).split())
@@ -185,15 +182,15 @@ def _score_all(
     return scores, failed
 
 
-def _counting(
-    update: Callable[[int], object], write: Callable[[FoundMasks], None] | None = None
-) -> Callable[[FoundMasks], None]:
-    def seen(found: FoundMasks) -> None:
+def _saving(
+    sequence: AnnotatedSequence, folder: str | None, update: Callable[[int], object]
+) -> Callable[[FrameResult], None]:
+    def on_frame(result: FrameResult) -> None:
         update(1)
-        if write is not None:
-            write(found)
+        if folder:
+            sequence.save(Path(folder), result.frame, result.masks)
 
-    return seen
+    return on_frame
 
 
 def _count(text: str) -> int:

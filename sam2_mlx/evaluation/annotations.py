@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from sam2_mlx.files import writing_failed
 from sam2_mlx.media.frame_source import FrameSource
+from sam2_mlx.media.palette import palette_image, read_values
 
 VOID = 255
 """Value of pixels that DAVIS leaves undecided; they count as background."""
@@ -30,12 +32,18 @@ class AnnotatedSequence(ABC):
         name: as given.
         frames: as given.
         objects: the name of each object by its id, in order.
+        overlap: whether a pixel may belong to several objects.
+        counted_from_start: ids of objects that count on every scored frame; any other counts from
+            the first one on which it is annotated or found.
     """
+
+    overlap = False
 
     def __init__(self, name: str, frames: FrameSource) -> None:
         self.name = name
         self.frames = frames
         self.objects: dict[int, str] = {}
+        self.counted_from_start: frozenset[int] = frozenset()
 
     @property
     @abstractmethod
@@ -53,46 +61,82 @@ class AnnotatedSequence(ABC):
             bool (H, W) by object id; only the objects annotated there.
 
         Raises:
-            DatasetError: if a mask cannot be read or has another size than the frames.
+            MediaError: if a mask cannot be read or has another size than the frames.
         """
 
     @abstractmethod
     def scored(self, object_id: int) -> frozenset[int]:
         """Frames on which the public evaluator scores an object."""
 
+    @abstractmethod
+    def save(self, folder: Path, frame: int, masks: Mapping[int, np.ndarray]) -> None:
+        """Save the masks of a frame in this layout, so that other evaluators can read them.
+
+        Args:
+            folder: gets a folder for each sequence; a file that is there is replaced.
+            frame: index of the frame.
+            masks: bool (H, W) by object id.
+
+        Raises:
+            MediaError: if they cannot be written.
+        """
+
+    @abstractmethod
+    def load(self, folder: Path, frame: int, needed: set[int]) -> dict[int, np.ndarray]:
+        """Masks of a frame that were saved in this layout.
+
+        Args:
+            folder: holds a folder for each sequence.
+            frame: index of the frame.
+            needed: ids of objects that must be there.
+
+        Returns:
+            bool (H, W) by object id.
+
+        Raises:
+            DatasetError: if they show an object that the sequence does not have.
+            MediaError: if a file is damaged or has another size than the frames.
+            FileNotFoundError: if one that is needed is missing.
+        """
+
     def read_values(self, file: Path) -> np.ndarray:
-        """The values of a mask file of this sequence; see `read_values`."""
-        return read_values(file, self.frames.width, self.frames.height)
+        """The values of a mask file of this sequence, uint8 (H, W)."""
+        return read_values(file, (self.frames.height, self.frames.width))
+
+    def file_name(self, frame: int) -> str:
+        """The name of a mask file of a frame."""
+        return f"{self.frames.name(frame)}.png"
 
 
 class DavisSequence(AnnotatedSequence):
     """One palette PNG a frame: the value of a pixel is the object's id.
 
-    The objects are 1 to the largest value of the first annotation, as davis2017-evaluation has it;
-    its first and last annotated frames are not scored.
+    The objects are 1 to the largest value of the first annotation, as davis2017-evaluation has it,
+    and those that only appear later, which Meta's sav_evaluator scores too. The first and the last
+    annotated frame are not scored.
 
     Args:
         name: of the sequence.
         frames: the pictures.
         files: the annotation of each annotated frame.
 
-    Attributes:
-        late: ids that only appear later; the public evaluator leaves them out.
-
     Raises:
-        DatasetError: if the first annotation is damaged or shows no object.
+        DatasetError: if no annotation shows an object.
+        MediaError: if an annotation is damaged.
     """
 
     def __init__(self, name: str, frames: FrameSource, files: dict[int, Path]) -> None:
         super().__init__(name, frames)
         self._files = files
         self._order = sorted(files)
-        self.late: set[int] = set()
-        first = self.read_values(files[self._order[0]])
-        last = int(first[first != VOID].max(initial=0))
-        if last == 0:
-            raise DatasetError(f"{files[self._order[0]]} shows no object; give one its value, 1")
-        self.objects = {number: str(number) for number in range(1, last + 1)}
+        values = [set(np.unique(self.read_values(files[frame])).tolist()) for frame in self._order]
+        first = max(values[0] - {VOID}, default=0)
+        self.counted_from_start = frozenset(range(1, first + 1))
+        later = set().union(*values) - {0, VOID} - self.counted_from_start
+        if not self.counted_from_start and not later:
+            raise DatasetError(f"{files[self._order[0]].parent} shows no object; give it a value")
+        numbers = [*sorted(self.counted_from_start), *sorted(later)]
+        self.objects = {number: str(number) for number in numbers}
 
     @property
     def annotated(self) -> Sequence[int]:
@@ -104,12 +148,31 @@ class DavisSequence(AnnotatedSequence):
         if frame not in self._files:
             return {}
         values = self.read_values(self._files[frame])
-        self.late |= set(np.unique(values).tolist()) - {0, VOID} - set(self.objects)
         return {number: values == number for number in self.objects}
 
     def scored(self, object_id: int) -> frozenset[int]:
         """All annotated frames but the first and the last."""
         return frozenset(self._order[1:-1])
+
+    def save(self, folder: Path, frame: int, masks: Mapping[int, np.ndarray]) -> None:
+        """One palette PNG with all objects; see `AnnotatedSequence.save`."""
+        numbers = sorted(masks)
+        image = palette_image(np.stack([masks[number] for number in numbers]), numbers)
+        _write(folder / self.name / self.file_name(frame), image)
+
+    def load(self, folder: Path, frame: int, needed: set[int]) -> dict[int, np.ndarray]:
+        """The objects of one palette PNG; see `AnnotatedSequence.load`."""
+        file = folder / self.name / self.file_name(frame)
+        if not needed and not file.is_file():
+            return {}
+        values = self.read_values(file)
+        strange = set(np.unique(values).tolist()) - {0} - set(self.objects)
+        if strange:
+            raise DatasetError(
+                f"{file} has the value {max(strange)}, but {self.name} has {len(self.objects)} "
+                "objects; the values must be their ids"
+            )
+        return {number: values == number for number in self.objects}
 
 
 class SavSequence(AnnotatedSequence):
@@ -120,6 +183,8 @@ class SavSequence(AnnotatedSequence):
         frames: the pictures.
         files: for each object's folder name, the annotation of each annotated frame.
     """
+
+    overlap = True
 
     def __init__(self, name: str, frames: FrameSource, files: dict[str, dict[int, Path]]) -> None:
         super().__init__(name, frames)
@@ -143,36 +208,28 @@ class SavSequence(AnnotatedSequence):
         """The object's annotated frames but the first and the last."""
         return frozenset(sorted(self._files[object_id])[1:-1])
 
+    def save(self, folder: Path, frame: int, masks: Mapping[int, np.ndarray]) -> None:
+        """A PNG for each object; see `AnnotatedSequence.save`."""
+        for number, mask in masks.items():
+            file = folder / self.name / self.objects[number] / self.file_name(frame)
+            _write(file, palette_image(mask[None], [1]))
 
-def read_values(file: Path, width: int, height: int) -> np.ndarray:
-    """The values of a mask picture.
+    def load(self, folder: Path, frame: int, needed: set[int]) -> dict[int, np.ndarray]:
+        """The objects that have a PNG; see `AnnotatedSequence.load`."""
+        files = {
+            number: folder / self.name / name / self.file_name(frame)
+            for number, name in self.objects.items()
+        }
+        return {
+            number: self.read_values(file) > 0
+            for number, file in files.items()
+            if number in needed or file.is_file()
+        }
 
-    Args:
-        file: a palette, grey or black-and-white PNG.
-        width: that it must have, in pixels.
-        height: that it must have, in pixels.
 
-    Returns:
-        uint8 (height, width).
-
-    Raises:
-        DatasetError: if it is missing, damaged, in colour, or of another size.
-    """
+def _write(file: Path, image: Image.Image) -> None:
     try:
-        with Image.open(file) as image:
-            if image.mode not in ("P", "L", "1"):
-                raise DatasetError(
-                    f"{file} is a picture of mode {image.mode}; masks are palette or grey PNGs "
-                    "whose values are the objects' ids"
-                )
-            values = np.asarray(image).astype(np.uint8)
-    except FileNotFoundError:
-        raise DatasetError(f"no mask {file}; every annotated frame needs one") from None
-    except (OSError, SyntaxError) as problem:
-        raise DatasetError(f"{file} cannot be decoded ({problem}); save it again") from problem
-    if values.shape != (height, width):
-        raise DatasetError(
-            f"{file} has {values.shape[1]}x{values.shape[0]} pixels, the frames {width}x{height}; "
-            "masks and frames need one size"
-        )
-    return values
+        file.parent.mkdir(parents=True, exist_ok=True)
+        image.save(file, compress_level=3)
+    except OSError as problem:
+        raise writing_failed(file, problem) from problem

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sam2_mlx.evaluation.measures import Statistics
@@ -12,20 +12,22 @@ FORMAT_VERSION = 1
 _COLUMNS = ("sequence", "objects", "frames", "J&F", "J", "F", "first J")
 
 
-def table(scores: Sequence[SequenceScore], layout: str) -> str:
+def table(scores: Sequence[SequenceScore], layout: str, failed: Iterable[str] = ()) -> str:
     """A line for each sequence, then the means over all objects; in percent.
 
     Args:
         scores: of the sequences, in order.
         layout: "davis" or "sav"; recall and decay are defined for DAVIS only.
+        failed: names of sequences that could not be scored, which the means leave out.
 
     Returns:
         Lines of text.
     """
     rows = [_COLUMNS, *(_row(score) for score in scores)]
     overall = summarise(every_object(scores))
+    left_out = [f"left out, as it could not be scored: {name}" for name in failed]
     if overall is None:
-        return "nothing was scored"
+        return "\n".join(["nothing was scored", *left_out])
     frames = sum(score.frames for score in scores)
     rows.append(("all objects", str(overall.objects), str(frames), *_percent(overall)))
     widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
@@ -37,7 +39,7 @@ def table(scores: Sequence[SequenceScore], layout: str) -> str:
     for score in scores:
         if score.left_out:
             lines.append(f"not scored in {score.name}: object {', '.join(score.left_out)}")
-    return "\n".join(lines)
+    return "\n".join(lines + left_out)
 
 
 def as_json(

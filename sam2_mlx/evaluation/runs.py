@@ -9,12 +9,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from sam2_mlx.evaluation.annotations import (
-    AnnotatedSequence,
-    DatasetError,
-    DavisSequence,
-    read_values,
-)
+from sam2_mlx.evaluation.annotations import AnnotatedSequence
 from sam2_mlx.evaluation.clicks import correction_click
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.ops.masks import mask_box
@@ -61,8 +56,8 @@ class GivenPrompt:
 
 
 @dataclass(frozen=True)
-class FoundMasks:
-    """The masks that were found on a frame.
+class FrameResult:
+    """The masks to be scored on a frame, and the true ones.
 
     Attributes:
         frame: its index.
@@ -80,7 +75,7 @@ class FoundMasks:
 class MaskSource(Protocol):
     """Gives the masks of a sequence."""
 
-    def follow(self, sequence: AnnotatedSequence) -> Iterator[FoundMasks]:
+    def follow(self, sequence: AnnotatedSequence) -> Iterator[FrameResult]:
         """The masks frame by frame, in order.
 
         Args:
@@ -110,14 +105,14 @@ class ModelMasks:
         self._memory: MemoryKind = memory
         self._fill_holes = fill_holes
 
-    def follow(self, sequence: AnnotatedSequence) -> Iterator[FoundMasks]:
+    def follow(self, sequence: AnnotatedSequence) -> Iterator[FrameResult]:
         """The masks of every frame; see `MaskSource`.
 
         Source: tools/vos_inference.py of sam2: objects share a pixel only where each has a mask
         file of its own.
         """
         options = TrackingOptions(
-            fill_hole_area=self._fill_holes, non_overlap_masks=isinstance(sequence, DavisSequence)
+            fill_hole_area=self._fill_holes, non_overlap_masks=not sequence.overlap
         )
         length = sequence.frames.num_frames
         session = TrackingSession(
@@ -125,15 +120,15 @@ class ModelMasks:
         )
         waiting = set(sequence.objects)
         for frame in range(length):
-            shown = session.step(sequence.frames.read(frame))
+            masks = session.step(sequence.frames.read(frame))
             truth = sequence.truth(frame)
             new = sorted(number for number in waiting if number in truth and truth[number].any())
             for number in new:
-                shown = self._show(session, number, truth[number])
+                masks = self._ask(session, number, truth[number])
             waiting -= set(new)
-            yield FoundMasks(frame, _as_masks(shown, sequence), truth, frozenset(new))
+            yield FrameResult(frame, _as_masks(masks, sequence), truth, frozenset(new))
 
-    def _show(self, session: TrackingSession, number: int, truth: np.ndarray) -> FrameMasks:
+    def _ask(self, session: TrackingSession, number: int, truth: np.ndarray) -> FrameMasks:
         """Prompt one object on the current frame."""
         if self._prompt.kind == "mask":
             return session.prompt(number, mask=truth)
@@ -142,16 +137,16 @@ class ModelMasks:
             return session.prompt(number, box=(x0, y0, x1 - 1, y1 - 1))
         points: list[tuple[int, int]] = []
         labels: list[int] = []
-        found = np.zeros_like(truth)
+        mask = np.zeros_like(truth)
         for _ in range(self._prompt.clicks):
-            click = correction_click(truth, found)
+            click = correction_click(truth, mask)
             if click is None:
                 break
             points.append(click[0])
             labels.append(click[1])
-            shown = session.prompt(number, points=points, labels=labels)
-            found = np.array(shown.logits[shown.object_ids.index(number), 0] > 0)
-        return shown
+            masks = session.prompt(number, points=points, labels=labels)
+            mask = np.array(masks.logits[masks.object_ids.index(number), 0] > 0)
+        return masks
 
 
 class SavedMasks:
@@ -169,12 +164,11 @@ class SavedMasks:
             raise FileNotFoundError(f"no folder {folder} with masks; check the path")
         self._folder = folder
 
-    def follow(self, sequence: AnnotatedSequence) -> Iterator[FoundMasks]:
+    def follow(self, sequence: AnnotatedSequence) -> Iterator[FrameResult]:
         """The masks of the annotated frames; see `MaskSource`.
 
         Raises:
-            DatasetError: if a mask that is scored is missing, has another size, or shows an
-                object that the sequence does not have.
+            DatasetError, MediaError, FileNotFoundError: as of `AnnotatedSequence.load`.
         """
         waiting = set(sequence.objects)
         for frame in sequence.annotated:
@@ -182,40 +176,14 @@ class SavedMasks:
             new = {number for number in waiting if number in truth and truth[number].any()}
             waiting -= new
             scored = {number for number in truth if frame in sequence.scored(number)}
-            masks = self._read(sequence, frame, scored)
-            yield FoundMasks(frame, masks, truth, frozenset(new))
-
-    def _read(
-        self, sequence: AnnotatedSequence, frame: int, scored: set[int]
-    ) -> dict[int, np.ndarray]:
-        folder = self._folder / sequence.name
-        stem = sequence.frames.name(frame)
-        size = sequence.frames.width, sequence.frames.height
-        if isinstance(sequence, DavisSequence):
-            file = folder / f"{stem}.png"
-            # Frames that are not scored need no mask.
-            if not scored and not file.is_file():
-                return {}
-            values = read_values(file, *size)
-            if values.max(initial=0) > max(sequence.objects):
-                raise DatasetError(
-                    f"{file} has the value {values.max()}, but {sequence.name} has "
-                    f"{len(sequence.objects)} objects; the values must be their ids"
-                )
-            return {number: values == number for number in sequence.objects}
-        files = {n: folder / name / f"{stem}.png" for n, name in sequence.objects.items()}
-        return {
-            number: read_values(file, *size) > 0
-            for number, file in files.items()
-            if number in scored or file.is_file()
-        }
+            masks = sequence.load(self._folder, frame, scored)
+            yield FrameResult(frame, masks, truth, frozenset(new))
 
 
-def _as_masks(shown: FrameMasks, sequence: AnnotatedSequence) -> dict[int, np.ndarray]:
+def _as_masks(masks: FrameMasks, sequence: AnnotatedSequence) -> dict[int, np.ndarray]:
     """Masks of all objects; one that was not prompted yet has an empty one."""
     height, width = sequence.frames.height, sequence.frames.width
-    masks = {number: np.zeros((height, width), bool) for number in sequence.objects}
-    if shown.object_ids:
-        positive = np.array(shown.logits[:, 0] > 0)
-        masks.update(zip(shown.object_ids, positive, strict=True))
-    return masks
+    by_object = {number: np.zeros((height, width), bool) for number in sequence.objects}
+    if masks.object_ids:
+        by_object.update(zip(masks.object_ids, np.array(masks.logits[:, 0] > 0), strict=True))
+    return by_object

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sam2_mlx.evaluation.annotations import AnnotatedSequence, DavisSequence
+from sam2_mlx.evaluation.annotations import AnnotatedSequence
 from sam2_mlx.evaluation.measures import (
     Statistics,
     boundary_similarity,
     region_similarity,
     statistics,
 )
-from sam2_mlx.evaluation.runs import FoundMasks, MaskSource
+from sam2_mlx.evaluation.runs import FrameResult, MaskSource
 
 
 @dataclass
@@ -86,14 +86,14 @@ class Summary:
 def score_sequence(
     sequence: AnnotatedSequence,
     source: MaskSource,
-    seen: Callable[[FoundMasks], None] | None = None,
+    on_frame: Callable[[FrameResult], None] | None = None,
 ) -> SequenceScore:
     """Score the masks of a sequence frame by frame.
 
     Args:
         sequence: the true masks.
         source: the masks to be scored.
-        seen: called with each frame's masks.
+        on_frame: called with each frame's masks.
 
     Returns:
         The scores of its objects.
@@ -101,24 +101,23 @@ def score_sequence(
     Raises:
         DatasetError: if a mask is missing or does not fit.
 
-    Source: DAVIS layout: davis2017-evaluation, davis2017/evaluation.py. SA-V layout: sam2,
-    sav_dataset/utils/sav_benchmark.py, where an object's frames only count from the first one
-    on which it is annotated or found, and an object that is on none of them does not count.
+    Source: objects that count from the start: davis2017-evaluation, davis2017/evaluation.py.
+    Others: sam2, sav_dataset/utils/sav_benchmark.py, where one that is annotated on no scored
+    frame does not count.
     """
-    counts_from_start = isinstance(sequence, DavisSequence)
     scores = {number: ObjectScore(name) for number, name in sequence.objects.items()}
     scored = {number: sequence.scored(number) for number in scores}
-    begun = set(scores) if counts_from_start else set()
+    begun = set(sequence.counted_from_start)
     present = set(begun)
-    for found in source.follow(sequence):
-        for number, truth in found.truth.items():
-            mask = found.masks.get(number)
+    for result in source.follow(sequence):
+        for number, truth in result.truth.items():
+            mask = result.masks.get(number)
             if mask is None:
                 continue
             score = scores[number]
-            if number in found.prompted:
+            if number in result.prompted:
                 score.first = region_similarity(truth, mask)
-            if found.frame not in scored[number]:
+            if result.frame not in scored[number]:
                 continue
             if truth.any():
                 present.add(number)
@@ -127,13 +126,11 @@ def score_sequence(
             if number in begun:
                 score.regions.append(region_similarity(truth, mask))
                 score.boundaries.append(boundary_similarity(truth, mask))
-        if seen is not None:
-            seen(found)
-    kept = [score for number, score in scores.items() if number in present and score.regions]
-    left_out = [score.name for score in scores.values() if score not in kept]
-    if isinstance(sequence, DavisSequence):
-        left_out += [str(number) for number in sorted(sequence.late)]
-    return SequenceScore(sequence.name, sequence.frames.num_frames, kept, left_out)
+        if on_frame is not None:
+            on_frame(result)
+    counted = [score for number, score in scores.items() if number in present and score.regions]
+    left_out = [score.name for score in scores.values() if score not in counted]
+    return SequenceScore(sequence.name, sequence.frames.num_frames, counted, left_out)
 
 
 def summarise(objects: Iterable[ObjectScore]) -> Summary | None:

@@ -12,7 +12,6 @@ import numpy as np
 from sam2_mlx.live.objects import ObjectView
 from sam2_mlx.media.errors import MediaError
 from sam2_mlx.media.frame_source import StreamFormat
-from sam2_mlx.media.overlay import object_color
 
 _NOMINAL_RATE = Fraction(30)
 _MILLISECONDS = 1000
@@ -94,11 +93,7 @@ def save_masks(target: Path, views: Sequence[ObjectView]) -> None:
         MediaError: if it cannot be written.
     """
     from sam2_mlx.media.cutout import save_picture
-    from sam2_mlx.media.mask_writer import palette_image
+    from sam2_mlx.media.palette import palette_image
 
-    palette = np.zeros((256, 3), np.uint8)
-    for view in views:
-        palette[view.object_id] = object_color(view.object_id - 1)
     masks = np.stack([view.mask for view in views])
-    values = [view.object_id for view in views]
-    save_picture(target, palette_image(masks, values, palette.tobytes()))
+    save_picture(target, palette_image(masks, [view.object_id for view in views]))

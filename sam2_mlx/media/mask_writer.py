@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from PIL import Image
 
 from sam2_mlx.files import FileError, StagedFile, StagedFolder, read_json, writing_failed
 from sam2_mlx.media.errors import MediaError
-from sam2_mlx.media.overlay import object_color
+from sam2_mlx.media.palette import MAX_VALUE, palette_image
 from sam2_mlx.ops import rle
 
 _MARKER = "masks.json"
@@ -138,19 +137,17 @@ class PngMasks(MaskWriter):
     def __init__(self, target: Path, object_ids: Sequence[int], size: tuple[int, int]) -> None:
         super().__init__(target, object_ids, size)
         count = len(self.object_ids)
-        if count > 255:
-            raise MediaError(f"a PNG holds at most 255 objects, not {count}; save .npz or .json")
-        direct = all(0 < number <= 255 for number in self.object_ids)
+        if count > MAX_VALUE:
+            raise MediaError(
+                f"a PNG holds at most {MAX_VALUE} objects, not {count}; save .npz or .json"
+            )
+        direct = all(0 < number <= MAX_VALUE for number in self.object_ids)
         self.values = self.object_ids if direct else tuple(range(1, count + 1))
-        palette = np.zeros((256, 3), np.uint8)
-        for rank, value in enumerate(self.values):
-            palette[value] = object_color(rank)
-        self._palette = palette.tobytes()
         self._scores: list[dict[str, Any]] = []
         self._staged = StagedFolder(target, _written)
 
     def _add(self, record: MaskRecord) -> None:
-        image = palette_image(record.masks, self.values, self._palette)
+        image = palette_image(record.masks, self.values, range(len(self.values)))
         image.save(self._staged.path / f"{record.name}.png", compress_level=3)
         self._scores.append(
             {
@@ -317,25 +314,6 @@ class CocoMasks(MaskWriter):
         except OSError:
             pass  # it fails for the reason that led here
         self._staged.discard()
-
-
-def palette_image(masks: np.ndarray, values: Sequence[int], palette: bytes) -> Image.Image:
-    """Masks as one palette picture; later masks lie on top.
-
-    Args:
-        masks: bool (O, H, W).
-        values: the pixel value of each mask, 1 to 255.
-        palette: 768 bytes, RGB of each value.
-
-    Returns:
-        A picture of mode P.
-    """
-    index = np.zeros(masks.shape[1:], np.uint8)
-    for value, mask in zip(values, masks, strict=True):
-        index[mask] = value
-    image = Image.fromarray(index)
-    image.putpalette(palette)
-    return image
 
 
 def read_npz_masks(path: str | os.PathLike[str], frame: int) -> tuple[tuple[int, ...], np.ndarray]:

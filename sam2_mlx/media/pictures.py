@@ -54,7 +54,7 @@ def load_picture(picture: str | os.PathLike[str] | Image.Image | np.ndarray) -> 
     if not path.is_file():
         raise _not_a_file(path)
     try:
-        with _open_picture(path) as image:
+        with open_picture(path) as image:
             return _image_to_rgb(image, str(path))
     except MediaError:
         raise
@@ -74,7 +74,7 @@ def picture_size(path: Path) -> tuple[int, int]:
     Raises:
         MediaError: if the file is no picture or is too large.
     """
-    with _open_picture(path) as image:
+    with open_picture(path) as image:
         width, height = image.size
         # Asking a PNG without the tag for it would decode the whole picture.
         plain = image.format == "PNG" and "exif" not in image.info
@@ -186,8 +186,19 @@ def _damaged(path: Path, problem: BaseException) -> MediaError:
     return MediaError(f"{path} cannot be decoded ({reason}); it is damaged, save it again")
 
 
-def _open_picture(path: Path) -> Image.Image:
-    """Read a picture's header and check its size before any pixel is allocated."""
+def open_picture(path: Path) -> Image.Image:
+    """Read a picture's header and check its size before any pixel is allocated.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The picture, of which nothing is decoded yet; close it.
+
+    Raises:
+        MediaError: if it is no picture, or has too many pixels.
+        FileNotFoundError: if there is no such file.
+    """
     try:
         with warnings.catch_warnings():
             # Pillow warns from 89 million pixels on; the limit here is our own.

@@ -91,11 +91,11 @@ class TestObjectsFrom:
 
         fails("no picture objects.png")
         Path("objects.png").write_text("no")
-        fails("cannot be decoded")
+        fails("is not a picture")
         Image.new("RGB", SIZE).save("objects.png")
         fails("palette or grey")
         Image.new("P", (9, 9)).save("objects.png")
-        fails("9x9 pixels, the clip 96x64")
+        fails("9x9 pixels, the frames 96x64")
         Image.new("P", SIZE).save("objects.png")
         fails("all its values are 0")
         self._save(3 * disc(30, 20))

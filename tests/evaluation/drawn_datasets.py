@@ -83,6 +83,23 @@ def draw_davis(root: Path, found: Path, frames: tuple[int, ...] = (9, 12, 5, 31)
             save(found / name / f"{frame:05d}.png", guess)
 
 
+def draw_late(root: Path, found: Path) -> None:
+    """A clip in the layout of DAVIS, and found masks: nothing on its first two frames, then two
+    objects, of which one leaves again, and which are found late or too early."""
+    wanderers = [Wanderer(random.Random(7 + number)) for number in range(2)]
+    for frame in range(12):
+        values, guess = (np.zeros((HEIGHT, WIDTH), np.uint8) for _ in range(2))
+        for number, wanderer in enumerate(wanderers, start=1):
+            true, found_mask = wanderer.step()
+            if frame >= (2, 5)[number - 1] and (number == 1 or frame < 9):
+                values[true] = number
+            if frame >= (3, 2)[number - 1]:
+                guess[found_mask] = number
+        save_frame(root / "JPEGImages" / "late" / f"{frame:05d}.jpg", frame)
+        save(root / "Annotations" / "late" / f"{frame:05d}.png", values)
+        save(found / "late" / f"{frame:05d}.png", guess)
+
+
 def draw_sav(root: Path, found: Path, frames: tuple[int, ...] = (25, 41)) -> None:
     """A dataset in the layout of SA-V, annotated on each fourth frame, and found masks."""
     for seed, length in enumerate(frames):

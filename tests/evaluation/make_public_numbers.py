@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.evaluation.drawn_datasets import draw_davis, draw_sav
+from tests.evaluation.drawn_datasets import draw_davis, draw_late, draw_sav
 
 
 def davis_numbers(folder: Path) -> dict:
@@ -36,21 +36,28 @@ def davis_numbers(folder: Path) -> dict:
 
 
 def sav_numbers(folder: Path) -> dict:
+    draw_sav(folder / "sav", folder / "found")
+    return _meta_numbers(folder / "sav" / "Annotations_6fps", folder / "found")
+
+
+def late_numbers(folder: Path) -> dict:
+    """DAVIS layout, scored by Meta's evaluator."""
+    draw_late(folder / "davis", folder / "found")
+    return _meta_numbers(folder / "davis" / "Annotations", folder / "found")
+
+
+def _meta_numbers(annotations: Path, found: Path) -> dict:
     from utils.sav_benchmark import benchmark
 
-    draw_sav(folder / "sav", folder / "found")
     both, region, edge, objects = benchmark(
-        [str(folder / "sav" / "Annotations_6fps")],
-        [str(folder / "found")],
-        num_processes=1,
-        verbose=False,
+        [str(annotations)], [str(found)], num_processes=1, verbose=False
     )
     return {
         "J&F": float(both[0]),
         "J": float(region[0]),
         "F": float(edge[0]),
         "objects": {
-            name: [{key: float(value) for key, value in part.items()} for part in parts]
+            name: [{str(key): float(value) for key, value in part.items()} for part in parts]
             for name, parts in objects[0].items()
         },
     }
@@ -59,7 +66,7 @@ def sav_numbers(folder: Path) -> dict:
 def main(davis: str, sav: str, target: str) -> int:
     sys.path[:0] = [davis, sav]
     numbers = {}
-    for name, work in (("davis", davis_numbers), ("sav", sav_numbers)):
+    for name, work in (("davis", davis_numbers), ("sav", sav_numbers), ("late", late_numbers)):
         with tempfile.TemporaryDirectory() as folder:
             numbers[name] = work(Path(folder))
     Path(target).write_text(json.dumps(numbers, indent=1) + "\n")
