@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "info": ("cli.info", "say what MLX runs on here, and which models are at hand"),
     "bench": ("cli.bench.command", "measure speed, memory and work on this machine"),
     "eval": ("cli.evaluate", "score masks on annotated videos (DAVIS or SA-V layout)"),
+    "serve": ("cli.serve", "follow objects for another program, such as a Mac app"),
     "selftest": ("cli.selftest", "compare every custom kernel with plain MLX on this machine"),
 }
 

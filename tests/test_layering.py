@@ -32,11 +32,13 @@ LAYERS = {
     "predictors": 3,
     "evaluation": 3,
     "live": 3,
+    # doors for other programs
+    "serving": 4,
     # commands
-    "cli": 4,
-    "__main__": 4,
-    "video": 5,
-    "image": 5,
+    "cli": 5,
+    "__main__": 5,
+    "video": 6,
+    "image": 6,
 }
 # Files to model: beside the predictors, but it knows nothing of tracking or of them.
 NARROWER = {"checkpoints": {"ops", "files", "config", "model", "checkpoints"}}

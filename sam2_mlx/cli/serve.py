@@ -1,0 +1,52 @@
+"""The command `sam2-mlx serve`: the package for apps, over pipes or a socket."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from sam2_mlx.cli.arguments import OneLineParser
+from sam2_mlx.cli.errors import guarded
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Serve apps until they are done.
+
+    Args:
+        argv: the arguments after `serve`; None takes those of the process.
+
+    Returns:
+        The exit code: 0 when the app has left or asked for the end, 2 if the socket cannot be
+        made, 130 on Ctrl-C.
+    """
+    options = _parser().parse_args(argv)
+    return guarded(lambda: _serve(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = OneLineParser(
+        prog="sam2-mlx serve",
+        description="Follow objects for another program, which speaks the protocol of docs/app.md.",
+    )
+    doors = parser.add_mutually_exclusive_group(required=True)
+    doors.add_argument(
+        "--stdio", action="store_true", help="one app, on this process's stdin and stdout"
+    )
+    doors.add_argument(
+        "--socket",
+        metavar="PATH",
+        type=Path,
+        help="apps one after the other, on a Unix socket in a folder that only you may enter",
+    )
+    return parser
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from sam2_mlx.serving.doors import serve_socket, serve_standard_streams
+    from sam2_mlx.serving.worker import Worker
+
+    if options.socket is not None:
+        serve_socket(Worker(), options.socket)
+    else:
+        serve_standard_streams(Worker())
+    return 0

@@ -1,0 +1,1 @@
+"""The package behind a pipe, a socket or a WebSocket: messages, methods, and who runs them."""

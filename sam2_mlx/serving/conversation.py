@@ -1,0 +1,242 @@
+"""One app: what it opened, what it asked for, and what may be done for it next."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from sam2_mlx.media.frame_source import FrameSource
+from sam2_mlx.predictors.image_predictor import SAM2ImagePredictor
+from sam2_mlx.serving.maps import SharedMap
+from sam2_mlx.serving.masks import MaskForm
+from sam2_mlx.serving.messages import MAX_BLOB, Blob, Message, Refusal
+from sam2_mlx.serving.pixels import PixelLayout, to_rgb
+from sam2_mlx.tracking.session import TrackingSession
+
+MAX_WAITING = 64
+"""Requests of one app that wait for their turn."""
+
+MAX_SESSIONS = 64
+MAX_MAPS = 64
+MAX_CREDIT = 10**6
+
+Answer = tuple[dict[str, Any], Blob]
+Work = Generator[Answer, None, None]
+"""What is left of a job: yields the masks of a frame at a time."""
+
+
+@dataclass
+class Video:
+    """A video or a stream that is followed.
+
+    Attributes:
+        tracking: the session.
+        source: its frames; None for a stream.
+    """
+
+    tracking: TrackingSession
+    source: FrameSource | None = None
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self.source is not None:
+            self.source.close()
+
+
+@dataclass
+class Picture:
+    """A picture that is asked about.
+
+    Attributes:
+        predictor: has encoded it.
+        image: uint8 (H, W, 3) RGB.
+        logits: (C, S/4, S/4) of the masks predicted last, for refining; None before.
+    """
+
+    predictor: SAM2ImagePredictor
+    image: np.ndarray
+    logits: np.ndarray | None = None
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@dataclass
+class Job:
+    """Work that gives masks frame by frame, or takes long.
+
+    Attributes:
+        number: the app's.
+        credit: frames that the app can take.
+        cancelled: whether it is to end.
+        session: whose requests wait until it has ended.
+        request: id of the request that began it.
+        work: what is left to do; None before it has begun.
+        frames: whose masks were given.
+    """
+
+    number: int
+    credit: int = 0
+    cancelled: bool = False
+    session: int | None = None
+    request: int | None = None
+    work: Work | None = None
+    frames: int = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether a frame can be worked on, or the end be told."""
+        return self.work is not None and (self.credit > 0 or self.cancelled)
+
+
+@dataclass
+class Request:
+    """A request that waits for its turn; the attributes are those of the message."""
+
+    number: int
+    method: str
+    fields: dict[str, Any]
+    blob: Blob
+    job: Job | None = None
+
+    @property
+    def session(self) -> Any:
+        """The session that it is about, as the app named it."""
+        return self.fields.get("session")
+
+
+@dataclass
+class Conversation:
+    """What one app has open and asked for.
+
+    Attributes:
+        send: gives it a message.
+        sessions: videos and pictures by number.
+        maps: by the app's numbers.
+        waiting: requests in the order they came.
+        jobs: by the app's numbers, from when they were asked for until they have ended.
+        ended: the app is gone.
+    """
+
+    send: Callable[[Message], None]
+    sessions: dict[int, Video | Picture] = field(default_factory=dict)
+    maps: dict[int, SharedMap] = field(default_factory=dict)
+    waiting: deque[Request] = field(default_factory=deque)
+    jobs: dict[int, Job] = field(default_factory=dict)
+    ended: bool = False
+    _opened: int = 0
+    _job_was_last: bool = False
+
+    def room(self) -> int:
+        """Bytes of a blob that can be taken in beside those that wait."""
+        return MAX_BLOB - sum(len(request.blob) for request in list(self.waiting))
+
+    def take(self) -> Request | Job | None:
+        """What is to be done next: a request or a frame of a job, in turn; None to wait.
+
+        Requests keep their order, but those about a session that a job is busy with wait for it.
+        """
+        job = next((job for job in self.jobs.values() if job.ready), None)
+        busy = {job.session for job in self.jobs.values() if job.work is not None}
+        request = next((one for one in self.waiting if one.session not in busy), None)
+        if request is not None and (job is None or self._job_was_last):
+            self._job_was_last = False
+            self.waiting.remove(request)
+            return request
+        if job is not None:
+            self._job_was_last = True
+            # Behind the others, so that they have their turn.
+            self.jobs[job.number] = self.jobs.pop(job.number)
+        return job
+
+    def add(self, session: Video | Picture) -> int:
+        """Keep a session; returns its number, which is not used again.
+
+        Raises:
+            Refusal: `bad_state` if there are too many.
+        """
+        if len(self.sessions) >= MAX_SESSIONS:
+            session.close()
+            raise Refusal("bad_state", f"{MAX_SESSIONS} sessions are open; close one first")
+        self._opened += 1
+        self.sessions[self._opened] = session
+        return self._opened
+
+    def video(self, number: int) -> Video:
+        """A video by number.
+
+        Raises:
+            Refusal: `no_session`.
+        """
+        session = self.sessions.get(number)
+        if not isinstance(session, Video):
+            raise _no_session(number, "video or stream")
+        return session
+
+    def picture(self, number: int) -> Picture:
+        """A picture by number.
+
+        Raises:
+            Refusal: `no_session`.
+        """
+        session = self.sessions.get(number)
+        if not isinstance(session, Picture):
+            raise _no_session(number, "picture")
+        return session
+
+    def map(self, number: int) -> SharedMap:
+        """A map by number.
+
+        Raises:
+            Refusal: `bad_map`.
+        """
+        if number not in self.maps:
+            raise Refusal("bad_map", f"no map {number}; tell of it with the method map first")
+        return self.maps[number]
+
+    def image(self, layout: PixelLayout, blob: Blob) -> np.ndarray:
+        """The picture of a request, uint8 (H, W, 3) RGB.
+
+        Args:
+            layout: where and how it lies.
+            blob: the request's.
+
+        Raises:
+            Refusal: `bad_frame` if there are fewer bytes than it needs.
+        """
+        length = layout.length
+        if layout.map is not None:
+            return to_rgb(layout, self.map(layout.map).read(layout.offset, length))
+        if layout.offset + length > len(blob):
+            raise Refusal(
+                "bad_frame",
+                f"the frame needs {layout.offset + length} bytes; the blob has {len(blob)}",
+            )
+        return to_rgb(layout, memoryview(blob)[layout.offset :])
+
+    def deliver(self, facts: dict[str, Any], blob: bytes, form: MaskForm) -> Answer:
+        """Masks as an answer: with a blob, or in the map that was asked for."""
+        if form.map is None:
+            return facts, blob
+        self.map(form.map).write(form.offset, blob)
+        return {**facts, "map": form.map, "offset": form.offset, "bytes": len(blob)}, b""
+
+    def close(self) -> None:
+        """Let go of everything; call it on the thread that runs requests."""
+        self.waiting.clear()
+        for job in self.jobs.values():
+            if job.work is not None:
+                job.work.close()
+        for one in [*self.sessions.values(), *self.maps.values()]:
+            one.close()
+        self.jobs.clear()
+        self.sessions.clear()
+        self.maps.clear()
+
+
+def _no_session(number: int, kind: str) -> Refusal:
+    return Refusal("no_session", f"no {kind} has the number {number}; open one first")

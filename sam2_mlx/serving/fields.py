@@ -1,0 +1,201 @@
+"""What the fields of a request may hold: each is checked before anything is done with it."""
+
+from __future__ import annotations
+
+import math
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from sam2_mlx.serving.messages import Refusal
+
+Reader = Callable[[str, Any], Any]
+"""Takes a field's name and its value, and returns the value; refuses what it does not expect."""
+
+MAX_POINTS = 1000
+MAX_TEXT = 4096
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a request.
+
+    Attributes:
+        reader: checks its value.
+        required: whether it must be there.
+        default: its value where it is not there, or null.
+    """
+
+    reader: Reader
+    required: bool = True
+    default: Any = None
+
+    def otherwise(self, default: Any = None) -> Field:
+        """The same field, which may be left out."""
+        return Field(self.reader, False, default)
+
+
+def read_fields(given: Any, schema: Mapping[str, Field], where: str = "") -> dict[str, Any]:
+    """The values of an object's fields.
+
+    Args:
+        given: JSON's value.
+        schema: the fields that it may have.
+        where: what is put before a name in messages, such as `pixels.`.
+
+    Raises:
+        Refusal: `bad_request`, with the name of the field and what was expected.
+    """
+    if not isinstance(given, dict):
+        raise refused(where.rstrip("."), "an object", given)
+    strangers = [name for name in given if name not in schema]
+    if strangers:
+        raise Refusal(
+            "bad_request",
+            f"unknown field {where}{strangers[0]!s:.40}; there are {', '.join(schema) or 'none'}",
+        )
+    values = {}
+    for name, one in schema.items():
+        value = given.get(name)
+        if value is None:
+            if one.required:
+                raise Refusal("bad_request", f"the field {where}{name} is missing")
+            values[name] = one.default
+        else:
+            values[name] = one.reader(where + name, value)
+    return values
+
+
+def refused(name: str, expected: str, value: Any, code: str = "bad_request") -> Refusal:
+    """The refusal of a field's value."""
+    return Refusal(code, f"{name} must be {expected}; got {_short(value)}")
+
+
+def _short(value: Any) -> str:
+    # repr() of a long list takes its time; its kind says enough.
+    if isinstance(value, (list, dict)):
+        return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}"
+    return f"{value!r:.60}"
+
+
+def integer(low: int, high: int, code: str = "bad_request") -> Field:
+    """An integer from `low` to `high`."""
+
+    def read(name: str, value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise refused(name, f"an integer from {low} to {high}", value, code)
+        return value
+
+    return Field(read)
+
+
+def number(low: float = -math.inf, high: float = math.inf) -> Field:
+    """A finite number from `low` to `high`."""
+
+    def read(name: str, value: Any) -> float:
+        if not _is_number(value) or not low <= value <= high:
+            raise refused(name, f"a number from {low:g} to {high:g}", value)
+        return float(value)
+
+    return Field(read)
+
+
+def text() -> Field:
+    """A text without zero bytes, of a path's length at most."""
+
+    def read(name: str, value: Any) -> str:
+        if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT or "\0" in value:
+            raise refused(name, f"a text of 1 to {MAX_TEXT} characters", value)
+        return value
+
+    return Field(read)
+
+
+def flag() -> Field:
+    """True or false."""
+
+    def read(name: str, value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise refused(name, "true or false", value)
+        return value
+
+    return Field(read)
+
+
+def choice(*options: Any, code: str = "bad_request") -> Field:
+    """One of a few texts or numbers."""
+
+    def read(name: str, value: Any) -> Any:
+        # True equals 1 in Python.
+        if isinstance(value, (bool, list, dict)) or value not in options:
+            raise refused(name, f"one of {', '.join(map(str, options))}", value, code)
+        return value
+
+    return Field(read)
+
+
+def numbers(count: int) -> Field:
+    """A list of `count` finite numbers."""
+
+    def read(name: str, value: Any) -> list[float]:
+        if not isinstance(value, list) or len(value) != count or not all(map(_is_number, value)):
+            raise refused(name, f"{count} numbers", value)
+        return [float(one) for one in value]
+
+    return Field(read)
+
+
+def points() -> Field:
+    """A list of [x, y]."""
+    pair = numbers(2).reader
+
+    def read(name: str, value: Any) -> list[list[float]]:
+        if not isinstance(value, list) or not 0 < len(value) <= MAX_POINTS:
+            raise refused(name, f"1 to {MAX_POINTS} points [x, y]", value)
+        return [pair(f"{name}[{place}]", one) for place, one in enumerate(value)]
+
+    return Field(read)
+
+
+def labels() -> Field:
+    """A list of 1 (on the object) and 0 (not on it)."""
+
+    def read(name: str, value: Any) -> list[int]:
+        plain = isinstance(value, list) and all(type(one) is int and one in (0, 1) for one in value)
+        if not plain or not 0 < len(value) <= MAX_POINTS:
+            raise refused(name, "a list of 1 (on the object) and 0 (not on it)", value)
+        return list(value)
+
+    return Field(read)
+
+
+def part(make: Callable[..., Any], **schema: Field) -> Field:
+    """An object with fields of its own.
+
+    Args:
+        make: takes the values by name.
+        schema: its fields.
+    """
+    return Field(lambda name, value: make(**read_fields(value, schema, name + ".")))
+
+
+def record(kind: type) -> Field:
+    """An object with the fields of a dataclass of plain values, all of which may be left out."""
+    hints = get_type_hints(kind)
+    plain = {bool: flag(), int: integer(-(2**31), 2**31), float: number(), str: text()}
+    schema = {}
+    for one in dataclass_fields(kind):
+        hint = hints[one.name]
+        if get_origin(hint) in (Union, types.UnionType):
+            hint = next(arm for arm in get_args(hint) if arm is not type(None))
+        schema[one.name] = plain[hint].otherwise(one.default)
+    return part(kind, **schema)
+
+
+def _is_number(value: Any) -> bool:
+    # An integer too large for a float is none that a picture has.
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return abs(value) < 1e30

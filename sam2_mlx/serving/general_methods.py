@@ -1,0 +1,165 @@
+"""Methods that are about the worker itself: greeting, model, shared memory, jobs."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import sam2_mlx
+from sam2_mlx.serving.conversation import MAX_CREDIT, MAX_MAPS, Answer, Conversation, Job
+from sam2_mlx.serving.fields import choice, integer, text
+from sam2_mlx.serving.maps import MAX_MAP, SharedMap
+from sam2_mlx.serving.masks import MASK_ENCODINGS
+from sam2_mlx.serving.messages import MAX_BLOB, MAX_JSON, Refusal
+from sam2_mlx.serving.method import NUMBER, PROTOCOL, Engine, Stop, method
+from sam2_mlx.serving.pixels import PIXEL_FORMATS
+
+# MLX keeps freed buffers of every shape it has met; without a limit they add up.
+_CACHE_BYTES = 2**30
+
+
+@method(protocol=integer(0, 2**31), app=text().otherwise())
+def hello(engine: Engine, conversation: Conversation, protocol: int, app: str | None) -> Answer:
+    """Agree on the protocol, and say what there is."""
+    if protocol != PROTOCOL:
+        raise Refusal(
+            "protocol", f"this worker speaks protocol {PROTOCOL}, the app {protocol}; update one"
+        )
+    import mlx.core as mx
+
+    facts = {
+        "protocol": PROTOCOL,
+        "version": sam2_mlx.__version__,
+        "mlx": mx.__version__,
+        "device": _device(),
+        "pid": os.getpid(),
+        "limits": {"json": MAX_JSON, "blob": MAX_BLOB, "map": MAX_MAP},
+        "pixel_formats": PIXEL_FORMATS,
+        "mask_encodings": MASK_ENCODINGS,
+        "methods": engine.method_names,
+    }
+    return facts, b""
+
+
+@method(immediate=True)
+def ping(engine: Engine, app: Conversation) -> Answer:
+    """Say that the process lives, whatever it is at."""
+    return {"waiting": len(app.waiting), "jobs": len(app.jobs)}, b""
+
+
+@method(immediate=True, job=NUMBER)
+def cancel(engine: Engine, app: Conversation, job: int) -> Answer:
+    """End a job after the frame at hand; one that has ended is no mistake."""
+    if job in app.jobs:
+        app.jobs[job].cancelled = True
+    return {}, b""
+
+
+@method(immediate=True, job=NUMBER, frames=integer(1, MAX_CREDIT))
+def credit(engine: Engine, app: Conversation, job: int, frames: int) -> Answer:
+    """Allow a job so many frames more."""
+    if job in app.jobs:
+        app.jobs[job].credit = min(app.jobs[job].credit + frames, MAX_CREDIT)
+    return {}, b""
+
+
+@method(
+    model=text(),
+    dtype=choice("auto", "float32", "float16", "bfloat16").otherwise("auto"),
+    image_size=integer(32, 4096).otherwise(),
+    job=NUMBER.otherwise(),
+)
+def load_model(
+    engine: Engine,
+    app: Conversation,
+    model: str,
+    dtype: str,
+    image_size: int | None,
+    job: Job | None,
+) -> Answer:
+    """Load a model, downloaded if need be; sessions that are open keep theirs."""
+    import mlx.core as mx
+
+    from sam2_mlx.checkpoints.hub import DownloadError
+    from sam2_mlx.checkpoints.load import load
+    from sam2_mlx.ops.cpu.allocator import keep_freed_memory
+
+    keep_freed_memory()
+    mx.set_cache_limit(_CACHE_BYTES)
+    try:
+        engine.model = load(model, dtype=dtype, image_size=image_size)
+    except DownloadError as problem:
+        raise Refusal("download", str(problem)) from problem
+    except (ValueError, FileNotFoundError) as problem:
+        raise Refusal("bad_model", str(problem)) from problem
+    config = engine.model.config
+    facts: dict[str, Any] = {
+        "name": config.name,
+        "image_size": config.image_size,
+        "mask_size": config.mask_size,
+        "dtype": str(engine.model.dtype).rsplit(".", 1)[-1],
+        "device": _device(),
+        "video": config.memory is not None,
+    }
+    return facts, b""
+
+
+@method(map=NUMBER, path=text())
+def map_(engine: Engine, app: Conversation, map: int, path: str) -> Answer:
+    """Open a file that the app maps; it may be deleted as soon as this is answered."""
+    if map in app.maps or len(app.maps) >= MAX_MAPS:
+        problem = f"map {map} is in use" if map in app.maps else f"{MAX_MAPS} maps are in use"
+        raise Refusal("bad_map", f"{problem}; end one with unmap first")
+    app.maps[map] = SharedMap.open(path)
+    return {"bytes": app.maps[map].size}, b""
+
+
+@method(map=NUMBER)
+def unmap(engine: Engine, app: Conversation, map: int) -> Answer:
+    """Let go of a map."""
+    app.map(map).close()
+    del app.maps[map]
+    return {}, b""
+
+
+@method(session=NUMBER)
+def close(engine: Engine, app: Conversation, session: int) -> Answer:
+    """Forget a session; one that is not there is no mistake."""
+    if session in app.sessions:
+        app.sessions.pop(session).close()
+    return {}, b""
+
+
+@method()
+def stats(engine: Engine, app: Conversation) -> Answer:
+    """Memory in use, and what is open."""
+    import mlx.core as mx
+
+    sessions = []
+    for number, session in app.sessions.items():
+        tracking = getattr(session, "tracking", None)
+        if tracking is not None:
+            objects = list(tracking.object_ids)
+            entry = {"frame": tracking.frame, "objects": objects, "bytes": tracking.nbytes}
+            sessions.append({"session": number, **entry})
+    facts = {
+        "active_bytes": mx.get_active_memory(),
+        "peak_bytes": mx.get_peak_memory(),
+        "cache_bytes": mx.get_cache_memory(),
+        "processor_seconds": round(sum(os.times()[:2]), 3),
+        "sessions": sessions,
+        "maps": list(app.maps),
+    }
+    return facts, b""
+
+
+@method()
+def shutdown(engine: Engine, app: Conversation) -> Answer:
+    """End the worker."""
+    raise Stop
+
+
+def _device() -> str:
+    import mlx.core as mx
+
+    return "gpu" if mx.default_device().type == mx.gpu else "cpu"

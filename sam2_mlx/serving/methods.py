@@ -1,0 +1,37 @@
+"""The table of methods: everything an app may ask for."""
+
+from __future__ import annotations
+
+from sam2_mlx.serving import general_methods as general
+from sam2_mlx.serving import picture_methods as pictures
+from sam2_mlx.serving import video_methods as videos
+from sam2_mlx.serving.method import Method
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        general.hello,
+        general.ping,
+        general.load_model,
+        general.map_,
+        general.unmap,
+        videos.open_,
+        videos.step,
+        videos.prompt,
+        videos.propagate,
+        general.cancel,
+        general.credit,
+        videos.masks,
+        videos.clear,
+        videos.remove,
+        videos.reset,
+        videos.save,
+        videos.restore,
+        pictures.set_picture,
+        pictures.predict,
+        pictures.everything,
+        general.stats,
+        general.close,
+        general.shutdown,
+    )
+}

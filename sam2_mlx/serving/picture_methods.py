@@ -1,0 +1,140 @@
+"""Methods for single pictures: thin over the image predictor and the mask generator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from sam2_mlx.media.reader import load_picture
+from sam2_mlx.ops import rle
+from sam2_mlx.predictors.image_predictor import SAM2ImagePredictor
+from sam2_mlx.predictors.mask_generator import SAM2AutomaticMaskGenerator
+from sam2_mlx.serving.conversation import Answer, Conversation, Picture
+from sam2_mlx.serving.fields import flag, integer, number, part, text
+from sam2_mlx.serving.masks import MASKS, MaskForm, encode_planes
+from sam2_mlx.serving.messages import Blob, Refusal
+from sam2_mlx.serving.method import NUMBER, Engine, method
+from sam2_mlx.serving.pixels import PIXELS, PixelLayout
+from sam2_mlx.serving.video_methods import POINTED, Pointed
+
+
+@method(session=NUMBER.otherwise(), path=text().otherwise(), pixels=PIXELS.otherwise())
+def set_picture(
+    engine: Engine,
+    app: Conversation,
+    blob: Blob,
+    session: int | None,
+    path: str | None,
+    pixels: PixelLayout | None,
+) -> Answer:
+    """Encode a picture; a session that is named shows it from now on."""
+    if path is not None and pixels is None:
+        image = load_picture(path)
+    elif pixels is not None and path is None:
+        image = app.image(pixels, blob)
+    else:
+        raise Refusal("bad_request", "give a picture by path or by pixels, one of them")
+    predictor = SAM2ImagePredictor(engine.loaded())
+    predictor.set_image(image)
+    picture = Picture(predictor, image)
+    if session is None:
+        session = app.add(picture)
+    else:
+        app.picture(session)
+        app.sessions[session] = picture
+    return {"session": session, "width": image.shape[1], "height": image.shape[0]}, b""
+
+
+@method(
+    session=NUMBER,
+    prompt=POINTED,
+    multimask=flag().otherwise(True),
+    refine=integer(0, 2).otherwise(),
+    masks=MASKS,
+)
+def predict(
+    engine: Engine,
+    app: Conversation,
+    session: int,
+    prompt: Pointed,
+    multimask: bool,
+    refine: int | None,
+    masks: MaskForm,
+) -> Answer:
+    """Masks for a prompt on a picture; `refine` goes on from a mask of the last answer."""
+    picture = app.picture(session)
+    if prompt.mask is not None or prompt.keep_points:
+        raise Refusal("bad_request", "a picture is prompted with points and a box; see refine")
+    previous = None
+    if refine is not None:
+        if picture.logits is None or refine >= len(picture.logits):
+            raise Refusal("bad_state", f"the last answer has no mask {refine} to refine")
+        previous = picture.logits[refine : refine + 1]
+    found, iou, logits = picture.predictor.predict(
+        prompt.points, prompt.all_labels, prompt.box, previous, multimask
+    )
+    picture.logits = logits
+    entries = [{"object": place, "iou": round(float(one), 4)} for place, one in enumerate(iou)]
+    return _deliver(app, picture, entries, list(found), masks)
+
+
+_OPTIONS = part(
+    dict,
+    points_per_side=integer(1, 256).otherwise(),
+    points_per_batch=integer(1, 1024).otherwise(),
+    pred_iou_thresh=number(0, 1).otherwise(),
+    stability_score_thresh=number(0, 1).otherwise(),
+    box_nms_thresh=number(0, 1).otherwise(),
+    crop_n_layers=integer(0, 3).otherwise(),
+    min_mask_region_area=integer(0, 2**31).otherwise(),
+)
+
+
+@method(session=NUMBER, options=_OPTIONS.otherwise(), masks=MASKS)
+def everything(
+    engine: Engine,
+    app: Conversation,
+    session: int,
+    options: dict[str, Any] | None,
+    masks: MaskForm,
+) -> Answer:
+    """Masks of everything in a picture, the best first."""
+    picture = app.picture(session)
+    chosen = {name: value for name, value in (options or {}).items() if value is not None}
+    # Run lengths: hundreds of masks of a large picture would fill the memory.
+    generator = SAM2AutomaticMaskGenerator(
+        picture.predictor.model, output_mode="uncompressed_rle", **chosen
+    )
+    records = generator.generate(picture.image)
+    entries = [
+        {
+            "object": place,
+            "iou": round(float(one["predicted_iou"]), 4),
+            "stability": round(float(one["stability_score"]), 4),
+        }
+        for place, one in enumerate(records)
+    ]
+    planes = (rle.decode(one["segmentation"]) for one in records)
+    return _deliver(app, picture, entries, planes, masks)
+
+
+def _deliver(
+    app: Conversation,
+    picture: Picture,
+    entries: list[dict[str, Any]],
+    planes: Iterable[np.ndarray],
+    form: MaskForm,
+) -> Answer:
+    if form.encoding == "low8":
+        raise Refusal("mask_encoding", "low8 is for videos; ask for another encoding")
+    extents, data = encode_planes(planes, form.encoding)
+    height, width = picture.image.shape[:2]
+    facts = {
+        "encoding": form.encoding,
+        "width": width,
+        "height": height,
+        "objects": [{**entry, **extent} for entry, extent in zip(entries, extents, strict=True)],
+    }
+    return app.deliver(facts, data, form)
