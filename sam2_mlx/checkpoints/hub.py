@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+import io
 import re
 import socket
 import threading
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sam2_mlx.checkpoints.formats import CONFIG_NAME, WEIGHTS_NAME, read_given
 from sam2_mlx.checkpoints.names import PUBLISHED
@@ -24,6 +28,24 @@ _FILENAME = re.compile(r"[A-Za-z0-9][\w.+-]{0,200}\.(?:pt|pth|safetensors)", re.
 _GET_FILE = "or download the checkpoint elsewhere and give its path"
 
 _T = TypeVar("_T")
+
+
+_progress: ContextVar[Callable[[int, int], None] | None] = ContextVar("progress", default=None)
+
+
+@contextmanager
+def reporting(progress: Callable[[int, int], None]) -> Iterator[None]:
+    """Let downloads tell how far they are, in place of a progress bar.
+
+    Args:
+        progress: takes the bytes that are there and those of the whole file (0 where that is not
+            known); what it raises ends the download.
+    """
+    token = _progress.set(progress)
+    try:
+        yield
+    finally:
+        _progress.reset(token)
 
 
 class DownloadError(OSError):
@@ -108,13 +130,40 @@ def _download_file(repository: str, filename: str, anew: bool = False) -> Path |
 
     def ask() -> Path | None:
         try:
-            return Path(hf_hub_download(repository, filename, force_download=anew))
+            return Path(
+                hf_hub_download(repository, filename, force_download=anew, **_bar())
+            )
         except LocalEntryNotFoundError as error:
             raise DownloadError(_offline(repository)) from error
         except EntryNotFoundError:
             return None
 
     return _explained(repository, ask)
+
+
+def _bar() -> dict[str, Any]:
+    """The argument that makes a download report its progress, where that is wanted."""
+    progress = _progress.get()
+    if progress is None:
+        return {}
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.utils import tqdm
+
+    if "tqdm_class" not in inspect.signature(hf_hub_download).parameters:
+        return {}  # huggingface_hub before 1.2
+
+    report = progress
+
+    class Bar(tqdm):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **{**options, "disable": False, "file": io.StringIO()})
+
+        def update(self, n: float | None = 1) -> bool | None:
+            changed: bool | None = super().update(n)
+            report(int(self.n), int(self.total or 0))
+            return changed
+
+    return {"tqdm_class": Bar}
 
 
 def _with_config(repository: str, file: Path) -> Path:

@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 
 from sam2_mlx.cli.arguments import OneLineParser
-from sam2_mlx.cli.errors import guarded
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -16,11 +15,20 @@ def main(argv: list[str] | None = None) -> int:
         argv: the arguments after `serve`; None takes those of the process.
 
     Returns:
-        The exit code: 0 when the app has left or asked for the end, 2 if the socket cannot be
-        made, 130 on Ctrl-C.
+        0, when the app has left or asked for the end.
+
+    Raises:
+        ValueError, OSError: if the socket cannot be made.
     """
     options = _parser().parse_args(argv)
-    return guarded(lambda: _serve(options))
+    from sam2_mlx.serving.doors import serve_socket, serve_standard_streams
+    from sam2_mlx.serving.worker import Worker
+
+    if options.socket is not None:
+        serve_socket(Worker(), options.socket)
+    else:
+        serve_standard_streams(Worker())
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -39,14 +47,3 @@ def _parser() -> argparse.ArgumentParser:
         help="apps one after the other, on a Unix socket in a folder that only you may enter",
     )
     return parser
-
-
-def _serve(options: argparse.Namespace) -> int:
-    from sam2_mlx.serving.doors import serve_socket, serve_standard_streams
-    from sam2_mlx.serving.worker import Worker
-
-    if options.socket is not None:
-        serve_socket(Worker(), options.socket)
-    else:
-        serve_standard_streams(Worker())
-    return 0

@@ -104,9 +104,10 @@ class Request:
     job: Job | None = None
 
     @property
-    def session(self) -> Any:
-        """The session that it is about, as the app named it."""
-        return self.fields.get("session")
+    def session(self) -> int | None:
+        """The session that it is about; its fields are checked when its turn comes."""
+        number = self.fields.get("session")
+        return number if isinstance(number, int) else None
 
 
 @dataclass
@@ -141,7 +142,7 @@ class Conversation:
         Requests keep their order, but those about a session that a job is busy with wait for it.
         """
         job = next((job for job in self.jobs.values() if job.ready), None)
-        busy = {job.session for job in self.jobs.values() if job.work is not None}
+        busy = {job.session for job in self.jobs.values() if job.work is not None} - {None}
         request = next((one for one in self.waiting if one.session not in busy), None)
         if request is not None and (job is None or self._job_was_last):
             self._job_was_last = False

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import stat
+import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +23,7 @@ def serve_standard_streams(worker: Worker) -> None:
     """
     # Whatever else prints to stdout, or reads stdin, must not meet the messages.
     source, target = os.dup(0), os.dup(1)
+    _widen(source)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
@@ -35,6 +38,13 @@ def serve_standard_streams(worker: Worker) -> None:
 
     threading.Thread(target=listen, daemon=True, name="app").start()
     worker.run()
+
+
+def _widen(pipe: int) -> None:
+    """Let a pipe hold a megabyte, where that can be had: a frame then takes fewer turns."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 2**20)
 
 
 def serve_socket(worker: Worker, path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.metadata import version
 from typing import Any
 
 import sam2_mlx
@@ -10,7 +11,7 @@ from sam2_mlx.serving.conversation import MAX_CREDIT, MAX_MAPS, Answer, Conversa
 from sam2_mlx.serving.fields import choice, integer, text
 from sam2_mlx.serving.maps import MAX_MAP, SharedMap
 from sam2_mlx.serving.masks import MASK_ENCODINGS
-from sam2_mlx.serving.messages import MAX_BLOB, MAX_JSON, Refusal
+from sam2_mlx.serving.messages import MAX_BLOB, MAX_JSON, Message, Refusal
 from sam2_mlx.serving.method import NUMBER, PROTOCOL, Engine, Stop, method
 from sam2_mlx.serving.pixels import PIXEL_FORMATS
 
@@ -25,12 +26,10 @@ def hello(engine: Engine, conversation: Conversation, protocol: int, app: str | 
         raise Refusal(
             "protocol", f"this worker speaks protocol {PROTOCOL}, the app {protocol}; update one"
         )
-    import mlx.core as mx
-
     facts = {
         "protocol": PROTOCOL,
         "version": sam2_mlx.__version__,
-        "mlx": mx.__version__,
+        "mlx": version("mlx"),
         "device": _device(),
         "pid": os.getpid(),
         "limits": {"json": MAX_JSON, "blob": MAX_BLOB, "map": MAX_MAP},
@@ -80,14 +79,15 @@ def load_model(
     """Load a model, downloaded if need be; sessions that are open keep theirs."""
     import mlx.core as mx
 
-    from sam2_mlx.checkpoints.hub import DownloadError
+    from sam2_mlx.checkpoints.hub import DownloadError, reporting
     from sam2_mlx.checkpoints.load import load
     from sam2_mlx.ops.cpu.allocator import keep_freed_memory
 
     keep_freed_memory()
     mx.set_cache_limit(_CACHE_BYTES)
     try:
-        engine.model = load(model, dtype=dtype, image_size=image_size)
+        with reporting(_Progress(app, job).report):
+            engine.model = load(model, dtype=dtype, image_size=image_size)
     except DownloadError as problem:
         raise Refusal("download", str(problem)) from problem
     except (ValueError, FileNotFoundError) as problem:
@@ -157,6 +157,30 @@ def stats(engine: Engine, app: Conversation) -> Answer:
 def shutdown(engine: Engine, app: Conversation) -> Answer:
     """End the worker."""
     raise Stop
+
+
+class _Progress:
+    """Tells an app how far a download is, once a hundredth, and ends it when it is cancelled."""
+
+    def __init__(self, app: Conversation, job: Job | None) -> None:
+        self._app = app
+        self._job = job
+        self._told = -1
+
+    def report(self, done: int, total: int) -> None:
+        """So many bytes of so many are there.
+
+        Raises:
+            Refusal: `cancelled`.
+        """
+        if self._app.ended or (self._job is not None and self._job.cancelled):
+            raise Refusal("cancelled", "the download was cancelled; it goes on when asked again")
+        hundredths = 100 * done // max(total, 1)
+        if self._job is None or hundredths == self._told:
+            return
+        self._told = hundredths
+        event = {"event": "progress", "job": self._job.number, "stage": "download"}
+        self._app.send(Message({**event, "fraction": min(hundredths, 100) / 100}))
 
 
 def _device() -> str:
