@@ -130,9 +130,7 @@ def _download_file(repository: str, filename: str, anew: bool = False) -> Path |
 
     def ask() -> Path | None:
         try:
-            return Path(
-                hf_hub_download(repository, filename, force_download=anew, **_bar())
-            )
+            return Path(hf_hub_download(repository, filename, force_download=anew, **_bar()))
         except LocalEntryNotFoundError as error:
             raise DownloadError(_offline(repository)) from error
         except EntryNotFoundError:

@@ -8,7 +8,8 @@ import socket
 import stat
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sam2_mlx.serving.messages import Message, MessageStream
@@ -21,23 +22,33 @@ def serve_standard_streams(worker: Worker) -> None:
     Args:
         worker: runs the requests.
     """
-    # Whatever else prints to stdout, or reads stdin, must not meet the messages.
+    with _own_streams() as stream:
+
+        def listen() -> None:
+            worker.listen(stream)
+            worker.stop()
+
+        threading.Thread(target=listen, daemon=True, name="app").start()
+        worker.run()
+
+
+@contextmanager
+def _own_streams() -> Iterator[MessageStream]:
+    """Messages over stdin and stdout, which nobody else meets: whatever prints goes to stderr."""
     source, target = os.dup(0), os.dup(1)
     _widen(source)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
     os.dup2(2, 1)
-    stream = MessageStream(
-        os.fdopen(source, "rb", buffering=0), os.fdopen(target, "wb", buffering=0)
-    )
-
-    def listen() -> None:
-        worker.listen(stream)
-        worker.stop()
-
-    threading.Thread(target=listen, daemon=True, name="app").start()
-    worker.run()
+    raw = open(source, "rb", buffering=0, closefd=False)
+    try:
+        yield MessageStream(raw, open(target, "wb", buffering=0, closefd=False))
+    finally:
+        os.dup2(source, 0)
+        os.dup2(target, 1)
+        os.close(target)
+        # The source stays open: a thread may be reading it.
 
 
 def _widen(pipe: int) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import random
 import struct
+import threading
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import numpy as np
 import pytest
 from PIL import Image
 
 from sam2_mlx import SAM2AutomaticMaskGenerator, SAM2ImagePredictor, TrackingSession
+from sam2_mlx.checkpoints import hub
 from sam2_mlx.media.reader import open_frames
 from sam2_mlx.ops import rle
 from sam2_mlx.serving.conversation import MAX_WAITING
@@ -311,6 +314,47 @@ def test_the_rest(app: Served, images: list[np.ndarray]) -> None:
     assert app.call("shutdown")[0] == {}
     with pytest.raises(EOFError):
         app.read()
+
+
+@pytest.fixture
+def slow_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> threading.Event:
+    """A hub that sends half a file and goes on when it is told to."""
+    go_on = threading.Event()
+
+    def download(repository: str, filename: str, *, force_download: bool, tqdm_class: Any) -> str:
+        with tqdm_class(total=1000, unit="B") as bar:
+            bar.update(500)
+            go_on.wait(20)
+            for _ in range(250):
+                bar.update(2)
+        return str(tmp_path / "model.safetensors")
+
+    monkeypatch.setenv("SAM2_MLX_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    monkeypatch.setattr(hub, "_probe", lambda repository: None)
+    return go_on
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_a_download_tells_how_far_it_is(
+    app: Served, slow_hub: threading.Event, cancelled: bool
+) -> None:
+    number = app.post("load_model", model="tiny", job=8)
+    half = {"event": "progress", "job": 8, "stage": "download", "fraction": 0.5}
+    assert app.read()[0] == half
+    # It is still at it, and answers.
+    assert app.call("ping")[0] == {"waiting": 0, "jobs": 1}
+    if cancelled:
+        app.tell("cancel", job=8)
+        app.call("ping")
+    slow_hub.set()
+    events = []
+    while "event" in (answer := app.read()[0]):
+        events.append(answer["fraction"])
+    assert answer["id"] == number
+    # The file that was fetched is none.
+    assert answer["error"]["code"] == ("cancelled" if cancelled else "bad_model")
+    assert events == ([] if cancelled else [one / 100 for one in range(51, 101)])
 
 
 BAD = [
