@@ -6,9 +6,15 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from sam2_mlx import TrackingSession
+from sam2_mlx.media.reader import open_frames
 from sam2_mlx.serving.conversation import Conversation, Job, Work
 from sam2_mlx.serving.fields import integer
 from sam2_mlx.serving.messages import MessageStream
@@ -16,9 +22,10 @@ from sam2_mlx.serving.method import NUMBER, Engine, method
 from sam2_mlx.serving.methods import METHODS
 from sam2_mlx.serving.worker import Worker
 from tests.serving.app import Buffered
-from tests.tiny import tiny_model
+from tests.tiny import ToyClip, tiny_model
 
 _SECONDS = 60
+FRAMES = 8
 
 
 @method(job=NUMBER, credit=integer(0, 100))
@@ -94,3 +101,31 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object | None:
     if problems:
         raise problems[0]
     return True
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of pictures."""
+    folder = tmp_path_factory.mktemp("clip")
+    toy = ToyClip(FRAMES)
+    for index in range(FRAMES):
+        Image.fromarray(toy.read(index)).save(folder / f"{index:03}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def followed(clip: Path) -> list[np.ndarray]:
+    """What the session says of the clip."""
+    with open_frames(clip) as source:
+        session = TrackingSession(tiny_model(), source)
+        session.prompt(1, points=[[20, 30]], labels=[1], frame=0)
+        return [shown.masks for shown in session.propagate()]
+
+
+def click(app: Served, session: int, **fields: Any) -> tuple[dict[str, Any], bytes]:
+    prompt = {"points": [[20, 30]], "labels": [1]}
+    return app.call("prompt", session=session, object=1, prompt=prompt, **fields)
+
+
+def opened(app: Served, **fields: Any) -> int:
+    return int(app.call("open", **fields)[0]["session"])

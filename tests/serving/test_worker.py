@@ -5,36 +5,19 @@ from __future__ import annotations
 import json
 import random
 import struct
-import threading
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub
 import numpy as np
 import pytest
-from PIL import Image
 
 from sam2_mlx import SAM2AutomaticMaskGenerator, SAM2ImagePredictor, TrackingSession
-from sam2_mlx.checkpoints import hub
-from sam2_mlx.media.reader import open_frames
 from sam2_mlx.ops import rle
-from sam2_mlx.serving.conversation import MAX_WAITING
 from tests.serving.app import Refused, rgb
-from tests.serving.conftest import Served
+from tests.serving.conftest import FRAMES, Served, click, opened
 from tests.tiny import ToyClip, tiny_model
 
-FRAMES = 8
 HELLO = {"protocol": 1}
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of pictures."""
-    folder = tmp_path_factory.mktemp("clip")
-    toy = ToyClip(FRAMES)
-    for index in range(FRAMES):
-        Image.fromarray(toy.read(index)).save(folder / f"{index:03}.png")
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -55,24 +38,6 @@ def streamed(images: list[np.ndarray]) -> list[np.ndarray]:
             shown = session.prompt(5, box=[20, 15, 60, 50])
         masks.append(shown.masks)
     return masks
-
-
-@pytest.fixture(scope="module")
-def followed(clip: Path) -> list[np.ndarray]:
-    """What the session says of the clip."""
-    with open_frames(clip) as source:
-        session = TrackingSession(tiny_model(), source)
-        session.prompt(1, points=[[20, 30]], labels=[1], frame=0)
-        return [shown.masks for shown in session.propagate()]
-
-
-def click(app: Served, session: int, **fields: Any) -> tuple[dict[str, Any], bytes]:
-    prompt = {"points": [[20, 30]], "labels": [1]}
-    return app.call("prompt", session=session, object=1, prompt=prompt, **fields)
-
-
-def opened(app: Served, **fields: Any) -> int:
-    return int(app.call("open", **fields)[0]["session"])
 
 
 def test_hello_says_what_there_is(app: Served) -> None:
@@ -190,96 +155,6 @@ def test_a_picture_is_asked_about(
         app.step(session, image)
 
 
-def test_it_never_runs_ahead_of_its_credit(app: Served, clip: Path) -> None:
-    session = opened(app, path=str(clip))
-    click(app, session, frame=0)
-    number = app.post("propagate", session=session, job=1, credit=2)
-    assert [app.read()[0]["frame"] for _ in range(2)] == [0, 1]
-    # The third frame waits for credit; other requests do not wait for it.
-    other = opened(app)
-    assert other == session + 1
-    app.tell("credit", job=1, frames=100)
-    frames = [app.read()[0].get("frame") for _ in range(FRAMES - 1)]
-    assert frames == [*range(2, FRAMES), None]
-    assert number
-
-
-def test_what_is_about_a_busy_session_waits_for_the_end_of_its_job(app: Served, clip: Path) -> None:
-    session = opened(app, path=str(clip))
-    click(app, session, frame=0)
-    job = app.post("propagate", session=session, job=1, credit=1)
-    assert app.read()[0]["frame"] == 0
-    reset = app.post("reset", session=session)
-    assert app.call("ping")[0] == {"waiting": 1, "jobs": 1}
-    app.tell("cancel", job=1)
-    assert app.read()[0] == {"id": job, "result": {"ended": "cancelled", "frames": 1}}
-    assert app.read()[0] == {"id": reset, "result": {}}
-
-
-def test_a_job_may_be_cancelled_before_its_turn(app: Served, clip: Path) -> None:
-    session = opened(app, path=str(clip))
-    click(app, session, frame=0)
-    first = app.post("propagate", session=session, job=1, credit=0)
-    second = app.post("propagate", session=session, job=2)
-    app.tell("cancel", job=2)
-    app.tell("cancel", job=1)
-    ends = [app.read()[0] for _ in range(2)]
-    assert ends == [
-        {"id": number, "result": {"ended": "cancelled", "frames": 0}} for number in (first, second)
-    ]
-    # Numbers of jobs that have ended may be used again.
-    _, result = app.job("propagate", session=session, job=1)
-    assert result["ended"] == "done"
-
-
-def test_a_thousand_random_cancels(app: Served) -> None:
-    """Of a job that only counts; the next test has the real one."""
-    dice = random.Random(3)
-    for turn in range(1000):
-        cancel_at_random(app, dice, "count", job=turn)
-    assert app.call("ping")[0] == {"waiting": 0, "jobs": 0}
-
-
-def test_a_cancelled_session_goes_on(app: Served, clip: Path, followed: list[np.ndarray]) -> None:
-    dice = random.Random(4)
-    session = opened(app, path=str(clip), memory="full")
-    click(app, session, frame=0)
-    for turn in range(30):
-        cancel_at_random(app, dice, "propagate", job=turn, session=session, start=0)
-    events, _ = app.job("propagate", session=session, job=0, start=0)
-    assert all(
-        (app.masks(*event) == wanted).all() for event, wanted in zip(events, followed, strict=True)
-    )
-
-
-def cancel_at_random(app: Served, dice: random.Random, method: str, **fields: Any) -> None:
-    credit, cancel_after, events = dice.randrange(1, 5), dice.randrange(4), 0
-    number = app.post(method, credit=credit, **fields)
-    if not cancel_after:
-        app.tell("cancel", job=fields["job"])
-    while "event" in (answer := app.read()[0]):
-        events += 1
-        if events == cancel_after:
-            app.tell("cancel", job=fields["job"])
-        else:
-            app.tell("credit", job=fields["job"], frames=1)
-        assert events <= 2 * cancel_after + credit
-    assert answer["id"] == number and answer["result"]["frames"] == events
-    assert events or not cancel_after
-
-
-def test_two_jobs_take_turns(app: Served) -> None:
-    for job in (1, 2):
-        app.post("count", job=job, credit=0)
-    assert app.call("ping")[0]["jobs"] == 2
-    for job in (1, 2):
-        app.tell("credit", job=job, frames=50)
-    jobs = [app.read()[0]["job"] for _ in range(100)]
-    # One may be a few ahead before the other has credit; then they alternate.
-    assert abs(jobs[:60].count(1) - jobs[:60].count(2)) < 20
-    assert jobs.count(1) == jobs.count(2) == 50
-
-
 def test_a_session_is_saved_and_restored(
     app: Served, tmp_path: Path, images: list[np.ndarray], streamed: list[np.ndarray]
 ) -> None:
@@ -314,47 +189,6 @@ def test_the_rest(app: Served, images: list[np.ndarray]) -> None:
     assert app.call("shutdown")[0] == {}
     with pytest.raises(EOFError):
         app.read()
-
-
-@pytest.fixture
-def slow_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> threading.Event:
-    """A hub that sends half a file and goes on when it is told to."""
-    go_on = threading.Event()
-
-    def download(repository: str, filename: str, *, force_download: bool, tqdm_class: Any) -> str:
-        with tqdm_class(total=1000, unit="B") as bar:
-            bar.update(500)
-            go_on.wait(20)
-            for _ in range(250):
-                bar.update(2)
-        return str(tmp_path / "model.safetensors")
-
-    monkeypatch.setenv("SAM2_MLX_CACHE", str(tmp_path))
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
-    monkeypatch.setattr(hub, "_probe", lambda repository: None)
-    return go_on
-
-
-@pytest.mark.parametrize("cancelled", [False, True])
-def test_a_download_tells_how_far_it_is(
-    app: Served, slow_hub: threading.Event, cancelled: bool
-) -> None:
-    number = app.post("load_model", model="tiny", job=8)
-    half = {"event": "progress", "job": 8, "stage": "download", "fraction": 0.5}
-    assert app.read()[0] == half
-    # It is still at it, and answers.
-    assert app.call("ping")[0] == {"waiting": 0, "jobs": 1}
-    if cancelled:
-        app.tell("cancel", job=8)
-        app.call("ping")
-    slow_hub.set()
-    events = []
-    while "event" in (answer := app.read()[0]):
-        events.append(answer["fraction"])
-    assert answer["id"] == number
-    # The file that was fetched is none.
-    assert answer["error"]["code"] == ("cancelled" if cancelled else "bad_model")
-    assert events == ([] if cancelled else [one / 100 for one in range(51, 101)])
 
 
 BAD = [
@@ -411,21 +245,6 @@ def test_a_bad_request_is_answered_and_changes_nothing(
     assert app.read()[0]["error"]["message"].startswith("the message is not JSON")
     app.step(session, images[0])
     assert (app.masks(*click(app, session)) == streamed[0]).all()
-
-
-def test_too_many_requests_are_told_so(app: Served, clip: Path) -> None:
-    session = opened(app, path=str(clip))
-    click(app, session, frame=0)
-    app.post("propagate", session=session, job=1, credit=1)
-    assert app.read()[0]["frame"] == 0
-    # Each of them waits for the job, which waits for credit.
-    for _ in range(MAX_WAITING):
-        app.post("reset", session=session)
-    with pytest.raises(Refused, match="busy"):
-        app.call("reset", session=session)
-    app.tell("cancel", job=1)
-    assert app.read()[0]["result"]["ended"] == "cancelled"
-    assert all(app.read()[0]["result"] == {} for _ in range(MAX_WAITING))
 
 
 def test_lengths_out_of_range_end_the_conversation(app: Served) -> None:
