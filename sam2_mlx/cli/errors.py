@@ -45,6 +45,11 @@ def guarded(work: Callable[[], int]) -> int:
         return INVALID
 
 
+def note(text: str) -> None:
+    """Print what the user should know though all went on."""
+    print(f"sam2-mlx: note: {text}", file=sys.stderr)
+
+
 def report(problem: object) -> None:
     """Print a problem as one line."""
     text = " ".join(str(problem).split()) or type(problem).__name__

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sam2_mlx.cli.arguments import OneLineParser, add_model_arguments
 from sam2_mlx.cli.errors import INVALID, UsageError, report
 from sam2_mlx.cli.model import ModelChoice, load_model
+from sam2_mlx.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from sam2_mlx.evaluation.annotations import AnnotatedSequence
@@ -160,14 +160,11 @@ def _score_all(
     dataset: Dataset, source: MaskSource, args: argparse.Namespace
 ) -> tuple[list[SequenceScore], dict[str, str]]:
     """Score each sequence; one that cannot be scored is reported, and the others go on."""
-    from tqdm import tqdm
-
     from sam2_mlx.evaluation.scores import score_sequence
 
     scores: list[SequenceScore] = []
     failed: dict[str, str] = {}
-    pace = 0.1 if sys.stderr.isatty() else 5.0
-    with tqdm(unit=" frames", mininterval=pace, leave=False) as bar:
+    with progress_bar("frames", leave=False) as bar:
         for name in dataset.names:
             bar.set_description_str(name, refresh=False)
             try:

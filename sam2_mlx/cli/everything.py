@@ -20,6 +20,7 @@ from sam2_mlx.cli.everything_options import (
 )
 from sam2_mlx.cli.model import ModelChoice, load_model
 from sam2_mlx.cli.outputs import plural
+from sam2_mlx.cli.progress import progress_bar
 from sam2_mlx.cli.stop import StopSignals
 
 if TYPE_CHECKING:
@@ -114,8 +115,6 @@ class _Batch:
 
     def run(self, choice: ModelChoice) -> int:
         """Do the pictures that are not done; returns the exit code."""
-        from tqdm import tqdm
-
         from sam2_mlx.ops.dtypes import dtype_name
 
         model = load_model(choice)
@@ -127,12 +126,11 @@ class _Batch:
             "image_size": model.config.image_size,
             **self._options.to_dict(),
         }
-        pace = 0.1 if sys.stderr.isatty() else 5.0
-        pairs = list(zip(self._pictures, self._names, strict=True))
-        with StopSignals() as stop:
-            for picture, name in tqdm(pairs, unit=" pictures", mininterval=pace):
+        with StopSignals() as stop, progress_bar("pictures", len(self._pictures)) as bar:
+            for picture, name in zip(self._pictures, self._names, strict=True):
                 info = {"description": "everything, by sam2-mlx", "settings": settings}
                 self._do_unless_done(model, picture, name, info)
+                bar.update()
                 if stop.received:
                     break
         self._say(time.perf_counter() - begin)
@@ -155,6 +153,8 @@ class _Batch:
         from sam2_mlx.files import FileError, sha256
 
         try:
+            if not path.is_file():
+                raise FileError(f"no file {path}; it is a broken link, or gone by now")
             info["sha256"] = sha256(path)
             if self._is_done(name, info):
                 self._skipped += 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from sam2_mlx.cli.arguments import (
     join_values,
     read_prompts,
 )
+from sam2_mlx.cli.errors import note
 from sam2_mlx.cli.everything_options import (
     add_everything_arguments,
     refuse_everything_options,
@@ -26,6 +26,7 @@ from sam2_mlx.cli.everything_picture import run_everything_picture
 from sam2_mlx.cli.model import ModelChoice, load_model
 from sam2_mlx.cli.outputs import check_not_input, plural
 from sam2_mlx.media import load_picture
+from sam2_mlx.media.mask_writer import MaskRecord, open_mask_writer
 
 if TYPE_CHECKING:
     from sam2_mlx.predictors.image_predictor import SAM2ImagePredictor
@@ -114,7 +115,7 @@ def _run(args: argparse.Namespace) -> int:
     if cutout is not None:
         check_picture_name(cutout, alpha=True)
     _check_writable([*names, cutout])
-    writer = _mask_writer(saved, prompts, (height, width))
+    writer = open_mask_writer(saved) if saved is not None else None
     try:
         model = load_model(ModelChoice(args.model, args.dtype, args.image_size))
         begin = time.perf_counter()
@@ -122,7 +123,7 @@ def _run(args: argparse.Namespace) -> int:
         seconds = time.perf_counter() - begin
         written = _write(picture, answers, names, cutout)
         if writer is not None:
-            writer.add(_record(path, answers))
+            writer.add(_record(path, prompts, answers))
             writer.finish()
             written.append(saved)
     except BaseException:
@@ -145,14 +146,6 @@ def _check_writable(targets: list[Path | None]) -> None:
     for target in targets:
         if target is not None:
             check_target(target)
-
-
-def _mask_writer(saved: Path | None, prompts: list[ObjectPrompt], size: tuple[int, int]) -> Any:
-    from sam2_mlx.media.mask_writer import open_mask_writer
-
-    if saved is None:
-        return None
-    return open_mask_writer(saved, [prompt.object_id for prompt in prompts], size)
 
 
 def _predict(
@@ -208,13 +201,15 @@ def _write(
     return written
 
 
-def _record(path: Path, answers: list[tuple[np.ndarray, np.ndarray]]) -> Any:
-    from sam2_mlx.media.mask_writer import MaskRecord
-
+def _record(
+    path: Path, prompts: list[ObjectPrompt], answers: list[tuple[np.ndarray, np.ndarray]]
+) -> MaskRecord:
     best = np.stack([masks[0] for masks, _ in answers])
     # A single picture has no presence score: what was pointed at is there, if anything is.
     presence = np.where(best.any(axis=(1, 2)), 10.0, -10.0)
-    return MaskRecord(0, path.stem, best, np.array([iou[0] for _, iou in answers]), presence)
+    ids = [prompt.object_id for prompt in prompts]
+    iou = np.array([scores[0] for _, scores in answers])
+    return MaskRecord(0, path.stem, ids, best, iou, presence)
 
 
 def _say(
@@ -228,10 +223,9 @@ def _say(
         share = 100 * float(masks[0].mean())
         parts.append(f"object {prompt.object_id}: score {iou[0]:.2f}, {share:.1f} % of the picture")
         if not masks[0].any():
-            print(
-                f"sam2-mlx: note: nothing was found at the prompt of object {prompt.object_id}; "
-                "try another point or a box",
-                file=sys.stderr,
+            note(
+                f"nothing was found at the prompt of object {prompt.object_id}; "
+                "try another point or a box"
             )
     what = ", ".join(str(name) for name in written)
     size = f"{answers[0][0].shape[2]}x{answers[0][0].shape[1]}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from sam2_mlx.cli.arguments import (
@@ -15,8 +14,7 @@ from sam2_mlx.cli.arguments import (
     read_frame_rate,
     read_prompts,
 )
-from sam2_mlx.cli.clip_masks import Following, Stretch
-from sam2_mlx.cli.errors import UsageError
+from sam2_mlx.cli.errors import UsageError, note
 from sam2_mlx.cli.everything_options import (
     DEFAULT_MAX_OBJECTS,
     ClipSearch,
@@ -24,6 +22,7 @@ from sam2_mlx.cli.everything_options import (
     read_everything_options,
     refuse_everything_options,
 )
+from sam2_mlx.cli.follow import Following, Stretch
 from sam2_mlx.cli.model import ModelChoice
 from sam2_mlx.cli.video_job import VideoJob
 from sam2_mlx.cli.video_outputs import FORMATS, VideoOutputs
@@ -194,7 +193,7 @@ def _run(args: argparse.Namespace) -> int:
     )
     with open_frames(clip, args.frame_rate) as whole:
         if whole.note:
-            print(f"sam2-mlx: note: {whole.note}", file=sys.stderr)
+            note(whole.note)
         stretch = _stretch(args, whole)
         source, stretch = _strided(whole, stretch, args.every)
         resumed = following.resume is not None

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
-
-import numpy as np
 
 from sam2_mlx.cli.outputs import check_not_input
+from sam2_mlx.cli.sinks import PictureWriter, VideoSink
 from sam2_mlx.media.encodings import H264, PRORES_4444, WEBM_ALPHA, Encoding
 from sam2_mlx.media.frame_source import FrameSource
-
-if TYPE_CHECKING:
-    from sam2_mlx.media.mask_writer import MaskWriter
+from sam2_mlx.media.mask_writer import MaskWriter, open_mask_writer
+from sam2_mlx.media.score_writer import ScoreLines
 
 PIPE = "-"
-# Colours are kept so far around the objects: a player that blends pixels at their edge must not
-# meet the black of what is left out.
-_MARGIN_PIXELS = 8
 
 _ENCODINGS: dict[str, Encoding | None] = {
     "video": H264,
@@ -31,28 +24,6 @@ _ENCODINGS: dict[str, Encoding | None] = {
 }
 FORMATS = tuple(_ENCODINGS)
 """Names of the forms; all but the first are the objects alone, with transparency."""
-
-
-class PictureWriter(Protocol):
-    """What `VideoWriter` and `PngSequence` have in common."""
-
-    frames: int
-
-    @property
-    def sound_problem(self) -> str | None:
-        """Why the sound is not complete, or None."""
-
-    def start_sound_at(self, origin: Fraction) -> None:
-        """Choose which moment of the source's sound is second 0."""
-
-    def write(self, frame: np.ndarray, time: Fraction, duration: Fraction) -> None:
-        """Add a frame."""
-
-    def finish(self) -> None:
-        """Complete it and give it its name."""
-
-    def abort(self) -> None:
-        """Drop what was written."""
 
 
 @dataclass(frozen=True)
@@ -120,8 +91,8 @@ class VideoOutputs:
             if target is not None:
                 check_not_input(target, clip, option)
 
-    def open_pictures(self, source: FrameSource, first: int) -> PictureWriter:
-        """The writer of the pictures.
+    def open_pictures(self, source: FrameSource, first: int) -> VideoSink:
+        """What writes the pictures.
 
         Args:
             source: the clip.
@@ -130,6 +101,20 @@ class VideoOutputs:
         Raises:
             MediaError: if it cannot be written.
         """
+        return VideoSink(self._picture_writer(source, first), source, self.format != FORMATS[0])
+
+    def open_masks(self) -> Iterator[MaskWriter]:
+        """What writes masks and scores.
+
+        Raises:
+            MediaError: if one cannot be written.
+        """
+        if self.masks is not None:
+            yield open_mask_writer(self.masks)
+        if self.scores is not None:
+            yield ScoreLines(self.scores)
+
+    def _picture_writer(self, source: FrameSource, first: int) -> PictureWriter:
         encoding = _ENCODINGS[self.format]
         if encoding is None:
             from sam2_mlx.media.png_sequence import PngSequence
@@ -140,51 +125,6 @@ class VideoOutputs:
 
         target = self.pictures if self.pictures is not None else sys.stdout.buffer
         return write_like(target, source, first, encoding)
-
-    def open_masks(self, ids: Sequence[int], size: tuple[int, int]) -> list[MaskWriter]:
-        """The writers of masks and scores.
-
-        Args:
-            ids: the objects.
-            size: (height, width) of the masks.
-
-        Raises:
-            MediaError: if one cannot be written.
-        """
-        from sam2_mlx.media.mask_writer import open_mask_writer
-        from sam2_mlx.media.score_writer import ScoreLines
-
-        writers: list[MaskWriter] = []
-        try:
-            if self.masks is not None:
-                writers.append(open_mask_writer(self.masks, ids, size))
-            if self.scores is not None:
-                writers.append(ScoreLines(self.scores, ids, size))
-        except ValueError:
-            for writer in writers:
-                writer.abort()
-            raise
-        return writers
-
-    def draw(self, image: np.ndarray, masks: np.ndarray) -> np.ndarray:
-        """What is written of one frame.
-
-        Args:
-            image: uint8 (H, W, 3) RGB.
-            masks: bool (O, H, W).
-
-        Returns:
-            The picture with its masks drawn, uint8 (H, W, 3); or the objects alone, (H, W, 4).
-        """
-        if self.format == "video":
-            from sam2_mlx.media.overlay import draw_masks
-
-            return draw_masks(image, masks)
-        import cv2
-
-        cover = np.any(masks, axis=0).astype(np.uint8)
-        near = cv2.dilate(cover, np.ones((2 * _MARGIN_PIXELS + 1,) * 2, np.uint8))
-        return np.dstack([image * near[..., None], cover * 255])
 
     def __str__(self) -> str:
         targets = [self.pictures or "standard output", self.masks, self.scores]

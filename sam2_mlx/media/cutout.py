@@ -10,6 +10,9 @@ from PIL import Image
 from sam2_mlx.files import StagedFile
 from sam2_mlx.media.errors import MediaError
 
+# Colours are kept so far around the objects of a clip: a player that blends pixels at their edge
+# must not meet the black of what is left out.
+_MARGIN_PIXELS = 8
 _DRAWN_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
@@ -61,3 +64,21 @@ def cut_out(picture: np.ndarray, mask: np.ndarray) -> Image.Image:
     alpha = np.where(mask, 255, 0).astype(np.uint8)
     visible = np.where(mask[..., None], picture, 0).astype(np.uint8)
     return Image.fromarray(np.dstack([visible, alpha]))
+
+
+def cut_out_frame(image: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """The objects of a frame of a clip alone, the rest transparent.
+
+    Args:
+        image: uint8 (H, W, 3) RGB.
+        masks: bool (O, H, W).
+
+    Returns:
+        uint8 (H, W, 4): alpha is 255 on the objects and 0 elsewhere, where the colour is black
+        but for a margin around the objects.
+    """
+    import cv2
+
+    cover = np.any(masks, axis=0).astype(np.uint8)
+    near = cv2.dilate(cover, np.ones((2 * _MARGIN_PIXELS + 1,) * 2, np.uint8))
+    return np.dstack([image * near[..., None], cover * 255])

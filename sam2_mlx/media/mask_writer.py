@@ -33,6 +33,7 @@ class MaskRecord:
     Attributes:
         frame: number of the frame.
         name: the frame's file name without extension.
+        object_ids: one id, 1 or more, for each mask.
         masks: bool (O, H, W).
         iou: (O,) predicted IoU in [0, 1].
         presence: (O,) presence logits; above zero the object is in the picture.
@@ -40,6 +41,7 @@ class MaskRecord:
 
     frame: int
     name: str
+    object_ids: Sequence[int]
     masks: np.ndarray
     iou: np.ndarray
     presence: np.ndarray
@@ -50,27 +52,37 @@ class MaskWriter(ABC):
 
     Args:
         target: what is written.
-        object_ids: one id for each mask of every record.
-        size: (height, width) of the masks.
+
+    Attributes:
+        target: as given.
+        object_ids: those of the first record, which all others must have; empty before it.
+        size: (height, width) of the masks; (0, 0) before the first record.
     """
 
-    def __init__(self, target: Path, object_ids: Sequence[int], size: tuple[int, int]) -> None:
+    def __init__(self, target: Path) -> None:
         self.target = target
-        self.object_ids = tuple(int(number) for number in object_ids)
-        self.size = size
+        self.object_ids: tuple[int, ...] = ()
+        self.size = (0, 0)
 
     def add(self, record: MaskRecord) -> None:
         """Save the masks of a frame.
 
         Args:
-            record: masks of the objects and the size that were announced.
+            record: masks of the objects and of the size that the first record had.
 
         Raises:
             MediaError: if they cannot be written; nothing is left behind then.
+            ValueError: if objects or size are other ones.
         """
+        ids = tuple(int(number) for number in record.object_ids)
+        if not self.size[0]:
+            self.object_ids, self.size = ids, record.masks.shape[1:]
         expected = (len(self.object_ids), *self.size)
-        if record.masks.shape != expected:
-            raise ValueError(f"masks need shape {expected}; got {record.masks.shape}")
+        if ids != self.object_ids or record.masks.shape != expected:
+            raise ValueError(
+                f"masks need shape {expected} and the objects {self.object_ids}; "
+                f"got {record.masks.shape} and {ids}"
+            )
         try:
             self._add(record)
         except OSError as problem:
@@ -78,11 +90,14 @@ class MaskWriter(ABC):
             raise writing_failed(self.target, problem) from problem
 
     def finish(self) -> None:
-        """Complete what is written and give it its name.
+        """Complete what is written and give it its name; without any record nothing is written.
 
         Raises:
             MediaError: if it cannot be completed; nothing is left behind then.
         """
+        if not self.size[0]:
+            self.abort()
+            return
         try:
             self._finish()
         except OSError as problem:
@@ -100,13 +115,11 @@ class MaskWriter(ABC):
     def _finish(self) -> None: ...
 
 
-def open_mask_writer(target: Path, object_ids: Sequence[int], size: tuple[int, int]) -> MaskWriter:
+def open_mask_writer(target: Path) -> MaskWriter:
     """A writer for the form that a name asks for.
 
     Args:
         target: `masks.npz`, `masks.json`, or a folder for PNGs (a name without extension).
-        object_ids: one id, 1 or more, for each mask.
-        size: (height, width) of the masks.
 
     Returns:
         The writer.
@@ -121,7 +134,7 @@ def open_mask_writer(target: Path, object_ids: Sequence[int], size: tuple[int, i
             f"masks cannot be saved as '{target.suffix}': {target}; give a folder, "
             "or a file that ends in .npz or .json"
         )
-    return kind(target, object_ids, size)
+    return kind(target)
 
 
 class PngMasks(MaskWriter):
@@ -134,20 +147,24 @@ class PngMasks(MaskWriter):
         second = index == 2
     """
 
-    def __init__(self, target: Path, object_ids: Sequence[int], size: tuple[int, int]) -> None:
-        super().__init__(target, object_ids, size)
-        count = len(self.object_ids)
-        if count > MAX_VALUE:
-            raise MediaError(
-                f"a PNG holds at most {MAX_VALUE} objects, not {count}; save .npz or .json"
-            )
-        direct = all(0 < number <= MAX_VALUE for number in self.object_ids)
-        self.values = self.object_ids if direct else tuple(range(1, count + 1))
+    def __init__(self, target: Path) -> None:
+        super().__init__(target)
         self._scores: list[dict[str, Any]] = []
         self._staged = StagedFolder(target, _written)
 
+    @property
+    def values(self) -> tuple[int, ...]:
+        """The value of each object's pixels."""
+        direct = all(0 < number <= MAX_VALUE for number in self.object_ids)
+        return self.object_ids if direct else tuple(range(1, len(self.object_ids) + 1))
+
     def _add(self, record: MaskRecord) -> None:
-        image = palette_image(record.masks, self.values, range(len(self.values)))
+        values = self.values
+        if len(values) > MAX_VALUE:
+            raise MediaError(
+                f"a PNG holds at most {MAX_VALUE} objects, not {len(values)}; save .npz or .json"
+            )
+        image = palette_image(record.masks, values, range(len(values)))
         image.save(self._staged.path / f"{record.name}.png", compress_level=3)
         self._scores.append(
             {
@@ -204,8 +221,8 @@ class NpzMasks(MaskWriter):
         masks = np.unpackbits(data["frame_000012"], axis=2, count=data["size"][1]).astype(bool)
     """
 
-    def __init__(self, target: Path, object_ids: Sequence[int], size: tuple[int, int]) -> None:
-        super().__init__(target, object_ids, size)
+    def __init__(self, target: Path) -> None:
+        super().__init__(target)
         self._staged = StagedFile(target)
         self._frames: list[int] = []
         self._scores: list[tuple[np.ndarray, np.ndarray]] = []
@@ -258,8 +275,8 @@ class CocoMasks(MaskWriter):
         mask = sam2_mlx.ops.rle.decode(data["annotations"][0]["segmentation"])   # bool (H, W)
     """
 
-    def __init__(self, target: Path, object_ids: Sequence[int], size: tuple[int, int]) -> None:
-        super().__init__(target, object_ids, size)
+    def __init__(self, target: Path) -> None:
+        super().__init__(target)
         self._staged = StagedFile(target)
         self._images: list[tuple[int, str]] = []
         self._count = 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,8 +21,8 @@ class ScoreLines(MaskWriter):
          "box": [88, 40, 190, 121]}]}
     """
 
-    def __init__(self, target: Path, object_ids: Sequence[int], size: tuple[int, int]) -> None:
-        super().__init__(target, object_ids, size)
+    def __init__(self, target: Path) -> None:
+        super().__init__(target)
         self._staged = StagedFile(target)
         try:
             self._file: IO[str] = self._staged.path.open("w", encoding="utf-8")

@@ -10,6 +10,7 @@ import mlx.core as mx
 import numpy as np
 
 from sam2_mlx.results import FrameMasks
+from sam2_mlx.tracking.options import TrackingOptions
 
 SIZE = (96, 64)  # of the clip, width and height
 RADIUS = 10
@@ -27,9 +28,13 @@ class FakeSession:
     opened: list[FakeSession] = []
     on_frame: Callable[[int], None] = staticmethod(lambda frame: None)
 
-    def __init__(self, model: Any, source: Any = None, **options: Any) -> None:
+    def __init__(
+        self, model: Any, source: Any = None, *, memory: str, options: TrackingOptions
+    ) -> None:
+        self.model = model
         self.source = source
-        self.options = {key: value for key, value in options.items() if key != "options"}
+        self.memory = memory
+        self.options = options
         self.image = np.zeros((0, 0, 3), np.uint8)
         self.prompts: dict[int, dict[str, Any]] = {}
         self.passes: list[tuple[int, int, bool]] = []
@@ -40,6 +45,10 @@ class FakeSession:
     def reset(cls) -> None:
         cls.opened = []
         cls.on_frame = staticmethod(lambda frame: None)
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        return tuple(self.prompts)
 
     def prompt(self, object_id: int, **prompt: Any) -> None:
         self.source.read(prompt["frame"])

@@ -56,7 +56,7 @@ class TestWhatIsWritten:
         args += ["--box", "2:10,10,40,30", "--point", "2:20,20", "--mask", "7:mask.png"]
         assert main([str(clip), *args, "--frame", "4", "--end", "6"]) == 0
         (session,) = FakeSession.opened
-        assert session.options == {"memory": "rolling"}
+        assert session.memory == "rolling"
         first, second, third = session.prompts.values()
         assert list(session.prompts) == [1, 2, 7]
         assert first["points"] == [(30, 20), (31.5, 22), (5, 5)] and first["labels"] == [1, 1, 0]
@@ -90,7 +90,7 @@ class TestWhatIsWritten:
     def test_both_directions_are_two_passes_and_one_video(self, clip: Path) -> None:
         args = ["--point", "48,20", "--frame", "12", "--both", "--save-masks", "m.npz"]
         assert main([str(clip), *args]) == 0
-        backward, forward = FakeSession.opened
+        forward, backward = FakeSession.opened
         assert backward.passes == [(12, 12, True)]
         assert forward.passes == [(12, 17, False)]
         assert read_numbers(Path("clip_masked.mp4")) == list(range(30))

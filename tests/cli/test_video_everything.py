@@ -51,7 +51,7 @@ class TestEverything:
         assert "nothing was found" not in said.err
         assert finder.calls == [(0, 16, 0, 32)]
         (session,) = FakeSession.opened
-        assert session.options == {"memory": "rolling"}
+        assert session.memory == "rolling"
         assert session.passes == [(0, 29, False)]
         assert [prompt["frame"] for prompt in session.prompts.values()] == [0, 0]
         ids, masks = read_npz_masks("m.npz", 3)
@@ -67,7 +67,7 @@ class TestEverything:
         assert main(["clip.mp4", "--everything", *args, "--start", "4", "--end", "6"]) == 0
         assert finder.calls[-1] == (4, 1, 0, 8)
         session = FakeSession.opened[-1]
-        assert session.options == {"memory": "distractor-aware"}
+        assert session.memory == "distractor-aware"
         assert session.passes == [(4, 2, False)] and list(session.prompts) == [1]
 
     def test_new_objects_join_later(self, finder: Finder, capsys) -> None:

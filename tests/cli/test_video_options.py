@@ -45,8 +45,8 @@ class TestStride:
         assert main(["clip.mp4", *args, "--every", "4"]) == 0
         assert read_numbers(Path("clip_masked.mp4")) == [6, 10, 14, 18]
         assert [session.passes for session in FakeSession.opened] == [
-            [(1, 1, True)],
             [(1, 2, False)],
+            [(1, 1, True)],
         ]
 
     @pytest.mark.parametrize("bad", ["0", "-2", "x", "1.5"])
@@ -324,4 +324,4 @@ def test_what_does_not_go_together(clip: Path, args: list[str], message: str, ca
 def test_the_memory_can_be_chosen() -> None:
     args = ["--point", "3,3", "--memory", "distractor-aware", "--end", "2"]
     assert main(["clip.mp4", *args]) == 0
-    assert FakeSession.opened[0].options == {"memory": "distractor-aware"}
+    assert FakeSession.opened[0].memory == "distractor-aware"

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
 import sam2_mlx.tracking.object_tracker
 from sam2_mlx.checkpoints.load import load
-from sam2_mlx.cli.clip_masks import Following, Stretch
-from sam2_mlx.cli.everything_clip import EverythingClip, find_objects
+from sam2_mlx.cli.everything_clip import find_objects, follow_everything
 from sam2_mlx.cli.everything_options import ClipSearch, EverythingOptions
+from sam2_mlx.cli.follow import DamagedClip, Following, ShownFrame, Stretch, Watch, open_session
 from sam2_mlx.cli.stop import StopSignals
 from sam2_mlx.media.errors import MediaError
 from sam2_mlx.media.frame_source import FrameSource, StreamFormat
-from sam2_mlx.tracking.saved_session import load_session
 from tests.everything.drawn import draw_shapes
 
 OPTIONS = EverythingOptions(points_per_side=4, min_iou=0.3, min_stability=0.4)
@@ -56,10 +57,23 @@ def nano():
     return load("nano", dtype="float32")
 
 
-def _clip(nano, source: Shapes, stop: StopSignals | None = None, **changes) -> EverythingClip:
-    stretch = Stretch(0, 0, source.num_frames - 1)
-    following = Following(search=ClipSearch(changes.pop("options", OPTIONS), **changes))
-    return EverythingClip(nano, source, stretch, stop or StopSignals(), following)
+class Clip:
+    """A clip that is followed, and the session that follows it."""
+
+    def __init__(self, nano, source: Shapes, memory: str = "rolling", **changes) -> None:
+        self.stop = StopSignals()
+        search = ClipSearch(changes.pop("options", OPTIONS), **changes)
+        self.session = open_session(nano, source, Following(memory, search=search))
+        stretch = Stretch(0, 0, source.num_frames - 1)
+        self.bar = Mock()
+        self._frames = follow_everything(self.session, search, stretch, Watch(self.bar, self.stop))
+
+    @property
+    def num_objects(self) -> int:
+        return len(self.session.object_ids)
+
+    def __iter__(self) -> Iterator[ShownFrame]:
+        return self._frames
 
 
 def test_objects_are_different_and_new(nano) -> None:
@@ -73,13 +87,15 @@ def test_objects_are_different_and_new(nano) -> None:
 
 
 def test_objects_of_the_first_frame_are_followed(nano) -> None:
-    clip = _clip(nano, Shapes(3), max_objects=3)
+    clip = Clip(nano, Shapes(3), max_objects=3)
     shown = list(clip)
-    assert [frame.record.frame for frame in shown] == [0, 1, 2]
+    assert [frame.frame for frame in shown] == [0, 1, 2]
     count = clip.num_objects
-    assert 1 <= count <= 3 and clip.object_ids == tuple(range(1, count + 1))
-    assert all(frame.record.masks.shape == (count, 120, 168) for frame in shown)
-    assert all(frame.record.masks.any(axis=(1, 2)).all() for frame in shown)
+    assert 1 <= count <= 3
+    assert all(frame.object_ids == tuple(range(1, count + 1)) for frame in shown)
+    assert clip.bar.update.call_count == 3
+    assert all(frame.masks.shape == (count, 120, 168) for frame in shown)
+    assert all(frame.masks.any(axis=(1, 2)).all() for frame in shown)
 
 
 def test_all_objects_of_a_frame_are_one_batch(nano, monkeypatch) -> None:
@@ -92,7 +108,7 @@ def test_all_objects_of_a_frame_are_one_batch(nano, monkeypatch) -> None:
 
     track_objects = sam2_mlx.tracking.object_tracker.track_objects
     monkeypatch.setattr("sam2_mlx.tracking.object_tracker.track_objects", counted)
-    clip = _clip(nano, Shapes(3), max_objects=5)
+    clip = Clip(nano, Shapes(3), max_objects=5)
     assert len(list(clip)) == 3
     # The first frame's masks are what was found there; each frame after it is one batch.
     assert batches == [clip.num_objects] * 2 and clip.num_objects > 1
@@ -101,21 +117,21 @@ def test_all_objects_of_a_frame_are_one_batch(nano, monkeypatch) -> None:
 def test_new_objects_are_found_later(nano) -> None:
     # Sure ones only: a doubtful piece of the plain half would cover what appears there.
     sure = replace(OPTIONS, min_iou=0.5)
-    clip = _clip(nano, Shapes(5), max_objects=6, every=2, options=sure)
+    clip = Clip(nano, Shapes(5), max_objects=6, every=2, options=sure)
     counts, present = [], []
     for frame in clip:
         counts.append(clip.num_objects)
-        present.append(int(frame.record.masks.any(axis=(1, 2)).sum()))
-        assert frame.record.masks.shape == (6, 120, 168)
-        known = frame.record.presence[: clip.num_objects]
-        assert (frame.record.presence[clip.num_objects :] < 0).all() and len(known)
+        present.append(int(frame.masks.any(axis=(1, 2)).sum()))
+        assert frame.masks.shape == (6, 120, 168)
+        known = frame.presence[: clip.num_objects]
+        assert (frame.presence[clip.num_objects :] < 0).all() and len(known)
     assert counts[0] == counts[1] < counts[2] <= 6
     # They are followed after the frame that they were found on, too.
     assert present[3] > present[1]
 
 
 def test_nothing_new_is_added_when_there_is_no_room(nano) -> None:
-    clip = _clip(nano, Shapes(5), max_objects=1, every=2)
+    clip = Clip(nano, Shapes(5), max_objects=1, every=2)
     assert len(list(clip)) == 5 and clip.num_objects == 1
 
 
@@ -130,43 +146,35 @@ STRICT = EverythingOptions(points_per_side=4, min_iou=0.6, min_stability=0.8)
 
 
 def test_a_clip_without_objects_is_an_error_that_helps(nano) -> None:
-    following = Following(search=ClipSearch(STRICT))
-    clip = EverythingClip(nano, Plain(), Stretch(0, 0, 4), StopSignals(), following)
+    clip = Clip(nano, Plain(), options=STRICT)
     with pytest.raises(ValueError, match="nothing was found on the first frame; lower --min-iou"):
         list(clip)
 
 
 def test_a_clip_may_begin_without_objects(nano) -> None:
-    following = Following(search=ClipSearch(STRICT, every=2, max_objects=4))
-    clip = EverythingClip(nano, Plain(), Stretch(0, 0, 4), StopSignals(), following)
+    clip = Clip(nano, Plain(), options=STRICT, every=2, max_objects=4)
     shown = list(clip)
-    assert [frame.record.frame for frame in shown] == [0, 1, 2, 3, 4]
-    seen = [bool(frame.record.masks.any()) for frame in shown]
+    assert [frame.frame for frame in shown] == [0, 1, 2, 3, 4]
+    seen = [bool(frame.masks.any()) for frame in shown]
     assert seen == [False, False, True, True, True]
     assert np.array_equal(shown[0].image, Plain().read(0)) and clip.num_objects
 
 
-def test_the_memory_is_the_one_asked_for_and_can_be_saved(nano, tmp_path) -> None:
-    saved = tmp_path / "s.safetensors"
-    search = ClipSearch(OPTIONS, max_objects=2)
-    following = Following("distractor-aware", save=saved, search=search)
-    clip = EverythingClip(nano, Shapes(3), Stretch(0, 0, 2), StopSignals(), following)
-    assert len(list(clip)) == 3
-    session = load_session(saved, nano, Shapes(3))
-    assert session.memory == "distractor-aware"
-    assert session.object_ids == clip.object_ids
+def test_the_memory_is_the_one_asked_for(nano) -> None:
+    clip = Clip(nano, Shapes(2), "distractor-aware", max_objects=2)
+    assert len(list(clip)) == 2 and clip.session.memory == "distractor-aware"
+    assert clip.session.options.non_overlap_masks
 
 
 def test_damage_and_stopping_keep_the_frames_so_far(nano) -> None:
-    clip = _clip(nano, Shapes(5, broken=3), max_objects=1)
-    assert len(list(clip)) == 3
-    assert "frame 3 is damaged" in str(clip.problem)
-    stop = StopSignals()
-    clip = _clip(nano, Shapes(5), stop, max_objects=1)
-    shown = iter(clip)
-    next(shown)
-    stop.received = 2
-    assert list(shown) == []
+    clip = iter(Clip(nano, Shapes(5, broken=3), max_objects=1))
+    assert [next(clip).index for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(DamagedClip, match="frame 3 is damaged"):
+        next(clip)
+    clip = Clip(nano, Shapes(5), max_objects=1)
+    next(iter(clip))
+    clip.stop.received = 2
+    assert list(clip) == []
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,18 +26,19 @@ from sam2_mlx.ops import rle
 SIZE = (30, 45)
 
 
-def record(frame: int) -> MaskRecord:
+def record(frame: int, ids: tuple[int, ...] = (1, 7)) -> MaskRecord:
     masks = np.zeros((2, *SIZE), bool)
     masks[0, 5:15, 5 + frame : 20 + frame] = True
     masks[1, 10:25, 15:40] = frame != 2
     scores = np.array([0.9, 0.8], np.float32) - frame / 100
-    return MaskRecord(frame, f"{frame:05d}", masks, scores, np.array([4.0, -3.0], np.float32))
+    presence = np.array([4.0, -3.0], np.float32)
+    return MaskRecord(frame, f"{frame:05d}", ids, masks, scores, presence)
 
 
 def save(target: Path, ids: tuple[int, ...] = (1, 7), frames: int = 4) -> MaskWriter:
-    writer = open_mask_writer(target, ids, SIZE)
+    writer = open_mask_writer(target)
     for frame in range(frames):
-        writer.add(record(frame))
+        writer.add(record(frame, ids))
     writer.finish()
     return writer
 
@@ -81,7 +83,7 @@ def test_the_archive_reads_back(tmp_path: Path) -> None:
 
 
 def test_the_archive_is_written_frame_by_frame(tmp_path: Path) -> None:
-    writer = open_mask_writer(tmp_path / "masks.npz", (1, 7), SIZE)
+    writer = open_mask_writer(tmp_path / "masks.npz")
     sizes = []
     for frame in range(3):
         writer.add(record(frame))
@@ -112,7 +114,7 @@ def test_the_name_appears_only_at_the_end(tmp_path: Path, name: str) -> None:
     target = tmp_path / name
     save(target, frames=1)
     before = sorted(path.name for path in tmp_path.rglob("*"))
-    writer = open_mask_writer(target, (1, 7), SIZE)
+    writer = open_mask_writer(target)
     writer.add(record(0))
     writer.add(record(3))
     if target.is_dir():
@@ -131,7 +133,7 @@ def test_a_full_disk_leaves_nothing(
     def full(*args: object, **kwargs: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    writer = open_mask_writer(tmp_path / name, (1, 7), SIZE)
+    writer = open_mask_writer(tmp_path / name)
     writer.add(record(0))
     monkeypatch.setattr(Image.Image, "save", full)
     monkeypatch.setattr(zipfile.ZipFile, "open", full)
@@ -146,15 +148,26 @@ def test_a_folder_of_other_files_is_never_replaced(tmp_path: Path) -> None:
     precious.mkdir()
     (precious / "00000.png").write_bytes(b"mine")
     with pytest.raises(MediaError, match="holds other files and will not be replaced"):
-        open_mask_writer(precious, (1,), SIZE)
+        open_mask_writer(precious)
     assert (precious / "00000.png").read_bytes() == b"mine"
 
 
 def test_unknown_forms_are_refused(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"a folder, or a file that ends in \.npz or \.json"):
-        open_mask_writer(tmp_path / "masks.zip", (1,), SIZE)
-    with pytest.raises(ValueError, match=r"masks need shape \(1, 30, 45\)"):
-        open_mask_writer(tmp_path / "masks.npz", (1,), SIZE).add(record(0))
+        open_mask_writer(tmp_path / "masks.zip")
+    writer = open_mask_writer(tmp_path / "masks.npz")
+    writer.add(record(0))
+    small = replace(record(1), masks=np.zeros((2, 3, 4), bool))
+    for other in (record(1, (1, 8)), small):
+        with pytest.raises(ValueError, match=r"need shape \(2, 30, 45\) and the objects \(1, 7\)"):
+            writer.add(other)
+    writer.abort()
+
+
+@pytest.mark.parametrize("name", ["masks", "masks.npz", "masks.json"])
+def test_without_a_record_nothing_is_written(tmp_path: Path, name: str) -> None:
+    open_mask_writer(tmp_path / name).finish()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_masks_are_filled_and_outlined_in_their_colours() -> None:
