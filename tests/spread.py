@@ -5,7 +5,7 @@ from __future__ import annotations
 import mlx.core as mx
 import pytest
 
-from sam2_mlx.ops import lanes
+from sam2_mlx.ops.cpu import lanes
 
 
 def spread_over(monkeypatch: pytest.MonkeyPatch, count: int) -> None:

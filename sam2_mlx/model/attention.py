@@ -10,7 +10,6 @@ import mlx.nn as nn
 from sam2_mlx.model.derived import Derived
 from sam2_mlx.model.layers import Linear, matrix_of
 from sam2_mlx.ops.attention import attention
-from sam2_mlx.ops.lanes import spread_rows
 from sam2_mlx.ops.products import batched_linear
 from sam2_mlx.ops.rope import MemoryLayout, axial_rope, axial_table
 
@@ -159,16 +158,14 @@ class RoPEAttention(nn.Module):
         """
         tokens = layout.grid
         if "qkv_proj" in self:  # folded: only where q, k and v are the same
-            joint = rows_to_heads(spread_rows(self.qkv_proj, q), tokens, 3 * self._heads)
+            joint = rows_to_heads(self.qkv_proj(q), tokens, 3 * self._heads)
             q, k, v = mx.split(joint, 3, axis=1)
         else:
-            q = rows_to_heads(spread_rows(self.q_proj, q), tokens, self._heads)
-            k = rows_to_heads(spread_rows(self.k_proj, k), layout.length, self._heads)
+            q = rows_to_heads(self.q_proj(q), tokens, self._heads)
+            k = rows_to_heads(self.k_proj(k), layout.length, self._heads)
             v = v if self.averages_first else self.v_proj(v)
             v = rows_to_heads(v, layout.length, self._heads)
         side = round(tokens**0.5)
         q, k = axial_rope(q, k, axial_table(side, q.shape[-1], self._theta), layout)
         rows = heads_to_rows(attention(q, k, v, self.score_scale))
-        if self.averages_first:
-            return spread_rows(lambda x: self.out_proj(self.v_proj(x)), rows)
-        return spread_rows(self.out_proj, rows)
+        return self.out_proj(self.v_proj(rows) if self.averages_first else rows)

@@ -12,6 +12,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from sam2_mlx.model.derived import Derived
+from sam2_mlx.ops.independent import by_row
 from sam2_mlx.ops.products import batched_linear, linear, product
 from sam2_mlx.ops.residual_norm import add_layer_norm
 
@@ -32,6 +33,7 @@ class Linear(nn.Linear):
         """What follows from the weights."""
         return [self.matrix]
 
+    @by_row
     def __call__(self, x: mx.array) -> mx.array:
         """Map (..., in) to (..., out)."""
         return linear(x, self.matrix, self.get("bias"))
@@ -86,6 +88,7 @@ class Pointwise(nn.Module):
         """What follows from the weights."""
         return [self.matrix]
 
+    @by_row
     def __call__(self, x: mx.array) -> mx.array:
         """Map (..., in_dims) to (..., out_dims)."""
         return linear(x, self.matrix, self.bias)
@@ -146,6 +149,7 @@ class MLP(nn.Module):
         self.layers = [Linear(a, b) for a, b in zip(dims[:-1], dims[1:], strict=True)]
         self.activation = activation
 
+    @by_row
     def __call__(self, x: mx.array) -> mx.array:
         """Map (..., dims[0]) to (..., dims[-1])."""
         for layer in self.layers[:-1]:
@@ -196,8 +200,13 @@ class Table(nn.Module):
         self.weight = mx.zeros((rows, dims))
 
 
+@by_row
 def add_norm(x: mx.array, update: mx.array, norm: nn.LayerNorm) -> tuple[mx.array, mx.array]:
-    """Add a residual branch; returns the sum and its norm, see `add_layer_norm`."""
+    """Add an update; returns the sum and its norm, see `add_layer_norm`.
+
+    Tokens go through the network as x and an update that is still to be added: the norm that reads
+    the sum makes it, which is one launch, and no layer knows which norm comes next.
+    """
     return add_layer_norm(x, update, norm.weight, norm.bias, norm.eps)
 
 

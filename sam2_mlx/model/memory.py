@@ -190,7 +190,8 @@ class Memory(nn.Module):
         _, height, width, dims = coarse.shape
         places = grid_encoding(height, dims).astype(coarse.dtype)
         x = coarse.reshape(-1, dims)
-        x = self.attention(x, places, memory.tokens, memory.positions, memory.layout)
+        grid = (height, width)
+        x = self.attention(x, places, memory.tokens, memory.positions, memory.layout, grid)
         return x.reshape(-1, height, width, dims)
 
     def with_pointer(self, candidates: MaskCandidates) -> ObjectMask:

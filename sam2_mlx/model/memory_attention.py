@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import mlx.core as mx
 import mlx.nn as nn
 
 from sam2_mlx.config import MemoryConfig
 from sam2_mlx.model.attention import RoPEAttention
 from sam2_mlx.model.layers import Linear, add_norm
-from sam2_mlx.ops.lanes import spread_members, spread_rows
+from sam2_mlx.ops.independent import by_grid, by_row
 from sam2_mlx.ops.rope import MemoryLayout
+from sam2_mlx.ops.windows import Grid
 
 
 class MemoryAttentionLayer(nn.Module):
@@ -33,59 +36,56 @@ class MemoryAttentionLayer(nn.Module):
         self.norm2 = nn.LayerNorm(dims)
         self.norm3 = nn.LayerNorm(dims)
 
-    def see_itself(
-        self, x: mx.array, normed: mx.array, layout: MemoryLayout
-    ) -> tuple[mx.array, mx.array]:
-        """Update the frame's tokens by each other.
+    @by_grid
+    def see_itself(self, x: mx.array, update: mx.array, grid: Grid) -> tuple[mx.array, mx.array]:
+        """Let the frame's tokens attend to each other.
 
         Args:
             x: (B*N, C), or (N, C) while the frame looks the same to every object.
-            normed: `norm1` of x.
-            layout: N tokens a grid.
+            update: what is to be added to x.
+            grid: rows and columns of the frame's tokens.
 
         Returns:
-            x and its `norm2`.
+            x with the update added, and the next update.
         """
-        update = self.self_attn(normed, normed, normed, MemoryLayout(1, layout.grid))
-        return _add_norm(x, update, self.norm2)
+        x, normed = add_norm(x, update, self.norm1)
+        return x, self.self_attn(normed, normed, normed, MemoryLayout(1, prod(grid)))
 
+    @by_grid
     def see_memory(
         self,
         x: mx.array,
-        normed: mx.array,
+        update: mx.array,
         memory: mx.array,
         placed_memory: mx.array,
         layout: MemoryLayout,
-        following: nn.LayerNorm,
+        grid: Grid,
     ) -> tuple[mx.array, mx.array]:
-        """Update the frame's tokens by the memory, and norm them for what follows.
+        """Let the frame's tokens attend to the memory; then the MLP.
 
         Args:
             x: (B*N, C), or (N, C) while the frame looks the same to every object.
-            normed: `norm2` of x.
-            memory: (B*K, D).
+            update: what is to be added to x.
+            memory: (B, K, D).
             placed_memory: the same with positions added.
             layout: how the K keys are composed.
-            following: the norm that reads the result.
+            grid: rows and columns of the frame's tokens.
 
         Returns:
-            (B*N, C), and its norm.
+            x with the update and the memory added, (B*N, C), and the next update.
         """
-        update = self.cross_attn_image(normed, placed_memory, memory, layout)
-        x, normed = _add_norm(_repeated(x, len(update)), update, self.norm3)
-        return spread_rows(lambda x, y: self._feed_forward(x, y, following), x, normed)
+        x, normed = add_norm(x, update, self.norm2)
+        values, keys = (tokens.reshape(-1, tokens.shape[2]) for tokens in (memory, placed_memory))
+        update = self.cross_attn_image(normed, keys, values, layout)
+        x, normed = add_norm(repeated(x, len(update)), update, self.norm3)
+        return x, self._feed_forward(normed)
 
-    def _feed_forward(
-        self, x: mx.array, normed: mx.array, following: nn.LayerNorm
-    ) -> tuple[mx.array, mx.array]:
-        return add_norm(x, self.linear2(nn.relu(self.linear1(normed))), following)
-
-
-def _add_norm(x: mx.array, update: mx.array, norm: nn.LayerNorm) -> tuple[mx.array, mx.array]:
-    return spread_rows(lambda x, y: add_norm(x, y, norm), x, update)
+    @by_row
+    def _feed_forward(self, x: mx.array) -> mx.array:
+        return self.linear2(nn.relu(self.linear1(x)))
 
 
-def _repeated(x: mx.array, rows: int) -> mx.array:
+def repeated(x: mx.array, rows: int) -> mx.array:
     """Rows that all of a batch share, one behind the other for each of it."""
     return x if len(x) == rows else mx.tile(x, (rows // len(x), 1))
 
@@ -112,6 +112,7 @@ class MemoryAttention(nn.Module):
         memory: mx.array,
         memory_positions: mx.array,
         layout: MemoryLayout,
+        grid: Grid,
     ) -> mx.array:
         """Condition a frame on its memory.
 
@@ -121,21 +122,14 @@ class MemoryAttention(nn.Module):
             memory: (B, K, D) memory tokens.
             memory_positions: (1 or B, K, D) their positions in space and time.
             layout: which memory tokens are rotated.
+            grid: rows and columns of the frame's tokens.
 
         Returns:
             (B*N, C).
         """
-        norms = [*(layer.norm1 for layer in self.layers), self.norm]
-        x, normed = _add_norm(x, _repeated(0.1 * x_positions, len(x)), norms[0])
-        # As long as all objects share the frame, it looks at itself once for all of them.
-        x, normed = self.layers[0].see_itself(x, normed, layout)
-
-        def remember(x: mx.array, normed: mx.array, memory: mx.array, placed: mx.array) -> mx.array:
-            memory, placed = (array.reshape(-1, array.shape[2]) for array in (memory, placed))
-            for index, (layer, following) in enumerate(zip(self.layers, norms[1:], strict=True)):
-                if index:
-                    x, normed = layer.see_itself(x, normed, layout)
-                x, normed = layer.see_memory(x, normed, memory, placed, layout, following)
-            return normed
-
-        return spread_members(remember, layout.grid, (x, normed), memory, memory + memory_positions)
+        update = repeated(0.1 * x_positions, len(x))
+        placed_memory = memory + memory_positions
+        for layer in self.layers:
+            x, update = layer.see_itself(x, update, grid)
+            x, update = layer.see_memory(x, update, memory, placed_memory, layout, grid)
+        return add_norm(x, update, self.norm)[1]

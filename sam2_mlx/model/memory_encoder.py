@@ -8,11 +8,7 @@ import mlx.nn as nn
 from sam2_mlx.model.layers import Conv2d, Linear, Pointwise, bias_norm, conv_norm
 from sam2_mlx.ops.activations import gelu
 from sam2_mlx.ops.depthwise import depthwise
-from sam2_mlx.ops.lanes import lane_count, run_in_lane, spread, spread_rows
-
-_STRIDE = 16
-# A smaller mask is not worth cutting up.
-_LEAST_PIXELS = 2**16
+from sam2_mlx.ops.independent import by_row, by_strip
 
 
 class MaskDownsampler(nn.Module):
@@ -30,22 +26,9 @@ class MaskDownsampler(nn.Module):
             self[f"norm{i}"] = nn.LayerNorm(b, eps=1e-6)
         self.conv5 = Pointwise(widths[-1], dims)
 
+    @by_strip(16)
     def __call__(self, x: mx.array) -> mx.array:
         """(B, S, S, 1) to (B, S/16, S/16, dims)."""
-        lanes, rows = lane_count(), x.shape[1] // _STRIDE
-        if lanes == 1 or len(x) > 1 or x.size < _LEAST_PIXELS or x.shape[1] % _STRIDE:
-            return spread(self._downsample, x, axis=0)
-        ends = [rows * i // lanes for i in range(lanes + 1)]
-        # A row sees what is above it, and nothing below its own stride: one row more is computed,
-        # which sees zeros instead of the strip above, and dropped.
-        strips = [
-            x[:, max(start - 1, 0) * _STRIDE : end * _STRIDE]
-            for start, end in zip(ends[:-1], ends[1:], strict=True)
-        ]
-        done = [run_in_lane(i, self._downsample, strip) for i, strip in enumerate(strips)]
-        return mx.concatenate([done[0], *(strip[:, 1:] for strip in done[1:])], axis=1)
-
-    def _downsample(self, x: mx.array) -> mx.array:
         for i in range(1, 5):
             x = gelu(conv_norm(x, self[f"conv{i}"], self[f"norm{i}"]))
         return self.conv5(x)
@@ -72,8 +55,9 @@ class CXBlock(nn.Module):
         """(B, H, W, dims) to the same shape."""
         dims = x.shape[-1]
         update = depthwise(x, self.dwconv.weight).reshape(-1, dims)
-        return spread_rows(self._finish, x.reshape(-1, dims), update).reshape(x.shape)
+        return self._finish(x.reshape(-1, dims), update).reshape(x.shape)
 
+    @by_row
     def _finish(self, x: mx.array, update: mx.array) -> mx.array:
         update = bias_norm(update, self.dwconv.bias, self.norm)
         update = self.pwconv2(gelu(self.pwconv1(update)))

@@ -6,9 +6,9 @@ import math
 
 import mlx.core as mx
 
+from sam2_mlx.ops.cpu.lanes import join, run_in_turn
 from sam2_mlx.ops.exponential import weights_cpu
 from sam2_mlx.ops.flash import wide_attention
-from sam2_mlx.ops.lanes import join_chunks, run_in_turn
 from sam2_mlx.ops.products import in_float32
 
 # Scores held at once, which bounds memory.
@@ -58,8 +58,8 @@ def _on_lanes(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
         pieces += [(one_q[:, :, j : j + step], one_k, one_v) for j in range(0, queries, step)]
     chunks = run_in_turn(_weigh_cpu, pieces)
     each = -(-queries // step)
-    rows = [join_chunks(chunks[i : i + each], 2) for i in range(0, len(chunks), each)]
-    return join_chunks(rows, 0)
+    rows = [join(chunks[i : i + each], 2) for i in range(0, len(chunks), each)]
+    return join(rows, 0)
 
 
 def _query_step(row: int) -> int:

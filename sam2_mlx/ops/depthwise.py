@@ -6,7 +6,7 @@ from functools import partial
 
 import mlx.core as mx
 
-from sam2_mlx.ops.lanes import spread
+from sam2_mlx.ops.cpu.lanes import spread
 from sam2_mlx.ops.products import product
 
 

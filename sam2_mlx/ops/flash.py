@@ -9,7 +9,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from sam2_mlx.ops.lanes import join_chunks
+from sam2_mlx.ops.cpu.lanes import join
 from sam2_mlx.ops.metal.flash_attention import MAX_KEY_DIMS, MAX_VALUE_DIMS, SOURCE, launch
 from sam2_mlx.ops.metal.kernel import FLOATS, Kernel, Variant, dtype_name
 
@@ -28,7 +28,7 @@ def in_chunks(q: mx.array, k: mx.array, v: mx.array, scale: float) -> tuple[mx.a
     turned = k.transpose(0, 1, 3, 2)
     parts = [q] if step >= q.shape[2] else mx.split(q, range(step, q.shape[2], step), axis=2)
     done = [mx.softmax(part @ turned, axis=-1, precise=True) @ v for part in parts]
-    return (join_chunks(done, 2),)
+    return (join(done, 2),)
 
 
 def _launch(

@@ -10,7 +10,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from sam2_mlx.ops.lanes import spread
+from sam2_mlx.ops.cpu.lanes import spread
 from sam2_mlx.ops.metal.axial_rope import SOURCE, launch
 from sam2_mlx.ops.metal.kernel import FLOATS, Kernel, MetalFunction, Variant, dtype_name
 

@@ -1,11 +1,14 @@
-"""Cutting a token grid into attention windows and putting it together again."""
+"""Cutting a token grid into attention windows and putting it together again.
+
+Tokens of a number of grids are rows (grids*rows*columns, C), grid after grid.
+"""
 
 from __future__ import annotations
 
 import mlx.core as mx
 
-Grid = tuple[int, int, int]
-"""Pictures, and the rows and columns of the tokens of each."""
+Grid = tuple[int, int]
+"""Rows and columns of tokens."""
 
 
 def padded(length: int, window: int) -> int:
@@ -18,21 +21,21 @@ def grid_to_windows(x: mx.array, grid: Grid, window: int) -> mx.array:
 
     Args:
         x: tokens of the grids, row by row, in any shape that ends with C.
-        grid: pictures, rows and columns.
+        grid: rows and columns of each.
         window: side of a window.
 
     Returns:
-        (windows, window*window, C), windows of a picture row by row.
+        (windows*window*window, C), windows of a grid row by row.
 
     Source: sam2/modeling/backbones/utils.py, window_partition.
     """
-    (batch, height, width), channels = grid, x.shape[-1]
+    (height, width), channels = grid, x.shape[-1]
     high, wide = padded(height, window), padded(width, window)
-    if (high, wide) != (height, width):
+    if (high, wide) != grid:
         edges = [(0, 0), (0, high - height), (0, wide - width), (0, 0)]
-        x = mx.pad(x.reshape(*grid, channels), edges)
-    x = x.reshape(batch, high // window, window, wide // window, window, channels)
-    return x.transpose(0, 1, 3, 2, 4, 5).reshape(-1, window * window, channels)
+        x = mx.pad(x.reshape(-1, height, width, channels), edges)
+    x = x.reshape(-1, high // window, window, wide // window, window, channels)
+    return x.transpose(0, 1, 3, 2, 4, 5).reshape(-1, channels)
 
 
 def windows_to_grid(x: mx.array, grid: Grid, window: int) -> mx.array:
@@ -40,20 +43,20 @@ def windows_to_grid(x: mx.array, grid: Grid, window: int) -> mx.array:
 
     Args:
         x: tokens of the windows, row by row, in any shape that ends with C.
-        grid: pictures, rows and columns.
+        grid: rows and columns of each grid.
         window: side of a window.
 
     Returns:
-        (pictures*rows*columns, C).
+        (grids*rows*columns, C).
 
     Source: sam2/modeling/backbones/utils.py, window_unpartition.
     """
-    (batch, height, width), channels = grid, x.shape[-1]
+    (height, width), channels = grid, x.shape[-1]
     high, wide = padded(height, window), padded(width, window)
-    x = x.reshape(batch, high // window, wide // window, window, window, channels)
+    x = x.reshape(-1, high // window, wide // window, window, window, channels)
     x = x.transpose(0, 1, 3, 2, 4, 5)
-    if (high, wide) != (height, width):
-        x = x.reshape(batch, high, wide, channels)[:, :height, :width]
+    if (high, wide) != grid:
+        x = x.reshape(-1, high, wide, channels)[:, :height, :width]
     return x.reshape(-1, channels)
 
 
@@ -61,9 +64,9 @@ def reorder(x: mx.array, grid: Grid, before: int, after: int) -> mx.array:
     """Bring the tokens of grids from one order into another.
 
     Args:
-        x: (pictures*rows*columns, C), ordered by windows of side `before`, whole ones, or row by
+        x: (grids*rows*columns, C), ordered by windows of side `before`, whole ones, or row by
             row where that is 0.
-        grid: pictures, rows and columns.
+        grid: rows and columns of each grid.
         before: the order of x.
         after: the order wanted.
 
@@ -74,20 +77,16 @@ def reorder(x: mx.array, grid: Grid, before: int, after: int) -> mx.array:
         return x
     if before:
         x = windows_to_grid(x, grid, before)
-    return grid_to_windows(x, grid, after).reshape(x.shape) if after else x
+    return grid_to_windows(x, grid, after) if after else x
 
 
 def partition(x: mx.array, window: int) -> mx.array:
     """Windows (B*windows, window, window, C) of grids (B, H, W, C); see `grid_to_windows`."""
-    height, width, channels = x.shape[1:]
-    windows = grid_to_windows(x, (x.shape[0], height, width), window)
-    return windows.reshape(-1, window, window, channels)
+    windows = grid_to_windows(x, (x.shape[1], x.shape[2]), window)
+    return windows.reshape(-1, window, window, x.shape[-1])
 
 
 def unpartition(x: mx.array, height: int, width: int) -> mx.array:
     """Undo `partition` for grids of `height` rows and `width` columns."""
-    _, window, _, channels = x.shape
-    count = x.shape[0] * window**2 // (padded(height, window) * padded(width, window))
-    return windows_to_grid(x, (count, height, width), window).reshape(
-        count, height, width, channels
-    )
+    grid = (height, width)
+    return windows_to_grid(x, grid, x.shape[1]).reshape(-1, *grid, x.shape[-1])

@@ -71,7 +71,7 @@ def test_the_threads_of_a_blas_do_not_show_in_folded_weights() -> None:
     code = (
         "import sam2_mlx, hashlib, numpy as np, mlx.core as mx\n"
         "from mlx.utils import tree_flatten\n"
-        "from sam2_mlx.ops.lanes import run_in_lane\n"
+        "from sam2_mlx.ops.cpu.lanes import run_in_lane\n"
         "def digest():\n"
         "    found = hashlib.sha256()\n"
         "    for _, value in tree_flatten(sam2_mlx.load('nano', dtype='float32').parameters()):\n"

@@ -10,7 +10,7 @@ from mlx.utils import tree_map
 from sam2_mlx.config import MODELS, HieraConfig
 from sam2_mlx.model.image_encoder import hiera
 from sam2_mlx.model.image_encoder.hiera import Hiera
-from sam2_mlx.ops import lanes
+from sam2_mlx.ops.cpu import lanes
 from tests.spread import spread_over
 
 
@@ -22,23 +22,21 @@ def trunk(config: HieraConfig) -> Hiera:
     return model
 
 
-def stretches(model: Hiera, side: int) -> list[tuple[int, int, int | None]]:
-    found = hiera._stretches(model.blocks, side, side)
-    return [(part.blocks.start, part.blocks.stop, part.window) for part in found]
+def runs(model: Hiera, side: int) -> list[tuple[int, int]]:
+    """Blocks and order of each run."""
+    return [(len(run.blocks), run.order) for run in hiera._runs(model.blocks, (side, side))]
 
 
 @pytest.mark.parametrize(
     ("name", "side", "want"),
     [
-        ("tiny", 256, [(0, 4, 8), (4, 5, 0), (5, 6, None), (6, 7, 0)]),
-        ("large", 256, [(0, 9, 8), (9, 23, 16), (23, 24, None), (24, 33, 16)]),
-        ("tiny", 224, [(0, 4, 8), (4, 5, 14), (5, 6, None), (6, 7, 14)]),
-        ("tiny", 60, [(0, 1, 0), (1, 2, 0), (2, 3, 0), (3, 4, 0)]),
+        ("tiny", 256, [(4, 8), (1, 0), (1, 0), (1, 0)]),
+        ("large", 256, [(9, 8), (14, 16), (1, 16), (9, 16)]),
+        ("tiny", 224, [(4, 8), (1, 14), (1, 14), (1, 14)]),
+        ("tiny", 60, [(1, 0), (1, 0), (1, 0), (1, 0)]),
     ],
 )
-def test_blocks_that_share_an_order(
-    name: str, side: int, want: list[tuple[int, int, int | None]]
-) -> None:
+def test_blocks_that_share_an_order(name: str, side: int, want: list[tuple[int, int]]) -> None:
     encoder = MODELS[name].encoder
     assert isinstance(encoder, HieraConfig)
     small = HieraConfig(
@@ -48,7 +46,7 @@ def test_blocks_that_share_an_order(
         global_blocks=encoder.global_blocks,
         window_sizes=encoder.window_sizes,
     )
-    assert stretches(trunk(small), side)[: len(want)] == want
+    assert runs(trunk(small), side)[: len(want)] == want
 
 
 @pytest.mark.parametrize("pictures", [1, 2])
@@ -57,8 +55,11 @@ def test_any_order_gives_the_same(monkeypatch: pytest.MonkeyPatch, pictures: int
     pixels = mx.random.normal((pictures, 256, 256, 3))
     ordered = model(pixels)
     # Every block with windows of its own, joined to rows before the next.
-    rows = [hiera._Stretch(range(i, i + 1), 0) for i in range(len(model.blocks))]
-    monkeypatch.setattr(hiera, "_stretches", lambda blocks, height, width: rows)
+    rows, side = [], 64
+    for block in model.blocks:
+        rows.append(hiera._Run([block], 0, (side, side)))
+        side = side // 2 if block.pool else side
+    monkeypatch.setattr(hiera, "_runs", lambda blocks, grid: rows)
     for one, other in zip(model(pixels), ordered, strict=True):
         np.testing.assert_allclose(np.array(one), np.array(other), rtol=1e-5, atol=1e-5)
 

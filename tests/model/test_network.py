@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from sam2_mlx.config import MODELS, ModelConfig
-from sam2_mlx.model import memory_encoder
 from sam2_mlx.model.layers import Pointwise, Upsample2x
 from sam2_mlx.model.mask_decoder import MaskCandidates, best_by_iou
+from sam2_mlx.ops.cpu import lanes
 from tests.spread import spread_over
 from tests.tiny import CONFIG, tiny_model
 
@@ -109,7 +109,7 @@ def test_strips_of_a_mask_are_the_mask(monkeypatch: pytest.MonkeyPatch, count: i
     mask = mx.random.normal((1, 64, 64, 1)) * 5
     whole = encoder.mask_downsampler(mask)
     spread_over(monkeypatch, count)
-    monkeypatch.setattr(memory_encoder, "_LEAST_PIXELS", 1)
+    monkeypatch.setattr(lanes, "_LEAST_PIXELS", 1)
     strips = encoder.mask_downsampler(mask)
     assert strips.shape == whole.shape
     np.testing.assert_allclose(np.array(strips), np.array(whole), rtol=1e-5, atol=1e-6)

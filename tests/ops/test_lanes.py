@@ -10,7 +10,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from sam2_mlx.ops import lanes
+from sam2_mlx.ops.cpu import lanes
 from tests.spread import spread_over
 
 
@@ -55,7 +55,7 @@ def test_groups_are_the_function(monkeypatch: pytest.MonkeyPatch, groups: int, l
         four = (a + b).reshape(-1, 4, 3)
         return (four - four.sum(1, keepdims=True)).reshape(-1, 3), four.max(1), a
 
-    got = lanes.spread_groups(within, 4, x, 2 * x)
+    got = lanes.spread_groups(within, (x, 2 * x), (4, 4))
     assert sum(seen) == len(x)
     assert groups < 3 or len(seen) >= 3
     for one, whole in zip(got, within(x, 2 * x), strict=True):
@@ -64,7 +64,8 @@ def test_groups_are_the_function(monkeypatch: pytest.MonkeyPatch, groups: int, l
 
 @pytest.mark.usefixtures("three_lanes")
 @pytest.mark.parametrize("batch", [1, 2, 3, 4, 6, 8])
-def test_members_are_the_batch(batch: int) -> None:
+def test_members_are_the_batch(monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
+    monkeypatch.setattr(lanes, "_GROUP_VALUES", 10)
     shared, own = mx.random.normal((5, 2)), mx.random.normal((batch * 5, 2))
     memory = mx.random.normal((batch, 7, 2))
     sizes = []
@@ -74,7 +75,7 @@ def test_members_are_the_batch(batch: int) -> None:
         each = own.reshape(-1, 5, 2) + shared
         return (each @ memory.transpose(0, 2, 1) @ memory).reshape(-1, 2)
 
-    got = lanes.spread_members(attend, 5, (shared, own), memory)
+    got = lanes.spread_groups(attend, (shared, own, memory), (5, 5, 1))
     np.testing.assert_allclose(
         np.array(got), np.array(attend(shared, own, memory)), rtol=1e-5, atol=1e-5
     )
@@ -141,7 +142,7 @@ def test_how_many(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], 
         monkeypatch.setenv(name, value)
     program = (
         "import sam2_mlx, mlx.core as mx\n"
-        "from sam2_mlx.ops.lanes import lane_count\n"
+        "from sam2_mlx.ops.cpu.lanes import lane_count\n"
         "mx.set_default_device(mx.cpu)\n"
         "try:\n    print(lane_count())\nexcept ValueError as problem:\n    print(problem)\n"
     )

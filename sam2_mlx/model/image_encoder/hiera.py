@@ -9,8 +9,8 @@ import mlx.nn as nn
 
 from sam2_mlx.config import HieraConfig
 from sam2_mlx.model.image_encoder.hiera_block import MultiScaleBlock
-from sam2_mlx.model.layers import Conv2d, add_norm
-from sam2_mlx.ops.lanes import spread_groups, spread_rows
+from sam2_mlx.model.layers import Conv2d
+from sam2_mlx.ops.independent import by_grid
 from sam2_mlx.ops.resize import resize_maps
 from sam2_mlx.ops.windows import Grid, reorder
 
@@ -47,21 +47,20 @@ class Hiera(nn.Module):
         self.pos_embed = mx.zeros((1, *config.background_size, dims))
         self.pos_embed_window = mx.zeros((1, window, window, dims))
         self.blocks = _blocks(config)
-        self._ends = {start - 1 for start in (*config.stage_starts[1:], len(self.blocks))}
         self._position: tuple[mx.array, mx.array] | None = None
         self._ordered: tuple[mx.array, int, mx.array] | None = None
 
     def constants(self, side: int) -> list[mx.array]:
         """What depends on the weights and the side of the input in pixels alone."""
-        stretches = _stretches(self.blocks, side // 4, side // 4)
-        return [self._ordered_places(side // 4, side // 4, stretches[0].window or 0)]
+        grid = (side // 4, side // 4)
+        return [self._ordered_places(*grid, _runs(self.blocks, grid)[0].order)]
 
     def _ordered_places(self, height: int, width: int, order: int) -> mx.array:
         """The position embedding in the order of the first block, (height*width, C)."""
         places, kept = self.position_embedding(height, width), self._ordered
         if kept is None or kept[0] is not places or kept[1] != order:
             rows = places.reshape(height * width, -1)
-            kept = self._ordered = (places, order, reorder(rows, (1, height, width), 0, order))
+            kept = self._ordered = (places, order, reorder(rows, (height, width), 0, order))
         return kept[2]
 
     def position_embedding(self, height: int, width: int) -> mx.array:
@@ -89,95 +88,80 @@ class Hiera(nn.Module):
             The output of each stage, finest first: (B, S/4, S/4, C), (B, S/8, S/8, 2C), ...
         """
         patches = self.patch_embed(pixels)
-        batch, height, width, dims = patches.shape
-        grid = (batch, height, width)
-        stretches = _stretches(self.blocks, height, width)
-        # Tokens are ordered by windows of this side, or row by row where it is 0.
-        order = stretches[0].window or 0
-        places = self._ordered_places(height, width, order)
-        places = mx.broadcast_to(places, (batch, *places.shape)).reshape(-1, dims)
-        patches = reorder(patches.reshape(-1, dims), grid, 0, order)
-        first = self.blocks[0].norm1
-        x, normed = spread_rows(lambda x, y: add_norm(x, y, first), patches, places)
-        outputs = []
-        for stretch in stretches:
-            if stretch.window is not None and stretch.window != order:
-                x, normed = (reorder(p, grid, order, stretch.window) for p in (x, normed))
-                order = stretch.window
-            kept, normed = self._run(stretch, x, normed, grid)
-            for index in stretch.blocks:
-                if self.blocks[index].pool:
-                    height, width, order = height // 2, width // 2, order // 2
-                    grid = (batch, height, width)
-                if index in self._ends:
-                    outputs.append(reorder(kept[index], grid, order, 0).reshape(*grid, -1))
-            x = kept[stretch.blocks[-1]]
-        return outputs
+        batch, *sides, dims = patches.shape
+        grid = (sides[0], sides[1])
+        runs = _runs(self.blocks, grid)
+        # The side of the windows that tokens are ordered by, or 0 for row by row.
+        order = runs[0].order
+        x = reorder(patches.reshape(-1, dims), grid, 0, order)
+        places = self._ordered_places(*grid, order)
+        update = mx.broadcast_to(places, (batch, *places.shape)).reshape(-1, dims)
+        stages = []
 
-    def _run(
-        self, stretch: _Stretch, x: mx.array, normed: mx.array, grid: Grid
-    ) -> tuple[dict[int, mx.array], mx.array]:
-        """Outputs of blocks that end a stage or the stretch, by index, and the norm of the last."""
-        if not stretch.window:
-            index = stretch.blocks[0]
-            block = self.blocks[index]
-            run = block.with_padding if block.window else block
-            x, normed = run(x, normed, grid, self._norm_after(index))
-            return {index: x}, normed
-        side, last = stretch.window, stretch.blocks[-1]
-        wanted = [index for index in stretch.blocks if index in self._ends or index == last]
+        def finish_stage(x: mx.array) -> None:
+            stages.append(reorder(x, grid, order, 0).reshape(batch, *grid, -1))
 
-        def go(x: mx.array, normed: mx.array) -> tuple[mx.array, ...]:
-            windows, inner, kept = len(x) // side**2, side, []
-            for index in stretch.blocks:
-                block = self.blocks[index]
-                x, normed = block(x, normed, (windows, inner, inner), self._norm_after(index))
-                inner = inner // 2 if block.pool else inner
-                kept += [x] if index in wanted else []
-            return (*kept, normed)
-
-        # Nothing in a stretch looks beyond a window: a few at a time go through all its blocks.
-        *kept, normed = spread_groups(go, side**2, x, normed)
-        return dict(zip(wanted, kept, strict=True)), normed
-
-    def _norm_after(self, index: int) -> nn.LayerNorm | None:
-        last = index + 1 == len(self.blocks)
-        return None if last else self.blocks[index + 1].norm1
+        for run in runs:
+            x, update = (reorder(part, grid, order, run.order) for part in (x, update))
+            order = run.order
+            x, update, *pooled = run(x, update, run.grid)
+            for end in pooled:
+                finish_stage(end)
+                grid, order = (grid[0] // 2, grid[1] // 2), order // 2
+        finish_stage(x + update)
+        return stages
 
 
 @dataclass(frozen=True)
-class _Stretch:
-    """Blocks that find their tokens in the order in which the one before leaves them.
+class _Run:
+    """Consecutive blocks none of which looks beyond a window of the first, or one that does.
+
+    A window that was pooled holds the tokens of a window of the next stage.
 
     Attributes:
-        blocks: their indices.
-        window: side of the windows that tokens are ordered by at the start; 0 for a block that
-            needs them row by row; None for one to which their order is the same.
+        blocks: one at least.
+        order: side of the windows that their tokens are ordered by, or 0 for row by row.
+        grid: rows and columns that the first block attends within: such a window, or all.
     """
 
-    blocks: range
-    window: int | None
+    blocks: list[MultiScaleBlock]
+    order: int
+    grid: Grid
+
+    @by_grid
+    def __call__(self, x: mx.array, update: mx.array, grid: Grid) -> tuple[mx.array, ...]:
+        """Update the tokens of grids (grids*rows*columns, C).
+
+        Returns:
+            x, what is to be added to it, and the sums that blocks pooled: the ends of stages.
+        """
+        pooled = []
+        for block in self.blocks:
+            if block.pool:
+                pooled.append(x + update)
+            x, update = block(x, update, grid)
+            if block.pool:
+                grid = (grid[0] // 2, grid[1] // 2)
+        return x, update, *pooled
 
 
-def _stretches(blocks: list[MultiScaleBlock], height: int, width: int) -> list[_Stretch]:
-    """Cut the trunk into stretches, for a grid of tokens."""
-    found: list[_Stretch] = []
-    left_in = 0
-    for index, block in enumerate(blocks):
-        window = block.window
-        whole = window > 0 and height % window == 0 and width % window == 0
-        if whole and window == left_in:
-            found[-1] = _Stretch(range(found[-1].blocks.start, index + 1), found[-1].window)
-        elif whole:
-            found.append(_Stretch(range(index, index + 1), window))
+def _runs(blocks: list[MultiScaleBlock], grid: Grid) -> list[_Run]:
+    """Cut the trunk into runs, for a grid of tokens."""
+    runs: list[_Run] = []
+    order, within = 0, False
+    for block in blocks:
+        side = block.window
+        whole = side > 0 and not (grid[0] % side or grid[1] % side)
+        if whole and within and side == order:
+            runs[-1].blocks.append(block)
         else:
-            any_order = window == 0 and not block.pool
-            found.append(_Stretch(range(index, index + 1), None if any_order else 0))
-        # A window that was pooled holds the tokens of a window of the next stage.
-        left_in = (window // 2 if block.pool else window) if whole else 0
+            # To a block that attends to all tokens, and pools none, their order is the same.
+            order = side if whole else order if side == 0 and not block.pool else 0
+            runs.append(_Run([block], order, (side, side) if whole else grid))
+        within = whole
         if block.pool:
-            height, width = height // 2, width // 2
-    return found
+            grid, order = (grid[0] // 2, grid[1] // 2), order // 2
+    return runs
 
 
 def _blocks(config: HieraConfig) -> list[MultiScaleBlock]:

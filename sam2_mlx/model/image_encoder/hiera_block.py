@@ -1,4 +1,4 @@
-"""One transformer block of Hiera: attention within grids of tokens, and an MLP."""
+"""One transformer block of Hiera: attention within windows of tokens, and an MLP."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sam2_mlx.model.attention import heads_to_rows, rows_to_heads
 from sam2_mlx.model.layers import MLP, Linear, add_norm
 from sam2_mlx.ops.activations import gelu
 from sam2_mlx.ops.attention import attention
-from sam2_mlx.ops.lanes import spread_rows
+from sam2_mlx.ops.independent import by_grid
 from sam2_mlx.ops.pooling import pool2x
 from sam2_mlx.ops.windows import Grid, grid_to_windows, windows_to_grid
 
@@ -30,26 +30,23 @@ class MultiScaleAttention(nn.Module):
         self.qkv = Linear(dims, 3 * out_dims)
         self.proj = Linear(out_dims, out_dims)
 
-    def __call__(self, x: mx.array, height: int, width: int) -> mx.array:
+    @by_grid
+    def __call__(self, x: mx.array, grid: Grid) -> mx.array:
         """Attend within each of a number of grids.
 
         Args:
-            x: (grids, height*width, dims).
-            height: rows of a grid.
-            width: columns of a grid.
+            x: (grids*rows*columns, dims).
+            grid: rows and columns of each.
 
         Returns:
-            (grids*height*width, out_dims), or a quarter of the rows where pooled.
+            (grids*rows*columns, out_dims), or a quarter of the rows where pooled.
         """
-        grids, count, dims = x.shape
-        qkv = spread_rows(self.qkv, x.reshape(-1, dims))
-        q, k, v = mx.split(rows_to_heads(qkv, count, 3 * self.heads), 3, axis=1)
+        height, width = grid
+        q, k, v = mx.split(rows_to_heads(self.qkv(x), height * width, 3 * self.heads), 3, axis=1)
         if self._pool:
-            q = pool2x(q, (grids, self.heads), height, width)
-            q = q.reshape(grids, self.heads, -1, k.shape[-1])
+            q = pool2x(q, grid)
         # Heads may be padded with zeros; the scale stays that of their true width.
-        seen = attention(q, k, v, scale=self.head_dims**-0.5)
-        return spread_rows(self.proj, heads_to_rows(seen))
+        return self.proj(heads_to_rows(attention(q, k, v, scale=self.head_dims**-0.5)))
 
 
 class MultiScaleBlock(nn.Module):
@@ -79,60 +76,32 @@ class MultiScaleBlock(nn.Module):
         if dims != out_dims:
             self.proj = Linear(dims, out_dims)
 
-    def __call__(
-        self, x: mx.array, normed: mx.array, grid: Grid, following: nn.LayerNorm | None
-    ) -> tuple[mx.array, mx.array]:
-        """Update the tokens of grids, each of which attends to itself alone.
+    def __call__(self, x: mx.array, update: mx.array, grid: Grid) -> tuple[mx.array, mx.array]:
+        """Update the tokens of grids: of whole pictures, or of windows.
 
         Args:
-            x: (B*H*W, dims), grids of tokens: whole pictures, or windows.
-            normed: `norm1` of x.
-            grid: B, H and W.
-            following: the norm that reads the result, if any.
+            x: (grids*rows*columns, dims).
+            update: what is to be added to x.
+            grid: rows and columns of each.
 
         Returns:
-            (B*H*W, out_dims), or a quarter of the rows where pooled, and its norm.
+            x with the update and attention added, (grids*rows*columns, out_dims) or a quarter of
+            the rows where pooled, and the next update.
         """
-        count, height, width = grid
-        update = self.attn(normed.reshape(count, height * width, -1), height, width)
-        return self._added(x, normed, update, grid, following)
-
-    def with_padding(
-        self, x: mx.array, normed: mx.array, grid: Grid, following: nn.LayerNorm | None
-    ) -> tuple[mx.array, mx.array]:
-        """Update the tokens of pictures whose sides are no whole number of windows.
-
-        Takes and gives what `__call__` does; the windows at the lower and right edge are filled
-        with zeros.
-        """
-        batch, height, width = grid
-        windows = grid_to_windows(normed, grid, self.window)
-        update = spread_rows(lambda w: self.attn(w, self.window, self.window), windows)
-        # A pooling block shrinks its windows, so the grid is joined at the pooled size.
-        halves = 2 if self.pool else 1
-        joined = (batch, height // halves, width // halves)
-        update = windows_to_grid(update, joined, self.window // halves)
-        return self._added(x, normed, update, grid, following)
-
-    def _added(
-        self,
-        x: mx.array,
-        normed: mx.array,
-        update: mx.array,
-        grid: Grid,
-        following: nn.LayerNorm | None,
-    ) -> tuple[mx.array, mx.array]:
+        x, normed = add_norm(x, update, self.norm1)
+        update = self._attend(normed, grid)
         if "proj" in self:
             x = self.proj(normed)
-            if self.pool:
-                x = pool2x(x, grid[:1], *grid[1:]).reshape(-1, x.shape[-1])
-        return spread_rows(lambda x, y: self._finish(x, y, following), x, update)
-
-    def _finish(
-        self, x: mx.array, update: mx.array, following: nn.LayerNorm | None
-    ) -> tuple[mx.array, mx.array]:
+        if self.pool:
+            x = pool2x(x, grid)
         x, normed = add_norm(x, update, self.norm2)
-        update = self.mlp(normed)
-        if following is None:
-            return x + update, normed
-        return add_norm(x, update, following)
+        return x, self.mlp(normed)
+
+    def _attend(self, normed: mx.array, grid: Grid) -> mx.array:
+        side = self.window
+        if grid == (side, side) or not side:
+            return self.attn(normed, grid)
+        update = self.attn(grid_to_windows(normed, grid, side), (side, side))
+        if self.pool:
+            grid, side = (grid[0] // 2, grid[1] // 2), side // 2
+        return windows_to_grid(update, grid, side)

@@ -1,0 +1,222 @@
+"""Several processor cores at once: independent parts of an operation, each on a stream of its own.
+
+MLX's CPU backend runs an operation on one core, matrix products excepted, whose BLAS has threads
+of its own. Here parts of an operation go to as many streams as there are cores, and the BLAS keeps
+to one thread: so everything between the products runs on all cores too. `SAM2_MLX_LANES` sets the
+number of streams; 1 leaves MLX and the BLAS as they are.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import mlx.core as mx
+
+from sam2_mlx.ops.cpu.blas import threads_are_given, usable_cores
+
+# More lanes than this hold more memory at once than they save time.
+_MOST = 8
+# Below this many values a part is not worth a hand-over between streams.
+_LEAST_VALUES = 2**17
+# A group has many operations, so fewer values are worth one.
+_LEAST_GROUPED = 2**14
+# Values of a group: intermediate results are a few times as large, and many passes go over them.
+_GROUP_VALUES = 2**20
+# A smaller picture is not worth cutting into strips.
+_LEAST_PIXELS = 2**16
+
+Function = Callable[..., Any]
+"""Arrays in; one array out, or a tuple of them."""
+
+
+class _Here(threading.local):
+    """Whether this thread is building a lane's part."""
+
+    inside = False
+
+
+_here = _Here()
+
+
+def lane_count() -> int:
+    """Streams that work can be spread over where this is called.
+
+    Raises:
+        ValueError: if `SAM2_MLX_LANES` is no number of at least 1.
+    """
+    if _here.inside or mx.default_device().type != mx.cpu:
+        return 1
+    return len(_lanes())
+
+
+@lru_cache(maxsize=1)
+def _lanes() -> tuple[mx.ThreadLocalStream, ...]:
+    count = _wanted()
+    if count == 1:
+        return (mx.new_thread_local_stream(mx.cpu),)
+    _calm_blas()
+    return tuple(mx.new_thread_local_stream(mx.cpu) for _ in range(count))
+
+
+def _wanted() -> int:
+    value = os.environ.get("SAM2_MLX_LANES", "")
+    if value:
+        if not value.isdigit() or int(value) < 1:
+            raise ValueError(f"SAM2_MLX_LANES is a number of streams, 1 or more; got {value!r}")
+        return int(value)
+    # Elsewhere the BLAS is the system's; and who sets its threads wants those.
+    if sys.platform != "linux" or threads_are_given():
+        return 1
+    return min(usable_cores(), _MOST)
+
+
+def _calm_blas() -> None:
+    """One thread a product: products run side by side now."""
+    # Whichever BLAS is global is the one that MLX calls.
+    every = ctypes.CDLL(None)
+    if hasattr(every, "openblas_set_num_threads"):
+        every.openblas_set_num_threads(1)
+
+
+def run_in_lane(number: int, function: Function, *arguments: mx.array) -> Any:
+    """Build a part of the graph for one lane.
+
+    Args:
+        number: of the lane; any integer.
+        function: called with the arguments; what it spreads itself stays in this lane.
+        arguments: arrays.
+
+    Returns:
+        What the function returns.
+    """
+    if lane_count() == 1:
+        return function(*arguments)
+    lanes = _lanes()
+    _here.inside = True
+    try:
+        with mx.stream(lanes[number % len(lanes)]):
+            return function(*arguments)
+    finally:
+        _here.inside = False
+
+
+def run_in_turn(function: Function, pieces: Iterable[Sequence[mx.array]]) -> list[Any]:
+    """Apply a function to many pieces, dealt to the lanes; each lane does one after another.
+
+    Only the piece that a lane is at has intermediate results then. MLX by itself would order the
+    operations of all pieces by depth: lanes take turns, and the results of many pieces exist at a
+    time.
+
+    Args:
+        function: called with the arrays of a piece.
+        pieces: arrays for each call.
+
+    Returns:
+        What the function returns for each piece.
+    """
+    lanes = lane_count()
+    results: list[Any] = []
+    for i, piece in enumerate(pieces):
+        if i >= lanes and (lanes > 1 or _here.inside):
+            earlier = results[i - lanes]
+            awaited = list(earlier) if isinstance(earlier, tuple) else [earlier]
+            piece = run_in_lane(i, lambda *arrays, a=awaited: mx.depends(list(arrays), a), *piece)
+        results.append(run_in_lane(i, function, *piece))
+    return results
+
+
+def spread(function: Function, *arrays: mx.array, axis: int) -> Any:
+    """Apply a function that treats slices along an axis independently, on all lanes.
+
+    Args:
+        function: called with a slice of each array; returns what belongs to it along `axis`.
+        arrays: of the same length on `axis`.
+        axis: the axis that is cut.
+
+    Returns:
+        What `function(*arrays)` would be.
+    """
+    length = arrays[0].shape[axis]
+    parts = min(lane_count(), length, arrays[0].size // _LEAST_VALUES)
+    if parts <= 1:
+        return function(*arrays)
+    ends = _ends(length, parts)[:-1]
+    slices = zip(*(mx.split(array, ends, axis=axis) for array in arrays), strict=True)
+    return join([run_in_lane(i, function, *piece) for i, piece in enumerate(slices)], axis)
+
+
+def spread_groups(function: Function, arrays: Sequence[mx.array], units: Sequence[int]) -> Any:
+    """Apply a function that treats groups of rows independently, a few groups at a time.
+
+    Args:
+        function: called with the rows of some groups; returns rows of these groups.
+        arrays: rows of all groups, or of one where all groups share them.
+        units: for each array, rows of a group.
+
+    Returns:
+        What `function(*arrays)` would be.
+    """
+    counts = [len(array) // unit for array, unit in zip(arrays, units, strict=True)]
+    groups, values, lanes = max(counts), units[0] * arrays[0].shape[-1], lane_count()
+    if lanes == 1 or groups < lanes or groups * values < lanes * _LEAST_GROUPED:
+        return function(*arrays)
+    # Every lane gets as many groups; one that is left over is spread itself if that is worth it.
+    spare = groups % lanes if values >= lanes * _LEAST_VALUES else 0
+    dealt = groups - spare
+    parts = min(-(-dealt * values // _GROUP_VALUES // lanes) * lanes, dealt)
+    ends = [*_ends(dealt, parts), groups][: parts + (spare > 0)]
+    columns = [
+        [array] * len(ends)
+        if count < groups
+        else mx.split(array, [end * unit for end in ends[:-1]])
+        for array, unit, count in zip(arrays, units, counts, strict=True)
+    ]
+    pieces = list(zip(*columns, strict=True))
+    results = run_in_turn(function, pieces[:parts])
+    return join(results + [function(*piece) for piece in pieces[parts:]], 0)
+
+
+def spread_strips(function: Function, x: mx.array, *, stride: int) -> Any:
+    """Apply a function to strips of a picture, on all lanes.
+
+    Args:
+        function: of pictures; a row of its result depends on `stride` rows and on at most as many
+            above them.
+        x: (B, H, W, C).
+        stride: rows for one of the result.
+
+    Returns:
+        What `function(x)` would be.
+    """
+    lanes, rows = lane_count(), x.shape[1] // stride
+    if lanes == 1 or len(x) > 1 or x.size < _LEAST_PIXELS or x.shape[1] % stride:
+        return spread(function, x, axis=0)
+    ends = _ends(rows, lanes)
+    starts = [0, *ends[:-1]]
+    # One row more is computed, which sees zeros instead of the strip above, and dropped.
+    strips = [
+        x[:, max(start - 1, 0) * stride : end * stride]
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    done = [run_in_lane(i, function, strip) for i, strip in enumerate(strips)]
+    return join([done[0], *(strip[:, 1:] for strip in done[1:])], 1)
+
+
+def _ends(length: int, parts: int) -> list[int]:
+    """Where parts end that are about as long as each other."""
+    return [length * (i + 1) // parts for i in range(parts)]
+
+
+def join(results: Sequence[Any], axis: int) -> Any:
+    """Arrays, or tuples of them, side by side on an axis; one alone is not copied."""
+    if len(results) == 1:
+        return results[0]
+    if isinstance(results[0], mx.array):
+        return mx.concatenate(list(results), axis=axis)
+    return tuple(mx.concatenate(list(same), axis=axis) for same in zip(*results, strict=True))
