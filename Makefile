@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 ORACLE ?= python
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format parity golden bench clip build clean
+.PHONY: help install demo test mutants lint format parity golden bench clip build clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | \
@@ -39,6 +39,9 @@ demo: $(READY)  ## mask three objects in the bundled clip with the bundled weigh
 
 test: $(READY)  ## run the tests
 	$(PYTHON) -m pytest $(PYTEST_ARGS)
+
+mutants: $(READY)  ## break the package in small ways; a test must catch each
+	$(PYTHON) -m tests.mutants
 
 lint: $(READY)  ## ruff and mypy
 	$(PYTHON) -m ruff check .

@@ -204,5 +204,19 @@ def test_chips() -> None:
     assert find_chip("Apple M2 Max") is find_chip("m2max") is CHIPS["M2 Max"]
     with pytest.raises(ValueError, match="unknown chip 'M0'; known are M1, "):
         find_chip("M0")
-    here = this_machine()
-    assert isinstance(here, Chip) and here.flops > 1e8 and here.bandwidth > 1e8
+
+
+def test_the_rates_of_a_cpu_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mx, "default_device", lambda: mx.Device(mx.cpu))
+    monkeypatch.setattr(mx, "eval", lambda *arrays: None)
+    seconds = iter(float(n) for n in range(1000))
+    monkeypatch.setattr("benchmarks.chips.time.perf_counter", lambda: next(seconds))
+    # Each product of 2048 x 2048 and each addition of 2^24 numbers takes a second on this clock.
+    assert this_machine() == Chip("measured here", 2 * 2048**3, 3 * 4 * 2**24)
+
+
+def test_an_apple_gpu_is_known_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mx, "default_device", lambda: mx.Device(mx.gpu))
+    about = {"device_name": "Apple M2 Max"}
+    monkeypatch.setattr(mx, "device_info", lambda device: about, raising=False)
+    assert this_machine() is CHIPS["M2 Max"]

@@ -97,6 +97,28 @@ def test_a_drag_is_a_box_in_any_direction(controls: Controls, session: FakeSessi
     assert session.prompts[-1] == (1, [(30, 30)], [0], (20, 10, 80, 70))
 
 
+def test_a_drag_with_shift_takes_away_where_it_ends(
+    controls: Controls, session: FakeSession
+) -> None:
+    click(controls, 10, 20)
+    controls.mouse(Button.PRESS, 80, 70, shift=True)
+    controls.mouse(Button.RELEASE, 20, 10, shift=True)
+    assert session.prompts[-1] == (1, [(10, 20), (20, 10)], [1, 0], None)
+
+
+def test_an_object_that_is_gone_takes_no_negative_points(
+    controls: Controls, session: FakeSession
+) -> None:
+    click(controls, 10, 20)
+    click(controls, 50, 60)
+    session.remove(2)
+    controls.mouse(Button.RIGHT_PRESS, 12, 22)
+    assert session.prompts[2:] == [] and "add or choose" in controls.message
+    controls.key("1")
+    controls.mouse(Button.RIGHT_PRESS, 12, 22)
+    assert session.prompts[-1][0] == 1
+
+
 def test_a_shaky_click_is_a_click(controls: Controls, session: FakeSession) -> None:
     controls.mouse(Button.PRESS, 40, 40)
     controls.mouse(Button.MOVE, 43, 42)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import mlx.core as mx
@@ -54,6 +56,10 @@ class ToyFeed(Feed):
         pass
 
 
+WAIT = "wait"
+"""What an action answers that is not done yet."""
+
+
 class ScriptedWindow:
     """Does one action after each picture shown, then closes."""
 
@@ -68,7 +74,10 @@ class ScriptedWindow:
     def poll(self, controls: Controls, scale: float) -> str | None:
         if not self.shown or not self.actions:
             return "" if self.actions else None
-        return self.actions.pop(0)(controls) or ""
+        answer = self.actions[0](controls)
+        if answer != WAIT:
+            self.actions.pop(0)
+        return "" if answer == WAIT else answer or ""
 
     def close(self) -> None:
         self.closed = True
@@ -86,12 +95,29 @@ def click(x: float, y: float) -> Callable[[Controls], str | None]:
     return act
 
 
+def until(condition: Callable[[], bool]) -> Callable[[Controls], str | None]:
+    calls = iter(range(400))
+
+    def act(controls: Controls) -> str:
+        time.sleep(0.005)
+        assert next(calls, None) is not None, "it did not happen"
+        return "" if condition() else WAIT
+
+    return act
+
+
 nothing = key("")
 
 
-def run(model, window: ScriptedWindow, folder: Path, feed: Feed | None = None) -> Viewer:
+def run(
+    model,
+    window: ScriptedWindow,
+    folder: Path,
+    feed: Feed | None = None,
+    session: TrackingSession | None = None,
+) -> Viewer:
     capture = Capture(feed or ToyFeed(), keep_all=True)
-    viewer = Viewer(TrackingSession(model), capture, window, folder)
+    viewer = Viewer(session or TrackingSession(model), capture, window, folder)
     try:
         viewer.run()
     finally:
@@ -113,10 +139,56 @@ def test_a_click_adds_an_object_that_is_followed(model, tmp_path: Path) -> None:
     assert max(blue[-3:]) < 10
 
 
-def test_a_frozen_picture_stands_still_and_takes_prompts(model, tmp_path: Path) -> None:
-    window = ScriptedWindow(nothing, nothing, key(" "), click(20, 30), click(70, 20), key(" "))
-    viewer = run(model, window, tmp_path)
+@pytest.fixture
+def statuses(monkeypatch: pytest.MonkeyPatch) -> list[Status]:
+    """What is written on each picture shown."""
+    written: list[Status] = []
+
+    def note(canvas: np.ndarray, views: Sequence[ObjectView], status: Status) -> None:
+        written.append(status)
+        draw_status(canvas, views, status)
+
+    monkeypatch.setattr("sam2_mlx.live.viewer.draw_status", note)
+    return written
+
+
+def test_a_frozen_picture_stands_still_and_takes_prompts(model, tmp_path: Path, statuses) -> None:
+    session = TrackingSession(model)
+    frames: list[int | None] = []
+
+    def note(controls: Controls) -> None:
+        frames.append(session.frame)
+
+    window = ScriptedWindow(
+        nothing, nothing, key(" "), note, click(20, 30), note, click(70, 20), note,
+        key(" "), until(lambda: session.frame is not None and session.frame > frames[0] + 1),
+    )  # fmt: skip
+    viewer = run(model, window, tmp_path, session=session)
     assert [view.object_id for view in viewer.views] == [1, 2]
+    assert frames[0] is not None and frames == frames[:1] * 3
+    assert [status.frozen for status in (statuses[0], statuses[-1])] == [False, False]
+    assert any(status.frozen for status in statuses)
+
+
+def test_a_frozen_clip_is_not_read_on(model, tmp_path: Path) -> None:
+    feed = ToyFeed()
+    given: list[int] = []
+
+    def note(controls: Controls) -> None:
+        time.sleep(0.1)  # the thread that reads may be within a frame
+        given.append(feed.given)
+
+    window = ScriptedWindow(
+        nothing, key(" "), note, click(20, 30), note, note,
+        key(" "), until(lambda: feed.given > given[0] + 2),
+    )  # fmt: skip
+    # As a clip at its own speed is read: what is not taken is dropped.
+    capture = Capture(feed)
+    try:
+        Viewer(TrackingSession(model), capture, window, tmp_path).run()
+    finally:
+        capture.close()
+    assert given == given[:1] * 3
 
 
 def test_removed_objects_are_gone_at_once(model, tmp_path: Path) -> None:
@@ -148,6 +220,26 @@ def test_closing_the_window_finishes_the_recording(model, tmp_path: Path) -> Non
         assert source.num_frames >= 2
 
 
+def test_what_is_pointed_at_belongs_to_its_frame(model, tmp_path: Path, monkeypatch) -> None:
+    session = TrackingSession(model)
+    prompts: list[tuple[int | None, int]] = []
+    prompt = session.prompt
+
+    def note(object_id: int, **options) -> FrameMasks:
+        prompts.append((session.frame, len(options["points"])))
+        return prompt(object_id, **options)
+
+    monkeypatch.setattr(session, "prompt", note)
+    # Two clicks on one frame correct each other, the next frame starts anew.
+    window = ScriptedWindow(
+        nothing, key(" "), click(20, 30), key("1"), click(22, 32), key(" "),
+        until(lambda: session.frame is not None and session.frame > prompts[-1][0]),
+        click(30, 30), nothing,
+    )  # fmt: skip
+    run(model, window, tmp_path, session=session)
+    assert [points for _, points in prompts] == [1, 2, 1]
+
+
 class ChangingFeed(ToyFeed):
     """From frame 6 on the frames are twice as large."""
 
@@ -172,24 +264,35 @@ class BadFeed(ToyFeed):
         return super().picture(number)[..., 0] if number == 3 else super().picture(number)
 
 
-def test_a_frame_that_is_no_picture_is_left_out(model, tmp_path: Path) -> None:
+def test_a_frame_that_is_no_picture_is_reported_and_left_out(
+    model, tmp_path: Path, statuses
+) -> None:
     window = ScriptedWindow(nothing, click(20, 30), *[nothing] * 8)
-    viewer = run(model, window, tmp_path, BadFeed())
+    session = TrackingSession(model)
+    viewer = run(model, window, tmp_path, BadFeed(), session)
     assert viewer.views
     # Frames 1, 2, 4 and so on were followed: the stream counts good frames only.
-    assert viewer._session.frame is not None and viewer._session.frame >= 4
-    assert viewer._status().message == ""
+    assert session.frame is not None and session.frame >= 4
+    (place,) = (i for i, status in enumerate(statuses) if "(64, 96)" in status.message)
+    assert 1 < place and statuses[place + 1].message == ""
 
 
-def test_a_clip_that_is_over_can_be_played_again(model, tmp_path: Path) -> None:
+def test_a_clip_that_is_over_can_be_played_again(model, tmp_path: Path, statuses) -> None:
     feed = ToyFeed(3)
+    over = until(lambda: any("toy is over; space plays it again" in s.message for s in statuses))
+    session = TrackingSession(model)
+    window = ScriptedWindow(over, key(" "), until(lambda: session.frame == 5))
+    viewer = run(model, window, tmp_path, feed, session)
+    assert feed.clip.reads == [0, 1, 2, 0, 1, 2]
+    assert not viewer.controls.frozen
 
-    def again(controls: Controls) -> str | None:
-        return " "
 
-    window = ScriptedWindow(*[nothing] * 30, again, *[nothing] * 10)
-    run(model, window, tmp_path, feed)
-    assert feed.given == 3
+def test_the_state_is_written(model, tmp_path: Path, statuses) -> None:
+    window = ScriptedWindow(nothing, nothing, key("r"), nothing, key("r"), key("h"), nothing)
+    run(model, window, tmp_path)
+    assert [s.recording for s in statuses].count(True) >= 1 and not statuses[-1].recording
+    assert statuses[-1].fps > 0 and 0 < statuses[-1].latency < 20
+    assert statuses[-1].help and "has" in statuses[-1].message
 
 
 def _masks(present: bool, *ids: int) -> FrameMasks:
@@ -226,16 +329,34 @@ def test_colours_stay_with_their_objects() -> None:
     assert not lost.any()
 
 
-@pytest.mark.parametrize("size", [(360, 640), (30, 40)])
-def test_everything_can_be_drawn_on_any_size(size: tuple[int, int]) -> None:
+PLAIN = Status(0, 0, 0, False, False, False, None, "", None)
+
+
+def drawn(size: tuple[int, int], status: Status, score: float = 0.5) -> np.ndarray:
     canvas = np.full((*size, 3), 90, np.uint8)
-    views = [
-        ObjectView(1, np.ones(size, bool), 0.9),
-        ObjectView(2, np.zeros(size, bool), lost=True),
-    ]
-    status = Status(30, 0.02, 3, True, True, True, 1, "a message", (1, 1, 20, 20))
+    views = [ObjectView(1, np.ones(size, bool), score), ObjectView(2, np.zeros(size, bool))]
     draw_status(canvas, views, status)
-    assert (canvas != 90).any()
+    return canvas
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"fps": 30.0}, {"latency": 0.5}, {"dropped": 3}, {"frozen": True}, {"recording": True},
+        {"help": True}, {"chosen": 1}, {"message": "a message"}, {"box": (10, 100, 60, 180)},
+    ],
+    ids=lambda change: next(iter(change)),
+)  # fmt: skip
+def test_each_part_of_the_state_is_drawn(change: dict) -> None:
+    size = (360, 640)
+    assert (drawn(size, PLAIN) != drawn(size, replace(PLAIN, **change))).any()
+    assert (drawn(size, PLAIN) != drawn(size, PLAIN, score=0.9)).any()
+
+
+def test_a_small_picture_takes_all_that_is_drawn() -> None:
+    status = Status(30, 0.02, 3, True, True, True, 1, "a message", (1, 1, 20, 20))
+    canvas = drawn((30, 40), status)
+    assert canvas.shape == (30, 40, 3) and (canvas != 90).any()
 
 
 def test_a_recording_keeps_times(tmp_path: Path) -> None:

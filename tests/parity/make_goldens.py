@@ -28,7 +28,7 @@ from tests.parity.our_files import our_config
 from tests.parity.reference_model import build, image_predictor, resize_image
 from tests.parity.reference_stages import stages
 from tests.parity.reference_video import PERTURBATION, load_frames, run_video
-from tests.parity.scenarios import SCENARIOS, Event, Scenario, pack, thin
+from tests.parity.scenarios import HARD_LIMIT, SCENARIOS, Event, Scenario, pack, thin
 from tests.parity.scenes import draw_picture
 from tests.parity.stage_inputs import make_inputs, sampled
 
@@ -175,6 +175,8 @@ class Maker:
                 for r, w in zip(right, wrong, strict=True)
             ]
             found[mistake.__name__] = _short(max(relative))
+        if min(found.values()) <= HARD_LIMIT:
+            raise SystemExit(f"a golden must show each of these mistakes; it has {found}")
         self.record["mistakes"] = {"scenario": scenario.name, "moved": found}
         print(found)
 

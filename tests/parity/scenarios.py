@@ -20,6 +20,9 @@ HEIGHT, WIDTH = 192, 256
 STRIDE = 6
 """Every sixth row and column of the logits is kept."""
 
+HARD_LIMIT = 5e-3
+"""Of the largest magnitude of a mask's logits, for the 99th percentile of the error."""
+
 
 @dataclass(frozen=True)
 class Step:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from functools import lru_cache
 from itertools import starmap
-from pathlib import Path
 
 import mlx.core as mx
 import numpy as np
@@ -15,17 +13,12 @@ import pytest
 from sam2_mlx import load
 from tests.overlap import mask_iou
 from tests.parity import ours
-from tests.parity.scenarios import SCENARIOS, pack, thin
-
-HARD_LIMIT = 5e-3
-"""Of the largest magnitude of a mask's logits, for the 99th percentile of the error."""
+from tests.parity.scenarios import HARD_LIMIT, SCENARIOS, pack, thin
 
 SPREAD_FACTOR, FLOOR = 2, 1e-4
 """The golden keeps the worst of three runs of the reference with pixels moved by 1e-6. Our rounding
 is a draw of the same lottery: it may be twice as unlucky. Where nothing spreads, a video is held to
 what a single picture is held to."""
-
-PROVENANCE = Path(__file__).parent / "goldens" / "provenance.json"
 
 
 @lru_cache(maxsize=1)
@@ -53,9 +46,7 @@ def test_video_matches_the_reference(scenario, golden, measured) -> None:
     iou = np.concatenate([event.iou for event in events])
     iou_error = float(np.abs(iou - expected["iou"])[known].max())
 
-    logits = np.concatenate([thin(event.logits) for event in events])
-    gaps = np.abs(logits - expected["logits"]).reshape(len(logits), -1)
-    errors = np.percentile(gaps, 99, axis=1) / expected["scales"]
+    errors = _errors(events, expected)
     spread = expected["spreads"] / expected["scales"]
     overlap = _overlap(np.concatenate([pack(event.logits) for event in events]), expected["bits"])
     measured(
@@ -70,17 +61,37 @@ def test_video_matches_the_reference(scenario, golden, measured) -> None:
     assert overlap >= (0.98 if scenario.options.get("non_overlap_masks") else 0.995)
 
 
+def _errors(events, expected) -> np.ndarray:
+    """99th percentile of each frame's errors, as a part of its largest magnitude."""
+    logits = np.concatenate([thin(event.logits) for event in events])
+    gaps = np.abs(logits - expected["logits"]).reshape(len(logits), -1)
+    return np.percentile(gaps, 99, axis=1) / expected["scales"]
+
+
 def _overlap(ours: np.ndarray, expected: np.ndarray) -> float:
     """Smallest IoU of two stacks of packed masks."""
     masks = (np.unpackbits(packed, axis=1).astype(bool) for packed in (ours, expected))
     return min(starmap(mask_iou, zip(*masks, strict=True)))
 
 
-def test_goldens_would_show_common_mistakes() -> None:
-    """Each mistake in `mistakes.py` moved the reference's own masks past the limit."""
-    moved = json.loads(PROVENANCE.read_text())["goldens"]["mistakes"]["moved"]
-    assert len(moved) >= 10
-    assert min(moved.values()) > HARD_LIMIT
+def _shift_time(memory) -> None:
+    memory.time_embedding = mx.roll(memory.time_embedding, 1, axis=0)
+
+
+def _turn_pointer_time(memory) -> None:
+    projection = memory.pointer_time_projection
+    projection.weight = -projection.weight
+
+
+@pytest.mark.parametrize("mistake", [_shift_time, _turn_pointer_time])
+def test_the_goldens_show_mistakes_in_memory(mistake, golden) -> None:
+    """So do those in `mistakes.py`, made in the reference itself when the goldens are made."""
+    scenario = next(s for s in SCENARIOS if s.name == "two_objects_10_frames")
+    config = ours.seeded_config(scenario.model, scenario.image_size)
+    model = ours.seeded_model(config, scenario.seed, scenario.present)
+    mistake(model.memory)
+    errors = _errors(ours.run_video(model, scenario), golden(f"video_{scenario.name}"))
+    assert errors.max() > HARD_LIMIT
 
 
 @pytest.mark.parametrize(("name", "frames"), [("nano_trained", 6), ("two_objects_10_frames", 2)])
