@@ -13,7 +13,7 @@ from sam2_mlx.cli.arguments import OneLineParser
 from sam2_mlx.files import cache_dir
 from sam2_mlx.ops import runtime
 
-_PACKAGES = ("mlx", "numpy", "safetensors", "pillow", "opencv-python", "av", "huggingface_hub")
+_PACKAGES = ("mlx", "numpy", "safetensors", "pillow", "opencv", "av", "huggingface_hub")
 # Below this a CPU is on the reference BLAS; one laptop core does more with a fast one.
 _SLOW_GFLOPS = 10.0
 
@@ -112,6 +112,10 @@ def _platform() -> str:
 
 
 def _version_of(package: str) -> str:
+    if package == "opencv":  # which of its packages it is from, nobody needs to know
+        import cv2
+
+        return str(cv2.__version__)
     try:
         return version(package)
     except PackageNotFoundError:

@@ -29,21 +29,25 @@ def _open(title: str) -> None:
     """Open a window.
 
     Raises:
-        ValueError: if there is no screen to open it on.
+        ValueError: if there is no screen to open it on, or OpenCV has no windows.
     """
     _quiet_fonts()
-    if sys.platform == "linux" and not _has_screen():
+    no_screen = "there is no screen to open a window on; log in to a desktop, or set DISPLAY"
+    linux = sys.platform == "linux"
+    if linux and not any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")):
+        raise ValueError(no_screen)
+    if not cv2.currentUIFramework():
         raise ValueError(
-            "there is no screen to open a window on; log in to a desktop, or set DISPLAY"
+            "this OpenCV has no windows; `pip install opencv-python` puts one that has over it"
         )
+    if linux and not _can_open():
+        raise ValueError(no_screen)
     # Without this flag the right button opens a menu.
     cv2.namedWindow(title, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
 
 
-def _has_screen() -> bool:
+def _can_open() -> bool:
     """Whether a window can be opened: Qt ends the whole process where it cannot."""
-    if not os.environ.get("DISPLAY") and not os.environ.get("WAYLAND_DISPLAY"):
-        return False
     trial = [sys.executable, "-c", "import cv2; cv2.namedWindow('sam2_mlx')"]
     try:
         return subprocess.run(trial, capture_output=True, timeout=20, check=False).returncode == 0

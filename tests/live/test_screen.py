@@ -6,7 +6,10 @@ import os
 import subprocess
 import sys
 
+import cv2
 import pytest
+
+from sam2_mlx.live.window import Preview
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only there a screen can lack")
 
@@ -28,7 +31,16 @@ def test_no_screen_is_one_clear_line(repository, name: str, display: str | None)
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     )
-    assert "no screen to open a window on" in done.stdout
+    headless = display and not cv2.currentUIFramework()
+    expected = "`pip install opencv-python`" if headless else "no screen to open a window on"
+    assert expected in done.stdout and done.stdout.count("\n") == 1
+
+
+def test_an_opencv_without_windows_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISPLAY", ":987")
+    monkeypatch.setattr("sam2_mlx.live.window.cv2.currentUIFramework", lambda: "")
+    with pytest.raises(ValueError, match="has no windows; `pip install opencv-python`"):
+        Preview("x")
 
 
 def test_the_commands_pass_it_on(repository, tmp_path) -> None:

@@ -22,7 +22,7 @@ _SYSTEM_NAMES = ("libopenblasp.so.0", "libopenblas.so.0", "libopenblas.so")
 _SPIN_VARIABLE = "OPENBLAS_THREAD_TIMEOUT"
 _SPIN = "16"  # 2^16 clock ticks
 _INSTALL_HINT = (
-    "`pip install -U opencv-python`, or install the system's OpenBLAS "
+    "`pip install -U opencv-python-headless`, or install the system's OpenBLAS "
     "(`apt install libopenblas0-pthread`, `dnf install openblas-threads`)"
 )
 
