@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 ORACLE ?= python
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test mutants lint format parity golden bench clip build clean
+.PHONY: help install demo test coverage bare mutants lint format parity golden bench clip build clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | \
@@ -39,6 +39,13 @@ demo: $(READY)  ## mask three objects in the bundled clip with the bundled weigh
 
 test: $(READY)  ## run the tests
 	$(PYTHON) -m pytest $(PYTEST_ARGS)
+
+coverage: $(READY)  ## which lines the tests run; at least 92 %
+	$(PYTHON) -m coverage run -m pytest $(PYTEST_ARGS)
+	$(PYTHON) -m coverage report
+
+bare:  ## both README commands on a minimal Debian, made on the spot (root and debootstrap)
+	tests/bare_machine.sh $(PYTEST_ARGS)
 
 mutants: $(READY)  ## break the package in small ways; a test must catch each
 	$(PYTHON) -m tests.mutants

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
-from sam2_mlx.cli import video
 from sam2_mlx.predictors.build_sam import build_sam2_video_predictor
+from tests.commands import video
 from tests.sam1.first_models import read_golden
 from tests.sam1.seeded_first import seeded_first
 
@@ -43,7 +43,7 @@ def test_the_video_command_says_what_to_use(
     monkeypatch.setattr("sam2_mlx.checkpoints.hub.download", download)
     if model == "file":
         model = str(_save("mobile", frames / "mobile_sam.safetensors"))
-    assert video.main(["frames", *what, "--model", model]) == 2
+    assert video(["frames", *what, "--model", model]) == 2
     error = capsys.readouterr().err
     name = Path(model).name if Path(model).exists() else model
     assert f"sam2-mlx: error: {name} is {SAYS}" in error and error.count("\n") == 1
