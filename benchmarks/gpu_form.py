@@ -51,8 +51,8 @@ def as_on_gpu(*, compiled: bool = False) -> Iterator[None]:
 
 def _norm(x: mx.array, weight: Any, bias: Any, eps: float) -> mx.array:
     del eps
-    given = [array for array in (weight, bias) if array is not None]
-    return mx.depends([x], given)[0]
+    affine = [array for array in (weight, bias) if array is not None]
+    return mx.depends([x], affine)[0]
 
 
 class _Attention:

@@ -198,8 +198,8 @@ class _Counter:
         return True
 
     def _is_turned(self, shape: Sequence[int], axes: Sequence[int]) -> bool:
-        kept = [axis for axis in axes if shape[axis] != 1]
-        return kept != sorted(kept)
+        order = [axis for axis in axes if shape[axis] != 1]
+        return order != sorted(order)
 
     def _is_copied(self, before: Sequence[int], after: Sequence[int]) -> bool:
         return [n for n in before if n != 1] != [n for n in after if n != 1]
@@ -215,13 +215,13 @@ class _Counter:
 
     def _readers(self, name: str, views: list[bool]) -> list[int]:
         """What reads an array, through broadcasts of it."""
-        found: list[int] = []
+        readers: list[int] = []
         for reader in self._read_by.get(name, []):
             if views[reader] and self._nodes[reader]["name"] == "Broadcast":
-                found += self._readers(self._nodes[reader]["outputs"][0][0], views)
+                readers += self._readers(self._nodes[reader]["outputs"][0][0], views)
             else:
-                found.append(reader)
-        return found
+                readers.append(reader)
+        return readers
 
     def _root(self, index: int) -> int:
         while self._groups[index] != index:

@@ -130,33 +130,33 @@ class MlxSam:
         mixed = self._model.condition_with_memories(
             encoded, memories=memories, cond_memories=prompted, current_frame_idx=LAST
         )
-        seen = {**encoded, "vision_features": mixed}
+        conditioned = {**encoded, "vision_features": mixed}
         return self._model.predict_from_encoded(
-            seen, None, None, multimask_output=False, add_no_mem_embed=False
+            conditioned, None, None, multimask_output=False, add_no_mem_embed=False
         )
 
-    def _remember(self, encoded: Any, found: Any) -> Any:
-        masks, presence = found["low_res_masks"], found["object_score_logits"]
+    def _remember(self, encoded: Any, prediction: Any) -> Any:
+        masks, presence = prediction["low_res_masks"], prediction["object_score_logits"]
         features = encoded["vision_features"]
         return self._model.encode_memory(features, masks, presence)["vision_features"]
 
     def run(self, objects: int) -> dict[str, Any]:
         """Encode once, then track and remember object after object, as it does."""
-        mx, kept = self._mx, {}
+        mx, state = self._mx, {}
         mx.reset_peak_memory()
 
         def encode() -> None:
-            kept["encoded"] = self._model.encode_image(self._pixels)
-            mx.eval(kept["encoded"])
+            state["encoded"] = self._model.encode_image(self._pixels)
+            mx.eval(state["encoded"])
 
         def track() -> None:
             for _ in range(objects):
-                kept["found"] = self._track(kept["encoded"])
-                mx.eval(kept["found"])
+                state["prediction"] = self._track(state["encoded"])
+                mx.eval(state["prediction"])
 
         def remember() -> None:
             for _ in range(objects):
-                mx.eval(self._remember(kept["encoded"], kept["found"]))
+                mx.eval(self._remember(state["encoded"], state["prediction"]))
 
         times = run_stages([("encode", encode), ("track", track), ("remember", remember)])
         return {**times, "peak_bytes": mx.get_peak_memory()}
@@ -166,8 +166,8 @@ class MlxSam:
         from benchmarks.graph import count_primitives
 
         encoded = self._model.encode_image(self._pixels)
-        found = self._track(encoded)
-        return count_primitives([*found.values(), self._remember(encoded, found)])[0]
+        prediction = self._track(encoded)
+        return count_primitives([*prediction.values(), self._remember(encoded, prediction)])[0]
 
 
 class Torch:
@@ -211,7 +211,7 @@ class Torch:
 
     def run(self, objects: int) -> dict[str, Any]:
         """Encode once, then object after object, as it does."""
-        model, kept = self._model, {}
+        model, state = self._model, {}
         recent = {t: record for t, record in self._records.items() if t != FIRST}
         memory = {
             "cond_frame_outputs": {FIRST: self._records[FIRST]},
@@ -219,20 +219,22 @@ class Torch:
         }
 
         def encode() -> None:
-            found = model.forward_image(self._pixels)
-            kept["features"] = model._prepare_backbone_features(found)
+            features = model.forward_image(self._pixels)
+            state["features"] = model._prepare_backbone_features(features)
 
         def track() -> None:
-            _, features, places, sizes = kept["features"]
+            _, features, places, sizes = state["features"]
             for _ in range(objects):
-                kept["found"] = model._track_step(
+                state["prediction"] = model._track_step(
                     LAST, False, features, places, sizes, None, None, memory, 100, False, None
                 )[1]
 
         def remember() -> None:
-            _, features, _, sizes = kept["features"]
+            _, features, _, sizes = state["features"]
             for _ in range(objects):
-                model._encode_new_memory(features, sizes, kept["found"][4], kept["found"][6], False)
+                model._encode_new_memory(
+                    features, sizes, state["prediction"][4], state["prediction"][6], False
+                )
 
         with self._torch.inference_mode():
             return run_stages([("encode", encode), ("track", track), ("remember", remember)])

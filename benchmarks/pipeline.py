@@ -45,8 +45,9 @@ def main(argv: list[str] | None = None) -> int:
             if turn:  # the first round warms up
                 times[name].append(1000 * seconds / args.frames)
     print(f"{args.model} at {model.config.image_size}, {args.clip.name}, {args.frames} frames")
-    for name, found in times.items():
-        print(f"{name:>10}: {statistics.median(found):7.1f} ms a frame, best {min(found):.1f}")
+    for name in times:
+        median, best = statistics.median(times[name]), min(times[name])
+        print(f"{name:>10}: {median:7.1f} ms a frame, best {best:.1f}")
     ratios = [a / b for a, b in zip(times["plain"], times["pipelined"], strict=True)]
     print(f"pipelined is {statistics.median(ratios):.2f} times as fast (median of the rounds)")
     return 0

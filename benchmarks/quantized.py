@@ -119,7 +119,7 @@ def main(argv: list[str] | None = None) -> int:
     print(f"{'ms a frame':>12}{'times float32':>15}")
     for name, form in forms.items():
         median = statistics.median(form.seconds)
-        found = {
+        numbers = {
             "file_bytes": form.file_bytes,
             "weight_bytes": form.weight_bytes,
             "iou_mean": statistics.mean(form.overlaps),
@@ -128,11 +128,11 @@ def main(argv: list[str] | None = None) -> int:
             "frame_ms": 1000 * median,
             "times_float32": median / base,
         }
-        report[name] = found
+        report[name] = numbers
         print(
             f"{name:<9}{form.file_bytes / 1e6:>9.1f}{form.weight_bytes / 1e6:>11.1f}"
-            f"{found['iou_mean']:>10.4f}{found['iou_5_percent']:>8.3f}{found['iou_lowest']:>8.3f}"
-            f"{found['frame_ms']:>12.0f}{found['times_float32']:>15.2f}"
+            f"{numbers['iou_mean']:>10.4f}{numbers['iou_5_percent']:>8.3f}{numbers['iou_lowest']:>8.3f}"
+            f"{numbers['frame_ms']:>12.0f}{numbers['times_float32']:>15.2f}"
         )
     print(json.dumps(report))
     return 0

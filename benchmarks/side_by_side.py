@@ -148,14 +148,14 @@ def compare(workers: dict[str, Worker], objects: int, rounds: int) -> dict[str, 
                 run = worker.ask(f"run {objects}")
                 if round_number:  # the first one warms up
                     runs[name].append(run)
-        results = {name: _best(found) for name, found in runs.items()}
+        results = {name: _best(result) for name, result in runs.items()}
         for name, worker in workers.items():
             results[name]["primitives"] = worker.ask("primitives")["primitives"]
     finally:
         for worker in workers.values():
             worker.close()
-    for found in results.values():
-        found["times_ours"] = found["seconds"] / results["ours"]["seconds"]
+    for result in results.values():
+        result["times_ours"] = result["seconds"] / results["ours"]["seconds"]
     return results
 
 
@@ -165,14 +165,14 @@ def render(results: dict[str, dict[str, Any]]) -> str:
         f"{'system':<10}{'encode':>9}{'track':>9}{'remember':>9}{'frame s':>9}{'cpu s':>9}"
         f"{'peak MB':>9}{'primitives':>12}{'times ours':>12}"
     ]
-    for name, found in results.items():
-        peak = f"{found['peak_bytes'] / 1e6:.0f}" if "peak_bytes" in found else "-"
+    for name, result in results.items():
+        peak = f"{result['peak_bytes'] / 1e6:.0f}" if "peak_bytes" in result else "-"
         stages = "".join(
-            f"{found[key]:>9.2f}" for key in ("encode", "track", "remember", "seconds")
+            f"{result[key]:>9.2f}" for key in ("encode", "track", "remember", "seconds")
         )
         lines.append(
-            f"{name:<10}{stages}{found['cpu_seconds']:>9.2f}{peak:>9}"
-            f"{found['primitives'] or '-':>12}{found['times_ours']:>12.2f}"
+            f"{name:<10}{stages}{result['cpu_seconds']:>9.2f}{peak:>9}"
+            f"{result['primitives'] or '-':>12}{result['times_ours']:>12.2f}"
         )
     return "\n".join(lines)
 

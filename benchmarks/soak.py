@@ -102,8 +102,8 @@ def soak(model: Sam, frames: int, objects: int, samples: int = 8) -> Iterator[Sa
             session.remove(0)
             x, y = place(index, 0)
             masks = session.prompt(0, points=[[x, y]], labels=[1])
-        found = np.array(masks.logits)
-        assert np.isfinite(found).all(), f"frame {index} has masks that are not numbers"
+        logits = np.array(masks.logits)
+        assert np.isfinite(logits).all(), f"frame {index} has masks that are not numbers"
         if index in looks:
             yield Sample(
                 index,
@@ -144,10 +144,10 @@ def resident_bytes() -> int:
             return int(status.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     import subprocess
 
-    shown = subprocess.run(
+    printed = subprocess.run(
         ["ps", "-o", "rss=", "-p", str(os.getpid())], capture_output=True, text=True, check=True
     )
-    return int(shown.stdout) * 1024
+    return int(printed.stdout) * 1024
 
 
 if __name__ == "__main__":

@@ -47,8 +47,8 @@ def image_step(model: Sam, make: MakeArray = noise) -> Step:
         if model.memory is not None:
             coarse = model.memory.without_memory(coarse)
         prompt = model.prompt_encoder.points(coords, labels)
-        found = model.decode_masks(coarse, features.fine, prompt)
-        return [found.logits, found.iou]
+        candidates = model.decode_masks(coarse, features.fine, prompt)
+        return [candidates.logits, candidates.iou]
 
     side = model.config.image_size
     labels = mx.full((1, 1), POSITIVE, mx.int32)

@@ -51,8 +51,8 @@ def main() -> None:
         args.check.mkdir(parents=True, exist_ok=True)
         for number in range(0, FRAMES, 12):
             image, labels = draw_frame(number)
-            shown = np.concatenate([image, _paint(labels)], axis=1)
-            cv2.imwrite(str(args.check / f"{number:03d}.png"), shown[..., ::-1])
+            sheet = np.concatenate([image, _paint(labels)], axis=1)
+            cv2.imwrite(str(args.check / f"{number:03d}.png"), sheet[..., ::-1])
         return
     frames, truth = zip(*(draw_frame(number) for number in range(FRAMES)), strict=True)
     write_clip(args.clip, frames)

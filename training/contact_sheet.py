@@ -38,12 +38,12 @@ def draw_row(sequence: AnnotatedSequence, source: SavedMasks, count: int) -> np.
     """
     chosen = set(np.linspace(0, sequence.frames.num_frames - 1, count).round().astype(int).tolist())
     tiles = []
-    for found in source.follow(sequence):
-        if found.frame not in chosen:
+    for result in source.follow(sequence):
+        if result.frame not in chosen:
             continue
-        masks = [found.masks[number] for number in sorted(found.masks)]
-        picture = draw_masks(sequence.frames.read(found.frame), masks, 0.55)
-        for truth in found.truth.values():
+        masks = [result.masks[number] for number in sorted(result.masks)]
+        picture = draw_masks(sequence.frames.read(result.frame), masks, 0.55)
+        for truth in result.truth.values():
             picture[boundary(truth)] = 255
         tiles.append(np.asarray(Image.fromarray(picture).resize(_TILE, Image.Resampling.LANCZOS)))
     return np.hstack(tiles)

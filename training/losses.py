@@ -80,17 +80,17 @@ def mask_loss(
     Source: the SAM 2 paper, appendix D.2.
     """
     side = (weights.side, weights.side)
-    found = F.interpolate(logits, size=side, mode="bilinear", align_corners=False).flatten(2)
-    found = found.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
+    resized = F.interpolate(logits, size=side, mode="bilinear", align_corners=False).flatten(2)
+    resized = resized.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
     target = F.interpolate(truth[:, None].float(), size=side, mode="area").flatten(2)
-    parts = _mask_parts(found, target.expand_as(found), weights)
+    parts = _mask_parts(resized, target.expand_as(resized), weights)
     with torch.no_grad():
-        mine, true = found > 0, target > 0.5
+        mine, true = resized > 0, target > 0.5
         overlap = (mine & true).sum(-1).float() / (mine | true).sum(-1).clamp(min=1)
         visible = truth.flatten(1).any(1).float()
     best = parts.argmin(1, keepdim=True)
     taught = parts.gather(1, best)[:, 0] + weights.iou * (iou - overlap).abs().mean(1)
-    seen = F.binary_cross_entropy_with_logits(presence[:, 0], visible)
+    presence_loss = F.binary_cross_entropy_with_logits(presence[:, 0], visible)
     with torch.no_grad():
         count = float(visible.sum())
         chosen = overlap.gather(1, iou.argmax(1, keepdim=True))[:, 0]
@@ -98,13 +98,13 @@ def mask_loss(
         meter.add(f"{name} best J", float((overlap.gather(1, best)[:, 0] * visible).sum()), count)
         right = ((presence[:, 0] > 0) == (visible > 0)).float()
         meter.add(f"{name} presence", float(right.sum()), len(right))
-    return (taught * visible).mean() + weights.presence * seen
+    return (taught * visible).mean() + weights.presence * presence_loss
 
 
-def _mask_parts(found: torch.Tensor, target: torch.Tensor, weights: LossWeights) -> torch.Tensor:
+def _mask_parts(logits: torch.Tensor, target: torch.Tensor, weights: LossWeights) -> torch.Tensor:
     """Mask loss (N, M) of logits and soft targets (N, M, P)."""
-    entropy = F.binary_cross_entropy_with_logits(found, target, reduction="none")
-    share = found.sigmoid()
+    entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    share = logits.sigmoid()
     right = share * target + (1 - share) * (1 - target)
     focal = entropy * (1 - right) ** 2 * (0.25 * target + 0.75 * (1 - target))
     overlap = 2 * (share * target).sum(-1) + 1

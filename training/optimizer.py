@@ -68,14 +68,14 @@ def orthogonal(matrices: torch.Tensor) -> torch.Tensor:
         (B, M, N), after five steps of a Newton-Schulz iteration of the fifth order.
     """
     tall = matrices.shape[-2] > matrices.shape[-1]
-    found = matrices.mT if tall else matrices
-    found = found / (found.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    product = matrices.mT if tall else matrices
+    product = product / (product.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     first, third, fifth = _COEFFICIENTS
     for _ in range(_STEPS):
-        square = found @ found.mT
+        square = product @ product.mT
         square = torch.baddbmm(square, square, square, beta=third, alpha=fifth)
-        found = torch.baddbmm(found, square, found, beta=first)
-    return found.mT if tall else found
+        product = torch.baddbmm(product, square, product, beta=first)
+    return product.mT if tall else product
 
 
 class Optimizer:

@@ -34,15 +34,15 @@ def first_prompt(truth: torch.Tensor, random: np.random.Generator) -> tuple[Prom
     return _points([points], [1]), "click"
 
 
-def correction(prompt: Prompt, truth: torch.Tensor, found: torch.Tensor) -> Prompt:
+def correction(prompt: Prompt, truth: torch.Tensor, mask: torch.Tensor) -> Prompt:
     """The prompt with one more click, in what is missing or in what is too much.
 
     Args:
         prompt: so far.
         truth: bool (N, S, S).
-        found: bool (N, S, S).
+        mask: bool (N, S, S).
     """
-    missing, extra = truth & ~found, found & ~truth
+    missing, extra = truth & ~mask, mask & ~truth
     lacks, exceeds = missing.flatten(1).sum(1), extra.flatten(1).sum(1)
     positive = torch.rand(len(truth)) * (lacks + exceeds) < lacks
     where = torch.where(positive[:, None, None], missing, extra)

@@ -119,12 +119,12 @@ def _check(plan: TrainingPlan, path: Path) -> None:
 
 
 def _record(kind: Any, values: Any, path: Path) -> Any:
-    known = {entry.name for entry in fields(kind)}
+    settings = {entry.name for entry in fields(kind)}
     if not isinstance(values, dict):
         raise ValueError(f"{path}: expected a table for {kind.__name__}; got {values!r}")
-    unknown = sorted(set(values) - known)
+    unknown = sorted(set(values) - settings)
     if unknown:
-        names = ", ".join(sorted(known))
+        names = ", ".join(sorted(settings))
         raise ValueError(f"{path}: {kind.__name__} has no {', '.join(unknown)}; it has {names}")
     try:
         return kind(**values)

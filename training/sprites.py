@@ -113,11 +113,11 @@ def cut_regions(photo: np.ndarray) -> np.ndarray:
     from skimage.segmentation import felzenszwalb
 
     half = cv2.resize(photo, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    found = felzenszwalb(half, scale=400, sigma=0.9, min_size=120)
-    kept = np.zeros(found.shape, np.uint16)
+    segments = felzenszwalb(half, scale=400, sigma=0.9, min_size=120)
+    regions = np.zeros(segments.shape, np.uint16)
     count = 0
-    for number in range(int(found.max()) + 1):
-        mask = (found == number).astype(np.uint8)
+    for number in range(int(segments.max()) + 1):
+        mask = (segments == number).astype(np.uint8)
         if not 0.004 < mask.mean() < 0.15:
             continue
         mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
@@ -130,9 +130,9 @@ def cut_regions(photo: np.ndarray) -> np.ndarray:
         if area < 0.45 * width * height or min(width, height) < 10:
             continue
         count += 1
-        kept[labels == largest] = count
+        regions[labels == largest] = count
     size = photo.shape[1], photo.shape[0]
-    return cv2.resize(kept, size, interpolation=cv2.INTER_NEAREST)
+    return cv2.resize(regions, size, interpolation=cv2.INTER_NEAREST)
 
 
 def cutouts(photo: np.ndarray, regions: np.ndarray, most: int) -> Iterator[np.ndarray]:
@@ -190,10 +190,10 @@ def build(assets: Path | None, drawn: int, grounds: int) -> Bank:
             sprites.append(emoji)
             kinds.append(1)
         for photo in _photos(assets / "photos"):
-            found = cut_regions(photo)
+            labels = cut_regions(photo)
             pictures.append(photo)
-            regions.append(found)
-            for sprite in cutouts(photo, found, 10):
+            regions.append(labels)
+            for sprite in cutouts(photo, labels, 10):
                 sprites.append(sprite)
                 kinds.append(2)
     return Bank(np.stack(sprites), np.array(kinds, np.uint8), pictures, regions)
@@ -247,7 +247,7 @@ def _emoji(assets: Path) -> Iterator[np.ndarray]:
 
 def _photos(folder: Path) -> Iterator[np.ndarray]:
     """Photographs, each once, scaled so that they are 400 pixels high or wide at least."""
-    seen: set[bytes] = set()
+    thumbnails: set[bytes] = set()
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() not in _PICTURES or path.is_symlink() or held_out(path.name):
             continue
@@ -260,8 +260,8 @@ def _photos(folder: Path) -> Iterator[np.ndarray]:
         photo = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         photo = np.ascontiguousarray(photo[:900, :900])
         key = (cv2.resize(photo, (8, 8), interpolation=cv2.INTER_AREA) // 24).tobytes()
-        if key not in seen:
-            seen.add(key)
+        if key not in thumbnails:
+            thumbnails.add(key)
             yield photo
 
 

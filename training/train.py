@@ -233,8 +233,8 @@ def _rate(stage: Stage, progress: float) -> float:
 def _follow(average: dict[str, torch.Tensor], network: Any, keep: float) -> None:
     values = network.state_dict()
     names = [name for name in values if values[name].is_floating_point()]
-    kept, new = [average[name] for name in names], [values[name] for name in names]
-    torch._foreach_lerp_(kept, new, 1 - keep)
+    averages, new = [average[name] for name in names], [values[name] for name in names]
+    torch._foreach_lerp_(averages, new, 1 - keep)
 
 
 def _write(path: Path, state: dict[str, Any]) -> None:

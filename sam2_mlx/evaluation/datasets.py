@@ -54,8 +54,8 @@ class Dataset:
         """
         unknown = [name for name in names if name not in self.names]
         if unknown:
-            known = ", ".join(self.names[:8]) + (", ..." if len(self.names) > 8 else "")
-            raise DatasetError(f"{self.root} has no sequence {unknown[0]}; it has {known}")
+            listed = ", ".join(self.names[:8]) + (", ..." if len(self.names) > 8 else "")
+            raise DatasetError(f"{self.root} has no sequence {unknown[0]}; it has {listed}")
         return Dataset(self.root, self.layout, self.frames, self.annotations, tuple(names))
 
     def open(self, name: str, max_frames: int | None = None) -> AnnotatedSequence:
@@ -104,8 +104,8 @@ class Dataset:
                 f"{strays[0]} annotates a frame that is missing: no {strays[0].stem}.jpg in "
                 f"{self.frames / source.path.name}"
             )
-        found = {numbers[file.stem]: file for file in files}
-        return {index: file for index, file in found.items() if index < source.num_frames}
+        by_frame = {numbers[file.stem]: file for file in files}
+        return {index: file for index, file in by_frame.items() if index < source.num_frames}
 
 
 def open_dataset(root: Path, subset: str | None = None) -> Dataset:
@@ -170,8 +170,8 @@ def _listed(root: Path, subset: str) -> list[str]:
         if place.is_file():
             lines = place.read_text(encoding="utf-8").splitlines()
             return [line.strip() for line in lines if line.strip()]
-    known = sorted({path.stem for path in [*folder.rglob("*.txt"), *root.glob("*.txt")]})
-    hint = f"it has {', '.join(known)}" if known else "it has no lists; leave --set out"
+    lists = sorted({path.stem for path in [*folder.rglob("*.txt"), *root.glob("*.txt")]})
+    hint = f"it has {', '.join(lists)}" if lists else "it has no lists; leave --set out"
     raise DatasetError(f"{root} has no list {subset}.txt; {hint}")
 
 

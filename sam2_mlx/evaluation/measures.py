@@ -68,14 +68,14 @@ def boundary_similarity(
     Source: davis2017-evaluation, davis2017/metrics.py, f_measure.
     """
     radius = int(np.ceil(tolerance * np.linalg.norm(truth.shape)))
-    wanted, found = boundary(truth), boundary(mask)
-    num_wanted, num_found = np.count_nonzero(wanted), np.count_nonzero(found)
+    wanted, outline = boundary(truth), boundary(mask)
+    num_wanted, num_found = np.count_nonzero(wanted), np.count_nonzero(outline)
     if num_wanted == 0 or num_found == 0:
         return 1.0 if num_wanted == num_found else 0.0
-    x0, y0, x1, y1 = mask_box(wanted | found) or (0, 0, 0, 0)
-    wanted, found = wanted[y0:y1, x0:x1], found[y0:y1, x0:x1]
-    precision = np.count_nonzero(found & _grown(wanted, radius)) / num_found
-    recall = np.count_nonzero(wanted & _grown(found, radius)) / num_wanted
+    x0, y0, x1, y1 = mask_box(wanted | outline) or (0, 0, 0, 0)
+    wanted, outline = wanted[y0:y1, x0:x1], outline[y0:y1, x0:x1]
+    precision = np.count_nonzero(outline & _grown(wanted, radius)) / num_found
+    recall = np.count_nonzero(wanted & _grown(outline, radius)) / num_wanted
     if precision + recall == 0:
         return 0.0
     return float(2 * precision * recall / (precision + recall))

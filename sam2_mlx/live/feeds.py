@@ -84,8 +84,8 @@ class CameraFeed(Feed):
         """The next frame; see `Feed.read`."""
         import cv2
 
-        found, image = self._capture.read()
-        if not found or image is None:
+        more, image = self._capture.read()
+        if not more or image is None:
             raise FeedEnded(f"{self.name} gives no more frames")
         return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
 

@@ -62,18 +62,18 @@ class ObjectViews:
         if not masks.object_ids:
             self._views = {}
             return []
-        found = masks.masks
+        pixels = masks.masks
         scores, presence = np.array(masks.iou), np.array(masks.presence)
         views = {}
         for row, object_id in enumerate(masks.object_ids):
-            view = self._views.get(object_id) or ObjectView(object_id, found[row])
-            lost = bool(presence[row] <= 0 or not found[row].any())
+            view = self._views.get(object_id) or ObjectView(object_id, pixels[row])
+            lost = bool(presence[row] <= 0 or not pixels[row].any())
             if view.lost and not lost:
                 view.times_found += 1
                 view.just_found = self.shown_found
             elif tracked and view.just_found:
                 view.just_found -= 1
-            view.mask, view.score, view.lost = found[row], float(scores[row]), lost
+            view.mask, view.score, view.lost = pixels[row], float(scores[row]), lost
             views[object_id] = view
         self._views = views
         return list(views.values())

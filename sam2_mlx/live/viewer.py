@@ -146,8 +146,8 @@ class Viewer:
         if answer is not None:
             self.views = self._objects.update(answer, tracked=False)
             self._stale = True
-        known = self._session.object_ids
-        left = [view for view in self.views if view.object_id in known]
+        followed = self._session.object_ids
+        left = [view for view in self.views if view.object_id in followed]
         self._stale |= len(left) < len(self.views)
         self.views = left
         return True

@@ -113,14 +113,14 @@ class Scene:
     def _seen(self, picture: np.ndarray, time: int) -> np.ndarray:
         """The picture as the camera gives it."""
         look = self.look
-        seen = np.clip(picture, 0, 255) * (look.gain + look.drift * time)
+        light = np.clip(picture, 0, 255) * (look.gain + look.drift * time)
         if look.blur > 0:
-            seen = cv2.GaussianBlur(seen, (0, 0), look.blur)
+            light = cv2.GaussianBlur(light, (0, 0), look.blur)
         if look.noise > 0:
             # Three even numbers make a bell that is near enough; its deviation is one half.
             bell = random_field(look.seed + time, 3, HEIGHT, WIDTH, 3).sum(axis=0) - 1.5
-            seen = seen + 2 * look.noise * bell
-        return np.clip(np.rint(seen), 0, 255).astype(np.uint8)
+            light = light + 2 * look.noise * bell
+        return np.clip(np.rint(light), 0, 255).astype(np.uint8)
 
 
 def make_scene(seed: int, frames: int, crossing: bool, lookalike: bool, leaves: bool) -> Scene:
@@ -249,10 +249,10 @@ def _in_view(actor: Actor) -> bool:
 def _starts_well(scene: Scene) -> bool:
     """Whether every object is well seen on frame 0."""
     labels, areas, _ = scene.labels(0)
-    seen = np.bincount(labels.ravel(), minlength=len(areas) + 1)[1:]
+    visible = np.bincount(labels.ravel(), minlength=len(areas) + 1)[1:]
     return all(
         count >= max(_LEAST_PIXELS, _LEAST_SEEN * area)
-        for count, area in zip(seen, areas, strict=True)
+        for count, area in zip(visible, areas, strict=True)
     )
 
 
@@ -266,8 +266,8 @@ def _happens(scene: Scene, frames: int) -> bool:
     shares = np.zeros((frames, scene.num_objects))
     for time in range(frames):
         labels, areas, hidden = scene.labels(time)
-        seen = np.bincount(labels.ravel(), minlength=len(areas) + 1)[1:]
-        shares[time] = seen / areas
+        visible = np.bincount(labels.ravel(), minlength=len(areas) + 1)[1:]
+        shares[time] = visible / areas
         covered.append(hidden[0])
     enough = min(4, frames // 6)
     deepest = int(np.argmax(covered))
@@ -292,8 +292,9 @@ def _truth(
         if actor.label:
             areas[actor.label - 1] = print_.area
             inside[actor.label - 1] = int(np.count_nonzero(print_.mask))
-    seen = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    visible = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     covered = tuple(
-        1 - int(shown) / whole if whole else 0.0 for shown, whole in zip(seen, inside, strict=True)
+        1 - int(pixels) / whole if whole else 0.0
+        for pixels, whole in zip(visible, inside, strict=True)
     )
     return labels, tuple(areas), covered

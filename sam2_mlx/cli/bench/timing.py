@@ -133,18 +133,18 @@ class TrackedFrame:
     def stages(self) -> Stages:
         """Encode, track, remember, each evaluated, each once."""
         model = self._model
-        kept: dict[str, Any] = {}
+        state: dict[str, Any] = {}
 
         def encode() -> None:
-            kept["features"] = model.encode_image(self.arrays[0])
-            mx.eval(kept["features"].arrays())
+            state["features"] = model.encode_image(self.arrays[0])
+            mx.eval(state["features"].arrays())
 
         def track() -> None:
-            kept["mask"] = model.track(kept["features"], self.gather(self.arrays[1:]))
-            mx.eval(kept["mask"].arrays())
+            state["mask"] = model.track(state["features"], self.gather(self.arrays[1:]))
+            mx.eval(state["mask"].arrays())
 
         def remember() -> None:
-            mx.eval(model.remember(kept["features"], kept["mask"], binarise=False))
+            mx.eval(model.remember(state["features"], state["mask"], binarise=False))
 
         return [("encode", encode), ("track", track), ("remember", remember)]
 
