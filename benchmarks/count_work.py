@@ -106,7 +106,6 @@ def count(
         counts = {**_count(what, options, config, dtype, gpu, widen=True), "chip": gpu.name}
     with as_on_gpu(compiled=True):
         bare = hollow_model(config, dtype, widen_heads=True)
-        bare.make_constants()
         compiled = count_primitives(make_step(what, bare, options, hollow)())
     counts |= dict(zip(("compiled_primitives", "compiled_launches"), compiled, strict=True))
     widen = mx.default_device().type == mx.gpu
@@ -124,7 +123,6 @@ def _count(
 ) -> dict[str, Any]:
     bare = hollow_model(config, dtype, widen_heads=widen)
     step = make_step(what, bare, options, hollow)
-    bare.make_constants()
     work = count_work(step.function, step.arrays)
     primitives, launches = count_primitives(step())
     return {

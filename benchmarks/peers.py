@@ -79,7 +79,6 @@ class Ours:
         from benchmarks.graph import count_primitives
         from benchmarks.steps import frame_step
 
-        self._model.make_constants()
         return count_primitives(frame_step(self._model, MEMORIES, 1)())[0]
 
 

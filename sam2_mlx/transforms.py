@@ -7,13 +7,13 @@ depend on it visibly.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import mlx.core as mx
 import numpy as np
 from PIL import Image
 
 from sam2_mlx.config import ModelConfig
+from sam2_mlx.ops.derived import constant
 from sam2_mlx.ops.resize import resize_matrix
 
 MEAN = (0.485, 0.456, 0.406)
@@ -187,7 +187,7 @@ class Framing:
         return rows, columns
 
 
-@lru_cache(maxsize=16)
+@constant
 def _padded_mask_matrix(low: int, side: int, inner: int, length: int) -> mx.array:
     """From low resolution to the input's, without the padding, and on to the picture's.
 

@@ -18,7 +18,7 @@ from sam2_mlx.checkpoints.read import Weights, read_weights
 from sam2_mlx.checkpoints.tensors import CheckpointError, DamagedError
 from sam2_mlx.config import MODELS, ModelConfig
 from sam2_mlx.files import FileError
-from sam2_mlx.model.folding import fold, folding_wanted
+from sam2_mlx.model.folding import fold, folding_wanted, lay_out
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.ops.dtypes import resolve_dtype
 from sam2_mlx.ops.random_state import random_numbers_kept
@@ -190,10 +190,12 @@ def _filled(weights: Weights, dtype: mx.Dtype) -> Sam:
         arrays[key] = value if value.dtype == mx.uint32 else value.astype(dtype)
         mx.eval(arrays[key])
     model.load_weights(list(arrays.items()), strict=True)
+    arrays.clear()
     if weights.quantization is not None:
         adapt(model)  # folded before it was quantised
     elif folding_wanted():
         fold(model)
+    lay_out(model)
     mx.eval(model.parameters())
     model.eval()
     model.freeze()

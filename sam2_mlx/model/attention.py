@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import mlx.core as mx
 import mlx.nn as nn
 
-from sam2_mlx.model.derived import Derived
 from sam2_mlx.model.layers import Linear, matrix_of
 from sam2_mlx.ops.attention import attention
+from sam2_mlx.ops.derived import Derived
 from sam2_mlx.ops.products import batched_linear
 from sam2_mlx.ops.rope import MemoryLayout, axial_rope, axial_table
 
@@ -83,9 +83,9 @@ class GridProjections:
 
     def __init__(self, heads: int, placed: tuple[bool, ...]) -> None:
         self._heads, self._placed = heads, placed
-        self._known: Derived[tuple[mx.array, mx.array]] = Derived()
+        self._joint: Derived[tuple[mx.array, mx.array]] = Derived()
 
-    def constants(self, layers: Sequence[Linear], places: mx.array) -> tuple[mx.array, mx.array]:
+    def _join(self, layers: Sequence[Linear], places: mx.array) -> tuple[mx.array, mx.array]:
         """What depends on weights and positions alone.
 
         Args:
@@ -107,13 +107,13 @@ class GridProjections:
             matrices = [matrix_of(layer) for layer in layers]
             return mx.concatenate(matrices, axis=1), mx.concatenate(shares, axis=1)
 
-        return self._known.get(make, places, *(w for layer in layers for w in layer.values()))
+        return self._joint.get(make, places, *(w for layer in layers for w in layer.values()))
 
     def __call__(
         self, layers: Sequence[Linear], x: mx.array, places: mx.array
     ) -> tuple[mx.array, ...]:
         """Heads (B, heads, N, D) of each layer for tokens (B, N, dims)."""
-        matrix, shares = self.constants(layers, places)
+        matrix, shares = self._join(layers, places)
         joint = batched_linear(x, matrix, shares)
         heads = joint.reshape(*x.shape[:2], len(layers) * self._heads, -1).transpose(0, 2, 1, 3)
         return tuple(mx.split(heads, len(layers), axis=1))

@@ -61,6 +61,18 @@ def fold(model: Sam, *, widen_heads: bool | None = None) -> Sam:
     return model
 
 
+def lay_out(model: nn.Module) -> None:
+    """Turn the memory of linear weights, in place: what multiplies by (in, out) needs no copy then.
+
+    Args:
+        model: any part of the network, with its weights loaded.
+    """
+    for layer in model.modules():
+        if isinstance(layer, (Linear, Pointwise)):
+            layer.weight = mx.contiguous(layer.weight.T).T
+            mx.eval(layer.weight)  # one after the other, so that only one is there twice
+
+
 def _compose(first: nn.Module, second: nn.Module) -> tuple[mx.array, mx.array]:
     """Weight and bias of `second` after `first`, both (out, in) matrices in the end.
 

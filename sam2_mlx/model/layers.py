@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import mlx.core as mx
 import mlx.nn as nn
 
-from sam2_mlx.model.derived import Derived
+from sam2_mlx.ops.derived import Derived
 from sam2_mlx.ops.independent import by_row
 from sam2_mlx.ops.products import batched_linear, linear, product
 from sam2_mlx.ops.residual_norm import add_layer_norm
@@ -26,12 +26,8 @@ class Linear(nn.Linear):
 
     @property
     def matrix(self) -> mx.array:
-        """The weight as (in, out); another look at the same memory."""
+        """The weight as (in, out)."""
         return self._matrix.get(lambda: self.weight.T, self.weight)
-
-    def derived(self) -> list[mx.array]:
-        """What follows from the weights."""
-        return [self.matrix]
 
     @by_row
     def __call__(self, x: mx.array) -> mx.array:
@@ -81,12 +77,11 @@ class Pointwise(nn.Module):
 
     @property
     def matrix(self) -> mx.array:
-        """The weight as (in, out); another look at the same memory."""
-        return self._matrix.get(lambda: self.weight[:, 0, 0].T, self.weight)
+        """The weight as (in, out)."""
+        return self._matrix.get(self._turned, self.weight)
 
-    def derived(self) -> list[mx.array]:
-        """What follows from the weights."""
-        return [self.matrix]
+    def _turned(self) -> mx.array:
+        return self.weight.T.reshape(self.weight.shape[3], -1)
 
     @by_row
     def __call__(self, x: mx.array) -> mx.array:
@@ -111,18 +106,15 @@ class Upsample2x(nn.Module):
         self.bias = mx.zeros((out_dims,))
         self._block: Derived[tuple[mx.array, mx.array]] = Derived()
 
-    def derived(self) -> list[mx.array]:
-        """What follows from the weights: matrix (in, 4 * out) and bias (4 * out,) of a block."""
-        return list(self._block.get(self._make_block, self.weight, self.bias))
-
     def _make_block(self) -> tuple[mx.array, mx.array]:
+        """Matrix (in, 4 * out) and bias (4 * out,) of a block."""
         matrix = self.weight.transpose(3, 1, 2, 0).reshape(self.weight.shape[3], -1)
         return matrix, mx.tile(self.bias, 4)
 
     def __call__(self, x: mx.array) -> mx.array:
         """Map (B, H, W, in_dims) to (B, 2H, 2W, out_dims)."""
         batch, height, width, channels = x.shape
-        matrix, bias = self.derived()
+        matrix, bias = self._block.get(self._make_block, self.weight, self.bias)
         x = linear(x.reshape(-1, channels), matrix, bias)
         x = x.reshape(batch, height, width, 2, 2, -1).transpose(0, 1, 3, 2, 4, 5)
         return x.reshape(batch, 2 * height, 2 * width, -1)
@@ -161,9 +153,9 @@ class SideBySide:
     """Several MLPs of the same widths, each with an input of its own, as batched products."""
 
     def __init__(self) -> None:
-        self._known: Derived[list[tuple[mx.array, mx.array]]] = Derived()
+        self._stacked: Derived[list[tuple[mx.array, mx.array]]] = Derived()
 
-    def derived(self, mlps: Sequence[MLP]) -> list[tuple[mx.array, mx.array]]:
+    def _stack(self, mlps: Sequence[MLP]) -> list[tuple[mx.array, mx.array]]:
         """For each layer, the matrices (M, in, out) of all MLPs and their biases (M, 1, out)."""
 
         def make() -> list[tuple[mx.array, mx.array]]:
@@ -176,12 +168,12 @@ class SideBySide:
             ]
 
         layers = [layer for mlp in mlps for layer in mlp.layers]
-        return self._known.get(make, *(w for layer in layers for w in layer.values()))
+        return self._stacked.get(make, *(w for layer in layers for w in layer.values()))
 
     def __call__(self, mlps: Sequence[MLP], x: mx.array) -> mx.array:
         """Map (B, M, in), an input for each of M MLPs, to (B, M, out)."""
         x = x.transpose(1, 0, 2)
-        *hidden, (matrix, bias) = self.derived(mlps)
+        *hidden, (matrix, bias) = self._stack(mlps)
         for inner_matrix, inner_bias in hidden:
             x = mlps[0].activation(batched_linear(x, inner_matrix, inner_bias))
         return batched_linear(x, matrix, bias).transpose(1, 0, 2)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
 
 from sam2_mlx.config import DecoderConfig
-from sam2_mlx.model.derived import Derived
 from sam2_mlx.model.layers import MLP, Pointwise, SideBySide, Table, Upsample2x, add_norm
 from sam2_mlx.model.two_way_transformer import TwoWayTransformer
 from sam2_mlx.ops.activations import gelu
+from sam2_mlx.ops.derived import Derived
 from sam2_mlx.ops.products import product
 
 # The presence logit where nothing predicts it.
@@ -89,18 +88,6 @@ class MaskDecoder(nn.Module):
             self.pred_obj_score_head = MLP((dims, dims, dims, 1))
         self._hypernetworks = SideBySide()
         self._own: Derived[mx.array] = Derived()
-
-    def constants(self, image_positions: mx.array) -> list[tuple[mx.array, mx.array]]:
-        """What depends on weights and the image's positions (1, h*w, C) alone."""
-        found: list[tuple[mx.array, mx.array]] = self.transformer.constants(image_positions)
-        return found
-
-    def derived(self) -> list[Any]:
-        """What follows from the weights."""
-        return [
-            self._own_tokens(),
-            *self._hypernetworks.derived(self.output_hypernetworks_mlps),
-        ]
 
     def _own_tokens(self) -> mx.array:
         """The output tokens that every prompt gets, (tokens, C), the masks' last."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from sam2_mlx.model.layers import Conv2d, Pointwise, Table, conv_norm
 from sam2_mlx.ops.activations import gelu
+from sam2_mlx.ops.derived import Derived
 
 PADDING, NEGATIVE, POSITIVE, TOP_LEFT, BOTTOM_RIGHT = -1, 0, 1, 2, 3
 _MASK_CHANNELS = 16
@@ -78,18 +79,19 @@ class PromptEncoder(nn.Module):
         self.not_a_point_embed = Table(1, dims)
         self.no_mask_embed = Table(1, dims)
         self.mask_downscaling = MaskDownscaling(dims)
-        self._grid_cache: tuple[mx.array, mx.array] | None = None
+        self._grid_positions: Derived[mx.array] = Derived()
 
     def grid_positions(self) -> mx.array:
         """The position embedding of the image grid, (1, grid*grid, dims), in the model's dtype."""
         matrix = self.pe_layer.positional_encoding_gaussian_matrix
-        if self._grid_cache is None or self._grid_cache[0] is not matrix:
+
+        def make() -> mx.array:
             side = self._image_size // 16
             place = (np.arange(side, dtype=np.float32) + np.float32(0.5)) / np.float32(side)
-            x, y = np.meshgrid(place, place)
-            places = mx.array(np.stack([x, y], axis=-1).reshape(1, side * side, 2))
-            self._grid_cache = (matrix, self.pe_layer(places).astype(matrix.dtype))
-        return self._grid_cache[1]
+            places = np.stack(np.meshgrid(place, place), axis=-1).reshape(1, side * side, 2)
+            return self.pe_layer(mx.array(places)).astype(matrix.dtype)
+
+        return self._grid_positions.get(make, matrix)
 
     def points(self, coords: mx.array, labels: mx.array, padded: bool = True) -> mx.array:
         """Embed points; a box is its two corners with labels 2 and 3.

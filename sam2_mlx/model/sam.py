@@ -6,7 +6,6 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from sam2_mlx.config import ModelConfig
-from sam2_mlx.model.derived import Derived
 from sam2_mlx.model.image_encoder import ImageEncoder, ImageFeatures
 from sam2_mlx.model.mask_decoder import MaskCandidates, MaskDecoder, best_by_iou
 from sam2_mlx.model.memory import Memory, MemoryTokens, ObjectMask
@@ -35,7 +34,6 @@ class Sam(nn.Module):
         self.mask_decoder = MaskDecoder(config.hidden_dim, config.decoder)
         self.memory = Memory(config) if config.memory else None
         self._traces = Traces()
-        self._derived: Derived[bool] = Derived()
 
     @property
     def config(self) -> ModelConfig:
@@ -52,18 +50,6 @@ class Sam(nn.Module):
         """The compiled steps."""
         return self._traces
 
-    def make_constants(self) -> None:
-        """Make what depends on weights and sizes only, so that no trace contains it."""
-        side = self._config.image_size
-        places = self.prompt_encoder.grid_positions()
-        mx.eval(places, self.image_encoder.constants(side), self.mask_decoder.constants(places))
-        # One weight stands for all. What is replaced alone is noticed by what is made of it.
-        self._derived.get(self._derive, self.prompt_encoder.no_mask_embed.weight)
-
-    def _derive(self) -> bool:
-        mx.eval([module.derived() for module in self.modules() if hasattr(module, "derived")])
-        return True
-
     def encode_image(self, pixels: mx.array) -> ImageFeatures:
         """Encode pictures.
 
@@ -75,7 +61,6 @@ class Sam(nn.Module):
 
         Source: SAM2Base.forward_image.
         """
-        self.make_constants()
 
         def encode(pixels: mx.array) -> tuple[mx.array, ...]:
             *fine, coarse = self.image_encoder(pixels)
@@ -119,8 +104,6 @@ class Sam(nn.Module):
         Returns:
             All candidates, the single mask first.
         """
-        self.make_constants()
-
         last = 2 + len(fine)
 
         def decode(*arrays: mx.array) -> tuple[mx.array, ...]:
@@ -166,7 +149,6 @@ class Sam(nn.Module):
     ) -> tuple[ObjectMask, mx.array]:
         """As `track`, with the logits (B, M, S/4, S/4) of all masks that were offered."""
         assert self.memory is not None
-        self.make_constants()
 
         def follow(
             coarse: mx.array, fine: mx.array, middle: mx.array, tokens: mx.array, places: mx.array

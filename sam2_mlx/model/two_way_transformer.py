@@ -56,10 +56,6 @@ class TwoWayAttentionBlock(nn.Module):
         towards, back = self.cross_attn_token_to_image, self.cross_attn_image_to_token
         return towards.k_proj, towards.v_proj, back.q_proj
 
-    def constants(self, image_places: mx.array) -> tuple[mx.array, mx.array]:
-        """What depends on weights and the places of the image (1, N, C) alone."""
-        return self._image_side.constants(self._image_layers(), image_places)
-
     def __call__(
         self, tokens: mx.array, placed: mx.array, image: mx.array, places: Places
     ) -> tuple[mx.array, mx.array, mx.array]:
@@ -117,11 +113,6 @@ class TwoWayTransformer(nn.Module):
 
     def _image_layers(self) -> tuple[Linear, Linear]:
         return self.final_attn_token_to_image.k_proj, self.final_attn_token_to_image.v_proj
-
-    def constants(self, image_places: mx.array) -> list[tuple[mx.array, mx.array]]:
-        """What depends on weights and the places of the image (1, N, C) alone."""
-        last = self._image_side.constants(self._image_layers(), image_places)
-        return [*(layer.constants(image_places) for layer in self.layers), last]
 
     def __call__(
         self, image: mx.array, image_positions: mx.array, tokens: mx.array

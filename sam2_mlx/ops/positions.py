@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 
 import mlx.core as mx
 import numpy as np
+
+from sam2_mlx.ops.derived import constant
 
 
 def _frequencies(count: int, temperature: float) -> np.ndarray:
@@ -15,7 +16,7 @@ def _frequencies(count: int, temperature: float) -> np.ndarray:
     return (np.float32(temperature) ** (2 * (index // 2) / np.float32(count))).astype(np.float32)
 
 
-@lru_cache(maxsize=16)
+@constant
 def grid_encoding(side: int, dim: int, temperature: float = 10000.0) -> mx.array:
     """Sine encoding of every place of a square grid, y in the first half of the channels.
 

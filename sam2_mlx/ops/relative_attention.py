@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import mlx.core as mx
 import numpy as np
 
 from sam2_mlx.ops.attention import attention
+from sam2_mlx.ops.derived import constant
 from sam2_mlx.ops.resize import resize_matrix
 
 # Entries of the bias that are held at once.
@@ -77,7 +76,7 @@ def grid_attention(
     return parts[0] if len(parts) == 1 else mx.concatenate(parts, axis=2)
 
 
-@lru_cache(maxsize=8)
+@constant
 def _unit_vectors(height: int, width: int) -> mx.array:
     """float32 (height*width, height+width): ones at each place's row and column."""
     rows = np.repeat(np.eye(height, dtype=np.float32), width, axis=0)

@@ -6,10 +6,10 @@ products on whatever device holds the data.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import mlx.core as mx
 import numpy as np
+
+from sam2_mlx.ops.derived import constant
 
 
 def _source_centres(n_in: int, n_out: int) -> np.ndarray:
@@ -62,7 +62,7 @@ def _bicubic(n_in: int, n_out: int) -> np.ndarray:
 _KERNELS = {"bilinear": _bilinear, "antialias": _antialiased, "bicubic": _bicubic}
 
 
-@lru_cache(maxsize=64)
+@constant
 def resize_matrix(n_in: int, n_out: int, kind: str) -> mx.array:
     """Weights of a one-dimensional resize.
 

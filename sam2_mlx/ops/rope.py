@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import mlx.core as mx
 import numpy as np
 
 from sam2_mlx.ops.cpu.lanes import spread
+from sam2_mlx.ops.derived import Derived, constant
 from sam2_mlx.ops.metal.axial_rope import SOURCE, launch
 from sam2_mlx.ops.metal.kernel import FLOATS, Kernel, MetalFunction, Variant, dtype_name
 
@@ -35,11 +36,7 @@ class MemoryLayout:
         return self.frames * self.grid + self.tail
 
 
-# Sizes of the grid that are kept.
-_TABLES = 8
-
-
-@lru_cache(maxsize=_TABLES)
+@constant
 def axial_table(side: int, head_dim: int, theta: float = 10000.0) -> mx.array:
     """Unit complex numbers that rotate each channel pair at each position of a square grid.
 
@@ -85,14 +82,19 @@ def _rotate_cpu(x: mx.array, cosines: mx.array, sines: mx.array) -> mx.array:
     return _turned(x32, other, cosines, sines).astype(x.dtype)
 
 
-@lru_cache(maxsize=_TABLES)
+_REAL_TABLES: Derived[tuple[mx.array, mx.array]] = Derived()
+
+
 def _real_table(table: mx.array) -> tuple[mx.array, mx.array]:
     """Cosines and signed sines of a table, (grid, D) each: what a channel and its neighbour get."""
-    # An array is the same key only as the same object.
-    pairs = np.array(table)
-    cosines = np.repeat(pairs.real, 2, axis=1)
-    sines = np.stack([-pairs.imag, pairs.imag], axis=-1).reshape(cosines.shape)
-    return mx.array(cosines), mx.array(sines)
+
+    def make() -> tuple[mx.array, mx.array]:
+        pairs = np.array(table)
+        cosines = np.repeat(pairs.real, 2, axis=1)
+        sines = np.stack([-pairs.imag, pairs.imag], axis=-1).reshape(cosines.shape)
+        return mx.array(cosines), mx.array(sines)
+
+    return _REAL_TABLES.get(make, table, key=table.shape)
 
 
 def _rotate_grid(x: mx.array, table: mx.array) -> mx.array:

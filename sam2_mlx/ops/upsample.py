@@ -7,12 +7,12 @@ enlarged logits where a custom kernel can be used.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any
 
 import mlx.core as mx
 import numpy as np
 
+from sam2_mlx.ops.derived import constant
 from sam2_mlx.ops.metal.kernel import FLOATS, Kernel, MetalFunction, Variant, dtype_name
 from sam2_mlx.ops.metal.upsample import BINARISE, SIGMOID, SOURCE, THRESHOLD, launch
 from sam2_mlx.ops.resize import resize_maps, resize_matrix
@@ -21,7 +21,7 @@ _OUTPUTS = {**FLOATS, "uint8": mx.uint8}
 Size = tuple[int, int]
 
 
-@lru_cache(maxsize=32)
+@constant
 def bilinear_taps(n_in: int, n_out: int) -> tuple[mx.array, mx.array]:
     """The two entries of each row of `resize_matrix(n_in, n_out, "bilinear")`.
 

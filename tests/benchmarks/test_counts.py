@@ -108,7 +108,6 @@ def test_counting_takes_no_memory() -> None:
 def test_the_trunk_counts_as_torch_counts_it() -> None:
     # 284.74 GFLOP by torch.utils.flop_counter for the trunk of SAM 2.1 tiny at 1024.
     model = hollow_model(MODELS["tiny"], mx.float16, widen_heads=False)
-    model.make_constants()
     pixels = hollow((1, 1024, 1024, 3), mx.float16)
     with as_on_gpu():
         work = count_work(model.image_encoder.trunk, [pixels])
@@ -119,7 +118,6 @@ def test_a_tracked_frame_of_tiny() -> None:
     # By hand: memory attention 419, decoder 3.6, memory encoder 11.6; the encoder without the two
     # finest levels of the neck 286.8.
     model = hollow_model(MODELS["tiny"], mx.float16, widen_heads=False)
-    model.make_constants()
     step = frame_step(model, 7, 1, hollow)
     with as_on_gpu():
         work = count_work(step.function, step.arrays)
@@ -133,7 +131,6 @@ def test_a_tracked_frame_of_tiny() -> None:
 def test_a_tracked_frame_is_few_primitives(dtype: mx.Dtype) -> None:
     # mlx-sam 0.3.0 has 2179 in the form for a GPU, 750 of them launched; half of that is the aim.
     model = hollow_model(MODELS["tiny"], dtype, widen_heads=False)
-    model.make_constants()
     step = frame_step(model, 7, 1, hollow)
     with as_on_gpu():
         primitives, launches = count_primitives(step())
@@ -159,7 +156,6 @@ def test_chunks_of_queries_count_as_one(monkeypatch: pytest.MonkeyPatch) -> None
 def test_both_forms_count_nearly_the_same_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mx, "default_device", lambda: mx.Device(mx.cpu))
     model = hollow_model(CONFIG, F32, widen_heads=False)
-    model.make_constants()
     step = frame_step(model, 2, 3, hollow)
     here = count_work(step.function, step.arrays)
     with as_on_gpu():

@@ -1,4 +1,4 @@
-"""What is made of weights once, and follows them."""
+"""Layers whose weights are turned, joined or stacked once follow them."""
 
 from __future__ import annotations
 
@@ -12,26 +12,10 @@ import pytest
 from mlx.utils import tree_flatten, tree_map
 
 from sam2_mlx.model.attention import GridProjections
-from sam2_mlx.model.derived import Derived
+from sam2_mlx.model.folding import lay_out
 from sam2_mlx.model.layers import MLP, Linear, Pointwise, SideBySide, Upsample2x, matrix_of
 from sam2_mlx.model.sam import Sam
 from tests.tiny import CONFIG, tiny_model
-
-
-def test_made_once_and_again_for_another_array() -> None:
-    made: list[int] = []
-    derived: Derived[int] = Derived()
-    a, b = mx.zeros(2), mx.zeros(2)
-
-    def make() -> int:
-        made.append(len(made))
-        return made[-1]
-
-    # Equal values are not enough: comparing them would cost more than making the value.
-    assert [derived.get(make, *key) for key in ((a, b), (a, b), (b, a), (b,), (b,))] == [
-        *(0, 0, 1),
-        *(2, 2),
-    ]
 
 
 @pytest.mark.parametrize(
@@ -50,13 +34,17 @@ def test_layers_follow_their_weights(layer: nn.Module, shape: tuple[int, ...]) -
     assert sorted(layer.parameters()) == names == ["bias", "weight"]
 
 
-def test_a_turned_weight_takes_no_memory() -> None:
-    layer = Linear(300, 200)
+@pytest.mark.parametrize("kind", [Linear, Pointwise])
+def test_a_turned_weight_takes_no_memory(kind: type[Linear] | type[Pointwise]) -> None:
+    layer = kind(300, 200)
+    layer.weight = mx.random.normal(layer.weight.shape)
     mx.eval(layer.parameters())
-    before = mx.get_active_memory()
-    mx.eval(layer.matrix)
+    weight, before = np.array(layer.weight), mx.get_active_memory()
+    lay_out(layer)
     assert layer.matrix.shape == (300, 200)
     assert mx.get_active_memory() <= before
+    np.testing.assert_array_equal(np.array(layer.weight), weight)
+    np.testing.assert_array_equal(np.array(layer.matrix), weight.reshape(200, 300).T)
 
 
 def test_a_replaced_weight_is_let_go() -> None:

@@ -72,3 +72,30 @@ def test_groups_of_windows_give_the_same(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(lanes, "_GROUP_VALUES", 2**11)
     for one, other in zip(model(pixels), whole, strict=True):
         np.testing.assert_allclose(np.array(one), np.array(other), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["pos_embed", "pos_embed_window"])
+def test_positions_follow_size_and_weights(name: str) -> None:
+    config = HieraConfig(embed_dim=8, num_heads=1, stages=(1, 1, 1, 1))
+    model = trunk(config)
+    small, large = (mx.random.normal((1, side, side, 3)) for side in (64, 96))
+
+    def outputs(model: Hiera) -> list[np.ndarray]:
+        return [np.array(stage) for pixels in (small, large, small) for stage in model(pixels)]
+
+    before = outputs(model)
+    setattr(model, name, model[name] * 2)
+    fresh = Hiera(config)
+    fresh.update(model.parameters())
+    for one, other, then in zip(outputs(model), outputs(fresh), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert np.abs(one - then).max() > 1e-3
+
+
+def test_positions_are_a_resized_background_and_repeated_windows() -> None:
+    model = trunk(HieraConfig(embed_dim=8, num_heads=1, stages=(1, 1, 1, 1)))
+    model.pos_embed = mx.full(model.pos_embed.shape, 2.0)
+    places = np.array(model.position_embedding(20, 12))
+    window = np.array(model.pos_embed_window)[0]
+    wanted = 2 + np.tile(window, (3, 2, 1))[:20, :12]
+    np.testing.assert_allclose(places, wanted, atol=1e-5)

@@ -62,15 +62,6 @@ def test_unstable_single_masks_give_way(edge: float, falls_back: bool) -> None:
     np.testing.assert_array_equal(np.array(decoder.single(candidates).logits), single)
 
 
-def testposition_embedding_follows_size_and_weights() -> None:
-    trunk = tiny_model().image_encoder.trunk
-    small = trunk.position_embedding(16, 16)
-    assert trunk.position_embedding(16, 16) is small
-    assert trunk.position_embedding(24, 24).shape == (24, 24, 16)
-    trunk.pos_embed = trunk.pos_embed + 1
-    assert mx.allclose(trunk.position_embedding(16, 16), small + 1, atol=1e-5)
-
-
 def test_absent_objects() -> None:
     model = tiny_model()
     size = CONFIG.mask_size

@@ -11,7 +11,7 @@ from sam2_mlx.checkpoints import hub
 from sam2_mlx.checkpoints.load import load
 from sam2_mlx.checkpoints.names import BUNDLED, PUBLISHED, model_name, unknown_model
 from sam2_mlx.config import MODELS, ModelConfig
-from sam2_mlx.model.folding import fold, folding_wanted
+from sam2_mlx.model.folding import fold, folding_wanted, lay_out
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.ops.dtypes import resolve_dtype
 
@@ -74,6 +74,7 @@ def seeded_model(config: ModelConfig, dtype: mx.Dtype) -> Sam:
 
     model.update(tree_map_with_path(fill, model.parameters()))
     model = fold(model) if folding_wanted() else model
+    lay_out(model)
     mx.eval(model.parameters())
     model.eval()
     return model

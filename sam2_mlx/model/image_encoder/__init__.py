@@ -57,11 +57,6 @@ class ImageEncoder(nn.Module):
         else:
             self.trunk, self.neck = ViT(encoder), ConvNeck(encoder.embed_dim, dims)
 
-    def constants(self, side: int) -> list[mx.array]:
-        """What depends on the weights and the side of the input in pixels alone."""
-        constants: list[mx.array] = self.trunk.constants(side)
-        return constants
-
     def __call__(self, pixels: mx.array) -> tuple[mx.array, ...]:
         """(B, S, S, 3) normalised pixels to levels at stride 4, 8 and 16, or 16 alone."""
         levels: tuple[mx.array, ...] = self.neck(self.trunk(pixels))

@@ -10,6 +10,7 @@ import mlx.nn as nn
 from sam2_mlx.config import HieraConfig
 from sam2_mlx.model.image_encoder.hiera_block import MultiScaleBlock
 from sam2_mlx.model.layers import Conv2d
+from sam2_mlx.ops.derived import Derived
 from sam2_mlx.ops.independent import by_grid
 from sam2_mlx.ops.resize import resize_maps
 from sam2_mlx.ops.windows import Grid, reorder
@@ -47,36 +48,25 @@ class Hiera(nn.Module):
         self.pos_embed = mx.zeros((1, *config.background_size, dims))
         self.pos_embed_window = mx.zeros((1, window, window, dims))
         self.blocks = _blocks(config)
-        self._position: tuple[mx.array, mx.array] | None = None
-        self._ordered: tuple[mx.array, int, mx.array] | None = None
-
-    def constants(self, side: int) -> list[mx.array]:
-        """What depends on the weights and the side of the input in pixels alone."""
-        grid = (side // 4, side // 4)
-        return [self._ordered_places(*grid, _runs(self.blocks, grid)[0].order)]
-
-    def _ordered_places(self, height: int, width: int, order: int) -> mx.array:
-        """The position embedding in the order of the first block, (height*width, C)."""
-        places, kept = self.position_embedding(height, width), self._ordered
-        if kept is None or kept[0] is not places or kept[1] != order:
-            rows = places.reshape(height * width, -1)
-            kept = self._ordered = (places, order, reorder(rows, (height, width), 0, order))
-        return kept[2]
+        self._ordered: Derived[mx.array] = Derived()
 
     def position_embedding(self, height: int, width: int) -> mx.array:
         """The position embedding of a grid, (height, width, C), in the weights' dtype."""
-        # Depends on the weights and the size alone: made once, and again if either changes.
-        if self._position is None or self._position[0] is not self.pos_embed:
-            background = self.pos_embed[0].transpose(2, 0, 1)
-            whole = resize_maps(background, (height, width), "bicubic").transpose(1, 2, 0)
-            window = self.pos_embed_window[0]
-            tiles = (-(-height // window.shape[0]), -(-width // window.shape[1]), 1)
-            whole = whole + mx.tile(window.astype(mx.float32), tiles)[:height, :width]
-            self._position = (self.pos_embed, mx.stop_gradient(whole.astype(self.pos_embed.dtype)))
-        if self._position[1].shape[:2] != (height, width):
-            self._position = None
-            return self.position_embedding(height, width)
-        return self._position[1]
+        background = self.pos_embed[0].transpose(2, 0, 1)
+        whole = resize_maps(background, (height, width), "bicubic").transpose(1, 2, 0)
+        window = self.pos_embed_window[0]
+        tiles = (-(-height // window.shape[0]), -(-width // window.shape[1]), 1)
+        whole = whole + mx.tile(window.astype(mx.float32), tiles)[:height, :width]
+        return whole.astype(self.pos_embed.dtype)
+
+    def _places(self, grid: Grid, order: int) -> mx.array:
+        """The position embedding in the order of the first block, (rows*columns, C)."""
+
+        def make() -> mx.array:
+            places = self.position_embedding(*grid)
+            return reorder(places.reshape(-1, places.shape[2]), grid, 0, order)
+
+        return self._ordered.get(make, self.pos_embed, self.pos_embed_window, key=(grid, order))
 
     def __call__(self, pixels: mx.array) -> list[mx.array]:
         """Encode a normalised picture.
@@ -94,7 +84,7 @@ class Hiera(nn.Module):
         # The side of the windows that tokens are ordered by, or 0 for row by row.
         order = runs[0].order
         x = reorder(patches.reshape(-1, dims), grid, 0, order)
-        places = self._ordered_places(*grid, order)
+        places = self._places(grid, order)
         update = mx.broadcast_to(places, (batch, *places.shape)).reshape(-1, dims)
         stages = []
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
@@ -12,6 +10,7 @@ from sam2_mlx.config import TinyViTConfig
 from sam2_mlx.model.attention import heads_to_rows
 from sam2_mlx.model.layers import Conv2d, Linear
 from sam2_mlx.ops.activations import gelu
+from sam2_mlx.ops.derived import constant
 from sam2_mlx.ops.windows import partition, unpartition
 
 _EXPANSION = 4
@@ -152,7 +151,7 @@ class WindowAttention(nn.Module):
         return self.proj(heads_to_rows(seen)).reshape(shape)
 
 
-@lru_cache(maxsize=8)
+@constant
 def _distances(window: int) -> mx.array:
     """int32 (window**2, window**2): number of the distance between two places of a window."""
     y, x = (axis.ravel() for axis in np.mgrid[0:window, 0:window])
@@ -239,11 +238,6 @@ class TinyViT(nn.Module):
         super().__init__()
         self.patch_embed = PatchEmbed(config.stage_dims[0])
         self.layers = [_stage(config, index) for index in range(len(config.stages))]
-
-    def constants(self, side: int) -> list[mx.array]:
-        """What depends on the weights and the side of the input in pixels alone: nothing."""
-        del side
-        return []
 
     def __call__(self, pixels: mx.array) -> list[mx.array]:
         """Encode a normalised picture, (B, S, S, 3), to [(B, S/16, S/16, C)]."""

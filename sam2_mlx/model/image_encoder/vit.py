@@ -9,6 +9,7 @@ from sam2_mlx.config import ViTConfig
 from sam2_mlx.model.attention import heads_to_rows, rows_to_heads
 from sam2_mlx.model.layers import MLP, Conv2d, Linear
 from sam2_mlx.ops.activations import gelu
+from sam2_mlx.ops.derived import Derived
 from sam2_mlx.ops.relative_attention import distance_table, grid_attention
 from sam2_mlx.ops.resize import resize_maps
 from sam2_mlx.ops.windows import partition, unpartition
@@ -108,26 +109,22 @@ class ViT(nn.Module):
             Block(config, 0 if index in config.global_blocks else config.window_size)
             for index in range(config.depth)
         ]
-        self._position: tuple[mx.array, mx.array] | None = None
-
-    def constants(self, side: int) -> list[mx.array]:
-        """What depends on the weights and the side of the input in pixels alone."""
-        return [self.position_embedding(side // PATCH)]
+        self._resized: Derived[mx.array] = Derived()
 
     def position_embedding(self, side: int) -> mx.array:
         """The position embedding of a grid, (1, side, side, C), in the weights' dtype.
 
         Resized where the input is not of the size that the weights were trained at.
         """
-        if self.pos_embed.shape[1] == side:
-            return self.pos_embed
-        known = self._position
-        if known is None or known[0] is not self.pos_embed or known[1].shape[1] != side:
-            resized = resize_maps(self.pos_embed.transpose(0, 3, 1, 2), (side, side), "bicubic")
-            resized = resized.transpose(0, 2, 3, 1).astype(self.pos_embed.dtype)
-            self._position = (self.pos_embed, mx.stop_gradient(resized))
-        assert self._position is not None
-        return self._position[1]
+        weight: mx.array = self.pos_embed
+        if weight.shape[1] == side:
+            return weight
+
+        def make() -> mx.array:
+            resized = resize_maps(weight.transpose(0, 3, 1, 2), (side, side), "bicubic")
+            return resized.transpose(0, 2, 3, 1).astype(weight.dtype)
+
+        return self._resized.get(make, weight, key=side)
 
     def __call__(self, pixels: mx.array) -> list[mx.array]:
         """Encode a normalised picture, (B, S, S, 3), to [(B, S/16, S/16, C)]."""
