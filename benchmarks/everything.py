@@ -27,7 +27,7 @@ import sam2_mlx
 from sam2_mlx.media import demo_clip, load_picture, open_frames
 from sam2_mlx.ops.cpu.allocator import keep_freed_memory
 from sam2_mlx.ops.dtypes import dtype_name
-from sam2_mlx.predictors.look import Look
+from sam2_mlx.predictors.look import Look, encode_pictures
 from sam2_mlx.predictors.mask_generator import (
     PointMasks,
     SAM2AutomaticMaskGenerator,
@@ -110,7 +110,7 @@ def measure(
     plain = SAM2AutomaticMaskGenerator(model, **settings)
     count = 0
     for number in range(rounds + 1):
-        encode = _seconds(lambda: Look.at(model, picture))
+        encode = _seconds(lambda: encode_pictures(model, [picture]))
         parts = Parts(model, **settings)
         whole = _seconds(lambda parts=parts: parts.generate(picture))
         begin = time.perf_counter()

@@ -7,6 +7,7 @@ imported when they are first used.
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .ops.runtime import prepare as _prepare
@@ -14,13 +15,21 @@ from .ops.runtime import prepare as _prepare
 # Before anything imports MLX: its CPU build for Linux binds to the first BLAS it finds.
 _prepare()
 
+# The module paths of Meta's package: `from sam2_mlx.build_sam import build_sam2`.
+__path__.append(str(Path(__file__).parent / "predictors" / "as_sam2"))
+
 if TYPE_CHECKING:
     from .checkpoints.load import load as load
     from .config import MODELS as MODELS
     from .config import ModelConfig as ModelConfig
     from .predictors.build_sam import build_sam2 as build_sam2
+    from .predictors.build_sam import build_sam2_hf as build_sam2_hf
     from .predictors.build_sam import build_sam2_video_predictor as build_sam2_video_predictor
+    from .predictors.build_sam import (
+        build_sam2_video_predictor_hf as build_sam2_video_predictor_hf,
+    )
     from .predictors.image_predictor import SAM2ImagePredictor as SAM2ImagePredictor
+    from .predictors.install import install_as_sam2 as install_as_sam2
     from .predictors.mask_generator import SAM2AutomaticMaskGenerator as SAM2AutomaticMaskGenerator
     from .predictors.video_predictor import SAM2VideoPredictor as SAM2VideoPredictor
     from .results import FrameMasks as FrameMasks
@@ -41,7 +50,10 @@ _HOMES = {
     "TrackingOptions": ".tracking.options",
     "TrackingSession": ".tracking.session",
     "build_sam2": ".predictors.build_sam",
+    "build_sam2_hf": ".predictors.build_sam",
     "build_sam2_video_predictor": ".predictors.build_sam",
+    "build_sam2_video_predictor_hf": ".predictors.build_sam",
+    "install_as_sam2": ".predictors.install",
     "load": ".checkpoints.load",
     "load_session": ".tracking.saved_session",
     "save_session": ".tracking.saved_session",
@@ -58,7 +70,10 @@ __all__ = [
     "TrackingSession",
     "__version__",
     "build_sam2",
+    "build_sam2_hf",
     "build_sam2_video_predictor",
+    "build_sam2_video_predictor_hf",
+    "install_as_sam2",
     "load",
     "load_session",
     "save_session",

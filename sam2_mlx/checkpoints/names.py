@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from sam2_mlx.config import MODELS, ModelConfig
 
@@ -62,6 +63,14 @@ Source: sam2/build_sam.py, HF_MODEL_ID_TO_FILENAMES.
 """
 
 
+_VARIANT = re.compile(
+    r"(sam2(?:\.1)?_hiera_(?:t|s|b\+|l|tiny|small|base_plus|large))(\d{3,4})?(?:[_-].*)?"
+)
+"""What a fine-tune may call its config: the reference's name, the input's side, a word more."""
+
+_MAX_CONFIG_BYTES = 2**20
+
+
 def model_name(text: str) -> str | None:
     """Our name for what somebody typed, or None.
 
@@ -80,18 +89,27 @@ def model_name(text: str) -> str | None:
 
 
 def config_for(name: str) -> ModelConfig:
-    """The config of a published model.
+    """The config of a published model, or of one that has its dimensions.
 
     Args:
-        name: any form that `model_name` knows, such as the reference's config names.
+        name: any form that `model_name` knows, or the reference's name of a config file with
+            whatever stands before and after it: `./configs/sam2.1_hiera_t512.yaml` is `tiny` for
+            pictures of 512. In a file that is there, `image_size` is looked up.
 
     Raises:
         ValueError: no such model; the message lists the names.
     """
-    known = model_name(name)
+    stem = re.split(r"[/\\]", name.strip().lower())[-1].removesuffix(".yaml")
+    variant = _VARIANT.fullmatch(stem)
+    known = model_name(name) or model_name(variant.group(1) if variant else stem)
     if known is None:
         raise ValueError(unknown_model(name))
-    return MODELS[known]
+    side = variant.group(2) if variant else None
+    file = Path(name)
+    if file.suffix == ".yaml" and file.is_file() and file.stat().st_size < _MAX_CONFIG_BYTES:
+        written = re.search(rb"^ *image_size: *(\d{2,5}) *$", file.read_bytes(), re.MULTILINE)
+        side = written.group(1).decode() if written else side
+    return MODELS[known].with_image_size(int(side) if side else None)
 
 
 def unknown_model(name: str) -> str:

@@ -28,8 +28,10 @@ _PORTION = 2**22
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error)
 
 
-def load_picture(picture: str | os.PathLike[str] | Image.Image | np.ndarray) -> np.ndarray:
-    """Read a picture as upright RGB.
+def load_picture(
+    picture: str | os.PathLike[str] | Image.Image | np.ndarray, *, upright: bool = True
+) -> np.ndarray:
+    """Read a picture as RGB.
 
     Orientation tags are applied; 16-bit, grey, palette and CMYK pictures become 8-bit RGB; what
     is transparent is shown on white, as a viewer does.
@@ -37,6 +39,7 @@ def load_picture(picture: str | os.PathLike[str] | Image.Image | np.ndarray) -> 
     Args:
         picture: a file, a PIL image, or an array (H, W, 3), (H, W, 4), (H, W, 1) or (H, W) of
             uint8 in [0, 255] or uint16 in [0, 65535].
+        upright: turn it as its orientation tag says; else its pixels stay as they lie.
 
     Returns:
         uint8 (H, W, 3) RGB.
@@ -49,13 +52,13 @@ def load_picture(picture: str | os.PathLike[str] | Image.Image | np.ndarray) -> 
     if isinstance(picture, np.ndarray):
         return _array_to_rgb(picture)
     if isinstance(picture, Image.Image):
-        return _image_to_rgb(picture, "the picture")
+        return _image_to_rgb(picture, "the picture", upright)
     path = Path(picture)
     if not path.is_file():
         raise _not_a_file(path)
     try:
         with open_picture(path) as image:
-            return _image_to_rgb(image, str(path))
+            return _image_to_rgb(image, str(path), upright)
     except MediaError:
         raise
     except _DAMAGE as problem:
@@ -225,7 +228,7 @@ def open_picture(path: Path) -> Image.Image:
     return image
 
 
-def _image_to_rgb(image: Image.Image, name: str) -> np.ndarray:
+def _image_to_rgb(image: Image.Image, name: str, upright: bool = True) -> np.ndarray:
     if image.mode.startswith("I"):
         # 16-bit grey: Pillow's own conversion would clip it at 255.
         values = np.asarray(ImageOps.exif_transpose(image)).astype(np.int32)
@@ -233,13 +236,13 @@ def _image_to_rgb(image: Image.Image, name: str) -> np.ndarray:
     if image.mode == "F":
         raise MediaError(f"{name} holds floating-point numbers; save it with 8 or 16 bits")
     # Pillow would copy the whole picture even where it lies as it should.
-    turned = image.getexif().get(_ORIENTATION, 1) != 1
-    upright = ImageOps.exif_transpose(image) if turned else image
-    if upright.has_transparency_data:
-        layers = upright.convert("RGBA")
+    if upright and image.getexif().get(_ORIENTATION, 1) != 1:
+        image = ImageOps.exif_transpose(image)
+    if image.has_transparency_data:
+        layers = image.convert("RGBA")
         page = Image.new("RGBA", layers.size, "white")
-        upright = Image.alpha_composite(page, layers)
-    return _pixels(upright if upright.mode == "RGB" else upright.convert("RGB"))
+        image = Image.alpha_composite(page, layers)
+    return _pixels(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _pixels(image: Image.Image) -> np.ndarray:

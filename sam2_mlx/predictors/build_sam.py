@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sam2_mlx.checkpoints.load import load
-from sam2_mlx.checkpoints.names import config_for
-from sam2_mlx.model.sam import Sam
+from sam2_mlx.checkpoints.names import PUBLISHED, config_for
+from sam2_mlx.predictors.overrides import read_overrides
+from sam2_mlx.predictors.torch_like import SAM2Base
 from sam2_mlx.predictors.video_predictor import SAM2VideoPredictor
+
+HF_MODEL_ID_TO_FILENAMES = {
+    published.repository: (published.config_file, published.filename)
+    for published in PUBLISHED.values()
+    if published.config_file
+}
+"""Hugging Face id -> the reference's config file, and the checkpoint there."""
 
 
 def build_sam2(  # noqa: PLR0913 - the reference's arguments
@@ -15,11 +24,12 @@ def build_sam2(  # noqa: PLR0913 - the reference's arguments
     ckpt_path: Any = None,
     device: Any = None,
     mode: str = "eval",
+    hydra_overrides_extra: Sequence[str] = (),
     apply_postprocessing: bool = True,
     *,
     image_size: int | None = None,
     dtype: str = "auto",
-) -> Sam:
+) -> SAM2Base:
     """Build a model.
 
     Args:
@@ -29,6 +39,7 @@ def build_sam2(  # noqa: PLR0913 - the reference's arguments
             takes the published weights of the config.
         device: without effect; MLX's default device is used.
         mode: only "eval".
+        hydra_overrides_extra: such as "++model.image_size=512"; see `overrides.read_overrides`.
         apply_postprocessing: an unstable single mask gives way to the best of three.
         image_size: side of the model input in pixels; the config's by default.
         dtype: "float32", "float16", "bfloat16", or "auto" (float16 on a GPU, float32 else).
@@ -37,8 +48,8 @@ def build_sam2(  # noqa: PLR0913 - the reference's arguments
         The model.
 
     Raises:
-        ValueError: if nothing says which model, a name is unknown, or the checkpoint does not
-            fit the config.
+        ValueError: if nothing says which model, a name is unknown, the checkpoint does not fit
+            the config, or something cannot be overridden.
         FileNotFoundError: if the checkpoint does not exist.
 
     Source: sam2/build_sam.py, build_sam2.
@@ -48,13 +59,18 @@ def build_sam2(  # noqa: PLR0913 - the reference's arguments
         raise ValueError(f"models are built for inference, mode='eval'; got {mode!r}")
     if config_file is None and ckpt_path is None:
         raise ValueError("say which model: a config name, a checkpoint, or both")
+    overrides = read_overrides(hydra_overrides_extra)
+    image_size = image_size or overrides.image_size
     config = None if config_file is None else config_for(str(config_file))
     if ckpt_path is None:
         assert config is not None
+        image_size = image_size or config.image_size
         ckpt_path, config = config.name, None
-    model = load(ckpt_path, config=config, dtype=dtype, image_size=image_size)
+    model = SAM2Base.of(load(ckpt_path, config=config, dtype=dtype, image_size=image_size))
     if not apply_postprocessing:
         model.mask_decoder.stability_threshold = 0.0
+    if overrides.stability_threshold is not None:
+        model.mask_decoder.stability_threshold = overrides.stability_threshold
     return model
 
 
@@ -63,7 +79,9 @@ def build_sam2_video_predictor(  # noqa: PLR0913 - the reference's arguments
     ckpt_path: Any = None,
     device: Any = None,
     mode: str = "eval",
+    hydra_overrides_extra: Sequence[str] = (),
     apply_postprocessing: bool = True,
+    vos_optimized: bool = False,
     *,
     image_size: int | None = None,
     dtype: str = "auto",
@@ -76,8 +94,11 @@ def build_sam2_video_predictor(  # noqa: PLR0913 - the reference's arguments
         ckpt_path: as in `build_sam2`.
         device: without effect.
         mode: only "eval".
+        hydra_overrides_extra: as in `build_sam2`; also options of `SAM2VideoPredictor`, such as
+            "++model.non_overlap_masks=true".
         apply_postprocessing: stable single masks, holes of up to 8 pixels filled, and prompted
             frames remembered as the mask shown; single options override it.
+        vos_optimized: without effect; what can be compiled is compiled anyway.
         image_size: as in `build_sam2`.
         dtype: as in `build_sam2`.
         options: options of `SAM2VideoPredictor`, such as `fill_hole_area=0`.
@@ -91,15 +112,29 @@ def build_sam2_video_predictor(  # noqa: PLR0913 - the reference's arguments
 
     Source: sam2/build_sam.py, build_sam2_video_predictor.
     """
+    del vos_optimized
     model = build_sam2(
         config_file,
         ckpt_path,
         device,
         mode,
+        hydra_overrides_extra,
         apply_postprocessing,
         image_size=image_size,
         dtype=dtype,
     )
+    tracking: dict[str, Any] = {}
     if not apply_postprocessing:
-        options = {"fill_hole_area": 0, "binarize_mask_from_pts_for_mem_enc": False, **options}
-    return SAM2VideoPredictor(model, **options)
+        tracking = {"fill_hole_area": 0, "binarize_mask_from_pts_for_mem_enc": False}
+    tracking |= read_overrides(hydra_overrides_extra).tracking
+    return SAM2VideoPredictor(model, **{**tracking, **options})
+
+
+def build_sam2_hf(model_id: str, **kwargs: Any) -> SAM2Base:
+    """As `build_sam2`, of a Hugging Face id or any other name of a model."""
+    return build_sam2(None, model_id, **kwargs)
+
+
+def build_sam2_video_predictor_hf(model_id: str, **kwargs: Any) -> SAM2VideoPredictor:
+    """As `build_sam2_video_predictor`, of a Hugging Face id or any other name of a model."""
+    return build_sam2_video_predictor(None, model_id, **kwargs)

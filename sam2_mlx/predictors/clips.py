@@ -10,14 +10,15 @@ import numpy as np
 from PIL import Image
 
 from sam2_mlx.media.frame_source import Frames
-from sam2_mlx.media.pictures import load_picture
+from sam2_mlx.predictors.look import as_picture
+from sam2_mlx.predictors.torch_like import as_array
 
 
 class ListedFrames:
     """Pictures at hand as the frames of a clip; each is converted when it is read.
 
     Args:
-        pictures: arrays, PIL images or paths, as `load_picture` takes them, all of one size.
+        pictures: arrays, PIL images or paths, as `as_picture` takes them, all of one size.
 
     Attributes:
         num_frames: how many there are.
@@ -50,10 +51,10 @@ class ListedFrames:
         return image
 
     def _load(self, index: int) -> np.ndarray:
-        picture = self._pictures[index]
+        picture = as_array(self._pictures[index])
         if not isinstance(picture, (np.ndarray, Image.Image, str, os.PathLike)):
             picture = np.asarray(picture)
-        return load_picture(picture)
+        return as_picture(picture)
 
 
 def open_clip(video: Any) -> Frames:
@@ -71,6 +72,7 @@ def open_clip(video: Any) -> Frames:
     if hasattr(video, "read") and hasattr(video, "num_frames"):
         source: Frames = video
         return source
+    video = as_array(video)
     if isinstance(video, (str, os.PathLike)):
         # Not above: it brings the video library.
         from sam2_mlx.media.reader import open_frames

@@ -8,19 +8,21 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from sam2_mlx.media.pictures import load_picture
+from sam2_mlx.model.image_encoder import ImageFeatures
 from sam2_mlx.model.sam import Sam
-from sam2_mlx.predictors.look import Look, without_small_regions
+from sam2_mlx.predictors.look import Look, as_picture, encode_pictures, without_small_regions
+from sam2_mlx.predictors.torch_like import TorchLike, TorchModule, as_array
 from sam2_mlx.prompts import Prompt
 
 _Prediction = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-class SAM2ImagePredictor:
+class SAM2ImagePredictor(TorchModule):
     """Encodes a picture once and answers any number of prompts on it.
 
     Args:
-        sam_model: the model, as `sam2_mlx.load` or `build_sam2` gives it.
+        sam_model: the model, as `sam2_mlx.load` or `build_sam2` gives it, or a predictor that has
+            one.
         mask_threshold: logits above it are the object.
         max_hole_area: background regions of at most this many low-resolution pixels are filled.
         max_sprinkle_area: foreground regions of at most this many are removed.
@@ -28,19 +30,21 @@ class SAM2ImagePredictor:
     Source: sam2/sam2_image_predictor.py, SAM2ImagePredictor.
     """
 
+    _encoded: ImageFeatures | None
+    _orig_hw: list[tuple[int, ...]] | None
+
     def __init__(
         self,
-        sam_model: Sam,
+        sam_model: Any,
         mask_threshold: float = 0.0,
         max_hole_area: float = 0.0,
         max_sprinkle_area: float = 0.0,
     ) -> None:
-        self.model = sam_model
+        self.model: Sam = getattr(sam_model, "model", sam_model)
         self.mask_threshold = mask_threshold
         self.max_hole_area = max_hole_area
         self.max_sprinkle_area = max_sprinkle_area
-        self._looks: list[Look] = []
-        self._is_batch = False
+        self.reset_predictor()
 
     @classmethod
     def from_pretrained(cls, model_id: str, **kwargs: Any) -> SAM2ImagePredictor:
@@ -48,7 +52,7 @@ class SAM2ImagePredictor:
 
         Args:
             model_id: such as "tiny", "facebook/sam2.1-hiera-tiny", a folder or a file.
-            kwargs: `dtype`, `image_size`, and the options of this class.
+            kwargs: those of `build_sam2`, and the options of this class.
 
         Returns:
             A predictor.
@@ -59,25 +63,28 @@ class SAM2ImagePredictor:
         options = {key: kwargs.pop(key) for key in own if key in kwargs}
         return cls(build_sam2(None, model_id, **kwargs), **options)
 
-    def set_image(self, image: Any) -> None:
+    def set_image(self, image: Any, upright: bool | None = None) -> None:
         """Encode a picture; prompts refer to it from now on.
 
         Args:
             image: uint8 (H, W, 3) RGB array, a PIL image, or the path of a picture; grey arrays,
                 arrays with alpha, and uint16 are taken too.
+            upright: turn it as its orientation tag says; by default files are turned and PIL
+                images are not, as in the reference.
 
         Raises:
             TypeError, ValueError: if it is not a picture.
             FileNotFoundError: if the path does not exist.
         """
-        self.set_image_batch([image])
+        self.set_image_batch([image], upright)
         self._is_batch = False
 
-    def set_image_batch(self, image_list: Sequence[Any]) -> None:
+    def set_image_batch(self, image_list: Sequence[Any], upright: bool | None = None) -> None:
         """Encode several pictures, of any sizes, for `predict_batch`.
 
         Args:
             image_list: pictures as for `set_image`.
+            upright: likewise.
 
         Raises:
             TypeError, ValueError: if one is not a picture, or the list is empty.
@@ -85,8 +92,10 @@ class SAM2ImagePredictor:
         if not isinstance(image_list, Sequence) or len(image_list) == 0:
             raise ValueError("set_image_batch needs a list of at least one picture")
         self.reset_predictor()
-        self._looks = Look.at(self.model, *(load_picture(image) for image in image_list))
-        self._is_batch = True
+        pictures = [as_picture(image, upright) for image in image_list]
+        self._encoded = encode_pictures(self.model, pictures)
+        self._orig_hw = [picture.shape[:2] for picture in pictures]
+        self._is_image_set = self._is_batch = True
 
     def predict(  # noqa: PLR0913 - the reference's arguments
         self,
@@ -110,7 +119,8 @@ class SAM2ImagePredictor:
             normalize_coords: coordinates are pixels; else fractions of the picture's size.
 
         Returns:
-            masks: (C, H, W) bool, or float32 logits; (B, C, H, W) for several objects.
+            masks: float32 (C, H, W), 1 on the object and 0 beside it, or logits; (B, C, H, W) for
+                several objects.
             iou: float32 (C,) predicted IoU, or (B, C).
             low_res: float32 (C, S/4, S/4) logits within +-32 (as they are from a first SAM), or
                 (B, C, S/4, S/4).
@@ -119,11 +129,9 @@ class SAM2ImagePredictor:
             RuntimeError: if no picture was set.
             ValueError: on malformed or impossible prompts; see `Prompt.from_points`.
         """
-        self._require(batch=False)
-        prompt = self._prompt(
-            self._looks[0], point_coords, point_labels, box, mask_input, normalize_coords
-        )
-        return self._answer(self._looks[0], prompt, multimask_output, return_logits)
+        (look,) = self._looks(batch=False)
+        prompt = self._prompt(look, point_coords, point_labels, box, mask_input, normalize_coords)
+        return self._answer(look, prompt, multimask_output, return_logits)
 
     def predict_batch(  # noqa: PLR0913 - the reference's arguments
         self,
@@ -153,8 +161,8 @@ class SAM2ImagePredictor:
             RuntimeError: if no batch was set.
             ValueError: on malformed prompts, or another number of prompts than pictures.
         """
-        self._require(batch=True)
-        count = len(self._looks)
+        looks = self._looks(batch=True)
+        count = len(looks)
         columns = []
         for values in (point_coords_batch, point_labels_batch, box_batch, mask_input_batch):
             if values is not None and len(values) != count:
@@ -163,7 +171,7 @@ class SAM2ImagePredictor:
                 )
             columns.append([None] * count if values is None else values)
         results = []
-        for look, coords, labels, box, logits in zip(self._looks, *columns, strict=True):
+        for look, coords, labels, box, logits in zip(looks, *columns, strict=True):
             prompt = self._prompt(look, coords, labels, box, logits, normalize_coords)
             results.append(self._answer(look, prompt, multimask_output, return_logits))
         masks, ious, low = zip(*results, strict=True)
@@ -175,30 +183,56 @@ class SAM2ImagePredictor:
         Raises:
             RuntimeError: if no picture was set.
         """
-        if not self._looks:
+        if self._encoded is None:
             raise RuntimeError("no picture yet: call set_image(...) first")
-        return mx.concatenate([look.features.coarse for look in self._looks])
+        return self._encoded.coarse
 
     def reset_predictor(self) -> None:
         """Forget the picture."""
-        self._looks, self._is_batch = [], False
+        self._encoded = self._orig_hw = None
+        self._is_image_set = self._is_batch = False
 
-    def _require(self, batch: bool) -> None:
-        if not self._looks:
+    # Programs keep what was encoded, and give it to another predictor.
+    @property
+    def _features(self) -> dict[str, Any] | None:
+        if self._encoded is None:
+            return None
+        coarse, *fine = [TorchLike.of(x.transpose(0, 3, 1, 2)) for x in self._encoded.arrays()]
+        return {"image_embed": coarse, "high_res_feats": fine}
+
+    @_features.setter
+    def _features(self, maps: dict[str, Any] | None) -> None:
+        if maps is None:
+            self._encoded = None
+            return
+        coarse, *fine = [
+            mx.array(as_array(x)).transpose(0, 2, 3, 1).astype(self.model.dtype)
+            for x in (maps["image_embed"], *maps["high_res_feats"])
+        ]
+        self._encoded = ImageFeatures(coarse, tuple(fine))
+
+    def _looks(self, batch: bool) -> list[Look]:
+        """The pictures that were set, if the way they are asked about fits."""
+        encoded, sizes = self._encoded, self._orig_hw
+        if not self._is_image_set or encoded is None or sizes is None:
             name = "set_image_batch" if batch else "set_image"
             raise RuntimeError(f"no picture yet: call {name}(...) first")
         if batch and not self._is_batch:
             raise RuntimeError("predict_batch follows set_image_batch(...); use predict instead")
-        if not batch and self._is_batch and len(self._looks) > 1:
+        if not batch and len(sizes) > 1:
             raise RuntimeError("predict follows set_image(...); use predict_batch instead")
+        return [
+            Look(self.model, (height, width), encoded[index])
+            for index, (height, width) in enumerate(sizes)
+        ]
 
     def _prompt(
         self, look: Look, coords: Any, labels: Any, box: Any, logits: Any, in_pixels: bool
     ) -> Prompt:
+        coords, labels, box, logits = map(as_array, (coords, labels, box, logits))
         prompt = Prompt()
         if coords is not None or labels is not None or box is not None or logits is None:
-            size = look.framing.size if in_pixels else None
-            prompt = Prompt.from_points(coords, labels, box, size)
+            prompt = Prompt.from_points(coords, labels, box, look.size if in_pixels else None)
         if logits is not None:
             prompt = prompt.improving(logits, self.model.config.mask_size)
         return prompt
@@ -212,7 +246,7 @@ class SAM2ImagePredictor:
         )
         masks = look.enlarge(cleaned)
         if not logits_wanted:
-            masks = masks > threshold
+            masks = (masks > threshold).astype(mx.float32)
         results = (masks, answer.iou, self.model.mask_decoder.limited(answer.logits))
         mx.eval(results)
         arrays = [np.array(result) for result in results]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import mlx.core as mx
 import numpy as np
+from PIL import Image
 
+from sam2_mlx.media.pictures import load_picture
 from sam2_mlx.model.image_encoder import ImageFeatures
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.ops.masks import fill_holes, remove_sprinkles
@@ -37,30 +41,18 @@ class Look:
 
     Attributes:
         model: the model.
-        framing: how the picture lies in the model's input.
-        features: its features, batch 1, marked as a frame without a past.
+        size: (height, width) of the picture in pixels.
+        features: its features, batch 1, as of `encode_pictures`.
     """
 
     model: Sam
-    framing: Framing
+    size: tuple[int, int]
     features: ImageFeatures
 
-    @classmethod
-    def at(cls, model: Sam, *pictures: np.ndarray) -> list[Look]:
-        """Encode pictures, uint8 (H, W, 3) RGB of any sizes, together.
-
-        Source: sam2/sam2_image_predictor.py, SAM2ImagePredictor.set_image_batch.
-        """
-        framings = [Framing.of(picture.shape[:2], model.config) for picture in pictures]
-        pixels = [
-            framing.pixels(picture, model.dtype)
-            for framing, picture in zip(framings, pictures, strict=True)
-        ]
-        features = model.encode_image(mx.concatenate(pixels))
-        if model.memory is not None:
-            features = ImageFeatures(model.memory.without_memory(features.coarse), features.fine)
-        mx.eval(features.arrays())
-        return [cls(model, framing, features[i]) for i, framing in enumerate(framings)]
+    @cached_property
+    def framing(self) -> Framing:
+        """How the picture lies in the model's input."""
+        return Framing.of(self.size, self.model.config)
 
     def answer(self, prompt: Prompt, multimask: bool) -> Answer:
         """Ask for masks; nothing is computed yet.
@@ -94,6 +86,22 @@ class Look:
         return rows @ logits @ columns.T
 
 
+def encode_pictures(model: Sam, pictures: Sequence[np.ndarray]) -> ImageFeatures:
+    """Encode pictures, uint8 (H, W, 3) RGB of any sizes, together, as frames without a past.
+
+    Source: sam2/sam2_image_predictor.py, SAM2ImagePredictor.set_image_batch.
+    """
+    pixels = [
+        Framing.of(picture.shape[:2], model.config).pixels(picture, model.dtype)
+        for picture in pictures
+    ]
+    features = model.encode_image(mx.concatenate(pixels))
+    if model.memory is not None:
+        features = ImageFeatures(model.memory.without_memory(features.coarse), features.fine)
+    mx.eval(features.arrays())
+    return features
+
+
 def without_small_regions(
     logits: mx.array, holes: float, specks: float, threshold: float = 0.0
 ) -> mx.array:
@@ -115,3 +123,18 @@ def without_small_regions(
     if specks > 0:
         remove_sprinkles(cleaned, specks, threshold - _MARGIN, threshold)
     return mx.array(cleaned)
+
+
+def as_picture(image: Any, upright: bool | None = None) -> np.ndarray:
+    """A picture as an array.
+
+    Args:
+        image: an array, a PIL image or the path of a picture; see `load_picture`.
+        upright: turn it as its orientation tag says. By default files are turned, as viewers
+            show them, and PIL images are not: programs go on with the pixels as they lie.
+
+    Returns:
+        uint8 (H, W, 3) RGB.
+    """
+    turned = not isinstance(image, Image.Image) if upright is None else upright
+    return load_picture(image, upright=turned)

@@ -10,15 +10,14 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from sam2_mlx.media.pictures import load_picture
-from sam2_mlx.model.sam import Sam
 from sam2_mlx.ops import rle
 from sam2_mlx.ops.crops import crop_boxes, layer_grids, non_max_suppression, touches_crop
 from sam2_mlx.ops.masks import Box, mask_boxes, remove_small_regions
 from sam2_mlx.predictors.enlarged_masks import enlarge_masks
 from sam2_mlx.predictors.enlarger import Enlarger
 from sam2_mlx.predictors.found_masks import OUTPUT_MODES, FoundMasks, segmentation, to_xywh
-from sam2_mlx.predictors.look import Look, without_small_regions
+from sam2_mlx.predictors.image_predictor import SAM2ImagePredictor
+from sam2_mlx.predictors.look import Look, as_picture, encode_pictures, without_small_regions
 from sam2_mlx.prompts import Prompt
 
 # Masks are enlarged to the picture's size a few at a time: this many logits at most.
@@ -44,7 +43,7 @@ class SAM2AutomaticMaskGenerator:
     """Segments everything: asks for masks on a grid of points and keeps the good, distinct ones.
 
     Args:
-        model: the model, as `sam2_mlx.load` or `build_sam2` gives it.
+        model: the model, as `sam2_mlx.load` or `build_sam2` gives it, or a predictor that has one.
         points_per_side: the grid has its square of points; None if `point_grids` are given.
         points_per_batch: points that the decoder answers at once; memory grows with it.
         pred_iou_thresh: masks need a predicted IoU above it; 0 keeps all.
@@ -64,6 +63,9 @@ class SAM2AutomaticMaskGenerator:
         use_m2m: refine each mask once by asking again with the mask itself.
         multimask_output: three masks a point instead of one.
 
+    Attributes:
+        predictor: an image predictor of the same model, for prompts of one's own.
+
     Raises:
         ValueError: on options that contradict each other or an unknown output mode.
 
@@ -72,7 +74,7 @@ class SAM2AutomaticMaskGenerator:
 
     def __init__(  # noqa: PLR0913 - the reference's arguments
         self,
-        model: Sam,
+        model: Any,
         points_per_side: int | None = 32,
         points_per_batch: int = 64,
         pred_iou_thresh: float = 0.8,
@@ -96,7 +98,10 @@ class SAM2AutomaticMaskGenerator:
             )
         if points_per_batch < 1:
             raise ValueError(f"points_per_batch must be at least 1; got {points_per_batch}")
-        self.model = model
+        self.predictor = SAM2ImagePredictor(
+            model, max_hole_area=min_mask_region_area, max_sprinkle_area=min_mask_region_area
+        )
+        self.model = self.predictor.model
         self.point_grids = _grids(
             points_per_side, point_grids, crop_n_layers, crop_n_points_downscale_factor
         )
@@ -131,11 +136,12 @@ class SAM2AutomaticMaskGenerator:
         options = {key: kwargs.pop(key) for key in own & set(kwargs)}
         return cls(build_sam2(None, model_id, **kwargs), **options)
 
-    def generate(self, image: Any) -> list[dict[str, Any]]:
+    def generate(self, image: Any, upright: bool | None = None) -> list[dict[str, Any]]:
         """Find everything in a picture.
 
         Args:
-            image: uint8 (H, W, 3) RGB array, a PIL image, or the path of a picture.
+            image: a picture, as for `SAM2ImagePredictor.set_image`.
+            upright: likewise.
 
         Returns:
             One record a mask, the best first:
@@ -152,7 +158,7 @@ class SAM2AutomaticMaskGenerator:
             TypeError, ValueError: if it is not a picture.
             FileNotFoundError: if the path does not exist.
         """
-        picture = load_picture(image)
+        picture = as_picture(image, upright)
         size = (picture.shape[0], picture.shape[1])
         crops, layers = crop_boxes(size, self.crop_n_layers, self.crop_overlap_ratio)
         parts = [
@@ -193,7 +199,8 @@ class SAM2AutomaticMaskGenerator:
     def _masks_of_crop(self, picture: np.ndarray, crop: Box, grid: np.ndarray) -> FoundMasks:
         """The masks of one crop, without duplicates among themselves."""
         x0, y0, x1, y1 = crop
-        (look,) = Look.at(self.model, np.ascontiguousarray(picture[y0:y1, x0:x1]))
+        part = np.ascontiguousarray(picture[y0:y1, x0:x1])
+        look = Look(self.model, part.shape[:2], encode_pictures(self.model, [part]))
         enlarger = Enlarger(*look.matrices)
         points = (grid * np.array([[x1 - x0, y1 - y0]])).astype(np.float32)
         size = (picture.shape[0], picture.shape[1])
@@ -281,7 +288,7 @@ def masks_of_points(
         earlier: float32 (B, 1, S/4, S/4), an earlier answer to each, or None.
     """
     labels = np.ones((len(points), 1), np.int32)
-    prompt = Prompt.from_points(points[:, None], labels, size=look.framing.size)
+    prompt = Prompt.from_points(points[:, None], labels, size=look.size)
     answer = look.answer(replace(prompt, logits=earlier), multimask)
     return PointMasks(
         answer.logits.flatten(0, 1),

@@ -3,28 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import mlx.core as mx
+import numpy as np
+from mlx.utils import tree_flatten
 
 from sam2_mlx.model.sam import Sam
+from sam2_mlx.ops.masks import without_overlap
 from sam2_mlx.predictors.clips import open_clip
+from sam2_mlx.predictors.inference_state import InferenceState
+from sam2_mlx.predictors.overrides import TRACKING
+from sam2_mlx.predictors.torch_like import TorchLike, TorchModule, as_array
 from sam2_mlx.prompts import Prompt
 from sam2_mlx.results import FrameMasks
 from sam2_mlx.tracking.options import TrackingOptions
 from sam2_mlx.tracking.session import TrackingSession
 
-_Masks = tuple[int, list[int], mx.array]
+_Masks = tuple[int, list[int], Any]
+
+# Attributes of the reference's predictor that would be set without effect.
+_FIXED = frozenset(
+    "num_maskmem max_obj_ptrs_in_encoder non_overlap_masks_for_mem_enc multimask_output_in_sam "
+    "use_obj_ptrs_in_encoder sigmoid_scale_for_mem_enc sigmoid_bias_for_mem_enc "
+    "use_mask_input_as_output_without_sam directly_add_no_mem_embed pred_obj_scores".split()
+)
 
 
-class SAM2VideoPredictor:
+class Scores(NamedTuple):
+    """How sure the model is of the masks of a frame.
+
+    Attributes:
+        iou: float32 (O,), predicted IoU in [0, 1].
+        presence: float32 (O,), logits; above zero the object is in the picture.
+    """
+
+    iou: np.ndarray
+    presence: np.ndarray
+
+
+class _Option:
+    """An option of tracking under the reference's name; one that is set holds from then on."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._field = TRACKING[name]
+
+    def __get__(self, predictor: Any, owner: type | None = None) -> Any:
+        return self if predictor is None else getattr(predictor.options, self._field)
+
+    def __set__(self, predictor: SAM2VideoPredictor, value: Any) -> None:
+        predictor.options = replace(predictor.options, **{self._field: value})
+
+
+class SAM2VideoPredictor(TorchModule):
     """Segments and follows objects in a video.
 
     The state that `init_state` returns is a `TrackingSession` with memory "full"; every method
-    takes it first, as in the reference.
+    takes it first, as in the reference. Masks are NumPy arrays that answer to torch's methods.
 
     Args:
-        model: a model with a memory.
+        model: a model with a memory, or a predictor that has one.
         fill_hole_area: background regions of at most this many low-resolution pixels are
             filled in the masks; 0 leaves them.
         non_overlap_masks: each pixel is given to one object only.
@@ -34,12 +73,25 @@ class SAM2VideoPredictor:
         memory_temporal_stride_for_eval: distance between recent memories, in frames.
         binarize_mask_from_pts_for_mem_enc: prompted frames are remembered as the mask shown.
 
+    Attributes:
+        model: the model.
+        options: all of them, as `TrackingOptions`; each is an attribute of its own too, and one
+            that is set holds from then on, for videos that are open already as well.
+
     Source: sam2/sam2_video_predictor.py, SAM2VideoPredictor.
     """
 
+    fill_hole_area = _Option()
+    non_overlap_masks = _Option()
+    clear_non_cond_mem_around_input = _Option()
+    add_all_frames_to_correct_as_cond = _Option()
+    max_cond_frames_in_attn = _Option()
+    memory_temporal_stride_for_eval = _Option()
+    binarize_mask_from_pts_for_mem_enc = _Option()
+
     def __init__(  # noqa: PLR0913 - the reference's options
         self,
-        model: Sam,
+        model: Any,
         *,
         fill_hole_area: float = 8,
         non_overlap_masks: bool = False,
@@ -49,7 +101,7 @@ class SAM2VideoPredictor:
         memory_temporal_stride_for_eval: int = 1,
         binarize_mask_from_pts_for_mem_enc: bool = True,
     ) -> None:
-        self.model = model
+        self.model: Sam = getattr(model, "model", model)
         self.options = TrackingOptions(
             fill_hole_area=fill_hole_area,
             non_overlap_masks=non_overlap_masks,
@@ -59,8 +111,31 @@ class SAM2VideoPredictor:
             memory_stride=memory_temporal_stride_for_eval,
             binarise_prompted_masks=binarize_mask_from_pts_for_mem_enc,
         )
-        # Raises early if an option does not fit the model.
-        TrackingSession(model, options=self.options)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _FIXED:
+            raise AttributeError(f"{name} is the model's and cannot be set here")
+        super().__setattr__(name, value)
+
+    @property
+    def options(self) -> TrackingOptions:
+        """How objects are followed."""
+        return self._options
+
+    @options.setter
+    def options(self, options: TrackingOptions) -> None:
+        # Raises if an option does not fit the model.
+        TrackingSession(self.model, options=options)
+        self._options = options
+
+    def eval(self) -> SAM2VideoPredictor:
+        """Itself; it never trains."""
+        return self
+
+    def parameters(self) -> Iterator[Any]:
+        """All weights, one after the other."""
+        weights: Any = tree_flatten(self.model.parameters())
+        return (TorchLike.of(weight) for _, weight in weights)
 
     @classmethod
     def from_pretrained(cls, model_id: str, **kwargs: Any) -> SAM2VideoPredictor:
@@ -83,7 +158,7 @@ class SAM2VideoPredictor:
         offload_video_to_cpu: bool = False,
         offload_state_to_cpu: bool = False,
         async_loading_frames: bool = False,
-    ) -> TrackingSession:
+    ) -> InferenceState:
         """Open a video.
 
         Args:
@@ -103,7 +178,11 @@ class SAM2VideoPredictor:
         """
         del offload_video_to_cpu, offload_state_to_cpu, async_loading_frames
         source = open_clip(video_path)
-        return TrackingSession(self.model, source, memory="full", options=self.options)
+        return InferenceState(self.model, source, memory="full", options=self.options)
+
+    def stream(self) -> TrackingSession:
+        """A session for a camera: frames are handed to `step`, memory does not grow."""
+        return TrackingSession(self.model, options=self.options)
 
     def add_new_points_or_box(  # noqa: PLR0913 - the reference's arguments
         self,
@@ -137,10 +216,11 @@ class SAM2VideoPredictor:
         """
         if box is not None and not clear_old_points:
             raise ValueError("a box comes before any point: use clear_old_points=True with a box")
-        size = inference_state.frame_size if normalize_coords else None
+        state = self._ready(inference_state)
+        size = state.frame_size if normalize_coords else None
+        points, labels, box = map(as_array, (points, labels, box))
         prompt = Prompt.from_points(points, labels, box, size)
-        masks = inference_state.add(obj_id, frame_idx, prompt, keep_points=not clear_old_points)
-        return _reference(masks)
+        return _reference(state.add(obj_id, frame_idx, prompt, keep_points=not clear_old_points))
 
     def add_new_points(self, *args: Any, **kwargs: Any) -> _Masks:
         """The reference's older name of `add_new_points_or_box`."""
@@ -161,7 +241,8 @@ class SAM2VideoPredictor:
         Returns:
             As `add_new_points_or_box`.
         """
-        return _reference(inference_state.add(obj_id, frame_idx, Prompt.from_mask(mask)))
+        prompt = Prompt.from_mask(as_array(mask))
+        return _reference(self._ready(inference_state).add(obj_id, frame_idx, prompt))
 
     def propagate_in_video_preflight(self, inference_state: TrackingSession) -> None:
         """Remember all prompts given so far; `propagate_in_video` does it by itself.
@@ -169,7 +250,7 @@ class SAM2VideoPredictor:
         Raises:
             RuntimeError: if there is no object, or one without a prompt.
         """
-        inference_state.commit()
+        self._ready(inference_state).commit()
         inference_state.require_prompts()
 
     def propagate_in_video(
@@ -178,7 +259,9 @@ class SAM2VideoPredictor:
         start_frame_idx: int | None = None,
         max_frame_num_to_track: int | None = None,
         reverse: bool = False,
-    ) -> Iterator[_Masks]:
+        *,
+        with_scores: bool = False,
+    ) -> Iterator[Any]:
         """Follow all objects through the video.
 
         Args:
@@ -186,15 +269,19 @@ class SAM2VideoPredictor:
             start_frame_idx: first frame; the earliest prompted one by default.
             max_frame_num_to_track: frames to follow after the first; all by default.
             reverse: go backwards.
+            with_scores: give `Scores` too.
 
         Yields:
-            The frame, all object ids, and float32 logits (O, 1, H, W) at the video's size.
+            The frame, all object ids, float32 logits (O, 1, H, W) at the video's size, and the
+            scores if they are wanted.
 
         Raises:
             RuntimeError: if there is no object, or one without a prompt.
         """
-        for masks in inference_state.propagate(start_frame_idx, max_frame_num_to_track, reverse):
-            yield _reference(masks)
+        state = self._ready(inference_state)
+        for masks in state.propagate(start_frame_idx, max_frame_num_to_track, reverse):
+            scores = (Scores(np.array(masks.iou), np.array(masks.presence)),) if with_scores else ()
+            yield *_reference(masks), *scores
 
     def clear_all_prompts_in_frame(
         self,
@@ -227,7 +314,7 @@ class SAM2VideoPredictor:
         obj_id: int,
         strict: bool = False,
         need_output: bool = True,
-    ) -> tuple[list[int], list[tuple[int, mx.array]]]:
+    ) -> tuple[list[int], list[tuple[int, Any]]]:
         """Remove an object; the others are not touched.
 
         Args:
@@ -253,8 +340,23 @@ class SAM2VideoPredictor:
         left = list(inference_state.object_ids)
         if not need_output or not left:
             return left, []
-        return left, [(frame, inference_state.masks_on(frame).logits) for frame in frames]
+        return left, [(frame, _logits(inference_state.masks_on(frame))) for frame in frames]
+
+    def _ready(self, state: TrackingSession) -> TrackingSession:
+        """The state, following by the options as they are now."""
+        if state.options != self._options:
+            state.options = self._options
+        return state
+
+    def _apply_non_overlapping_constraints(self, pred_masks: Any) -> Any:
+        return TorchLike.of(without_overlap(mx.array(as_array(pred_masks))))
+
+
+def _logits(masks: FrameMasks) -> Any:
+    logits = TorchLike.of(masks.logits)
+    # What the memory holds must not be written to from outside.
+    return logits.copy() if masks.logits is masks.coarse else logits
 
 
 def _reference(masks: FrameMasks) -> _Masks:
-    return masks.frame, list(masks.object_ids), masks.logits
+    return masks.frame, list(masks.object_ids), _logits(masks)

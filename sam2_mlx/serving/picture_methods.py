@@ -77,7 +77,7 @@ def predict(
     )
     picture.logits = logits
     entries = [{"object": place, "iou": round(float(one), 4)} for place, one in enumerate(iou)]
-    return _deliver(app, picture, entries, list(found), masks)
+    return _deliver(app, picture, entries, list(found > 0), masks)
 
 
 _OPTIONS = part(

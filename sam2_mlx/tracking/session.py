@@ -68,13 +68,10 @@ class TrackingSession:
             )
         self.model = model
         self.source = source
-        self.options = options or TrackingOptions()
         self.memory = memory
         self.num_frames = source.num_frames if source else num_frames
         self.frame: int | None = None
-        schedule = self.options.schedule(model.config.memory, self.num_frames)
-        self._policy = make_policy(memory, schedule, stream=source is None)
-        self._tracker = ObjectTracker(model, self._policy)
+        self.options = options or TrackingOptions()
         self._reverse: bool | None = None
         self._objects: dict[int, TrackedObject] = {}
         self._current = CurrentFrame(model, source)
@@ -85,6 +82,19 @@ class TrackingSession:
         memo[id(self)] = twin = object.__new__(type(self))
         twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
         return twin
+
+    @property
+    def options(self) -> TrackingOptions:
+        """How objects are followed from here on."""
+        return self._options
+
+    @options.setter
+    def options(self, options: TrackingOptions) -> None:
+        assert self.model.config.memory is not None
+        schedule = options.schedule(self.model.config.memory, self.num_frames)
+        self._policy = make_policy(self.memory, schedule, stream=self.source is None)
+        self._tracker = ObjectTracker(self.model, self._policy)
+        self._options = options
 
     @property
     def object_ids(self) -> tuple[int, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from sam2_mlx.checkpoints.names import PUBLISHED, config_for, model_name
@@ -57,3 +59,26 @@ def test_configs_by_name() -> None:
     assert config_for("configs/sam2/sam2_hiera_l.yaml") is MODELS["2.0-large"]
     with pytest.raises(ValueError, match=r"unknown model 'sam3'.*2\.0-large, nano"):
         config_for("sam3")
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "side"),
+    [
+        ("configs/sam2.1/sam2.1_hiera_b+", "base_plus", 1024),
+        ("./sam2_hiera_s.yaml", "2.0-small", 1024),
+        ("../sam2/configs/sam2.1/sam2.1_hiera_t.yaml", "tiny", 1024),
+        ("/home/user/sam2/sam2.1_hiera_large.yaml", "large", 1024),
+        ("C:\\models\\SAM2.1_hiera_l.yaml", "large", 1024),
+        ("configs/sam2.1_hiera_t512.yaml", "tiny", 512),
+        ("sam2.1_hiera_tiny512_FLARE_RECIST.yaml", "tiny", 512),
+        ("configs/sam2.1_training/sam2.1_hiera_b+_MOSE_finetune.yaml", "base_plus", 1024),
+    ],
+)
+def test_config_names_in_all_spellings(name: str, model: str, side: int) -> None:
+    assert config_for(name) == MODELS[model].with_image_size(side)
+
+
+def test_a_config_file_says_the_side(tmp_path: Path) -> None:
+    file = tmp_path / "sam2.1_hiera_s.yaml"
+    file.write_text("model:\n  _target_: x\n  image_size: 768\n")
+    assert config_for(str(file)).image_size == 768

@@ -1,0 +1,1 @@
+from sam2_mlx.predictors.as_sam2.automatic_mask_generator import *
