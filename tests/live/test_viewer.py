@@ -170,8 +170,16 @@ def test_a_frozen_picture_stands_still_and_takes_prompts(model, tmp_path: Path, 
     assert any(status.frozen for status in statuses)
 
 
+class PacedFeed(ToyFeed):
+    """Takes a while for each frame."""
+
+    def read(self) -> np.ndarray:
+        time.sleep(0.002)
+        return super().read()
+
+
 def test_a_frozen_clip_is_not_read_on(model, tmp_path: Path) -> None:
-    feed = ToyFeed()
+    feed = PacedFeed(1_000_000)
     given: list[int] = []
 
     def note(controls: Controls) -> None:
