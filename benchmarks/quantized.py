@@ -27,7 +27,7 @@ import numpy as np
 from mlx.utils import tree_flatten
 
 from sam2_mlx.checkpoints.convert import convert_checkpoint
-from sam2_mlx.checkpoints.formats import WEIGHTS_NAME
+from sam2_mlx.checkpoints.files import WEIGHTS_NAME
 from sam2_mlx.checkpoints.load import locate
 from sam2_mlx.media import demo_clip, open_frames
 from sam2_mlx.ops.cpu.allocator import keep_freed_memory

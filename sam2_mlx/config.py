@@ -80,7 +80,7 @@ class TinyViTConfig:
 
 
 EncoderConfig = HieraConfig | ViTConfig | TinyViTConfig
-_ENCODERS: dict[str, type[EncoderConfig]] = {
+ENCODERS: dict[str, type[EncoderConfig]] = {
     "hiera": HieraConfig,
     "vit": ViTConfig,
     "tiny_vit": TinyViTConfig,
@@ -197,7 +197,7 @@ class ModelConfig:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for config.json."""
         values = asdict(self)
-        kind = next(name for name, known in _ENCODERS.items() if isinstance(self.encoder, known))
+        kind = next(name for name, known in ENCODERS.items() if isinstance(self.encoder, known))
         if kind != "hiera":
             values["encoder"] = {"kind": kind, **values["encoder"]}
         return values
@@ -215,9 +215,9 @@ class ModelConfig:
         if isinstance(encoder, dict):
             encoder = dict(encoder)
             name = encoder.pop("kind", "hiera")
-            if name not in _ENCODERS:
-                raise ValueError(f"encoder kind is {', '.join(_ENCODERS)}; got {name!r}")
-            kind, values["encoder"] = _ENCODERS[name], encoder
+            if name not in ENCODERS:
+                raise ValueError(f"encoder kind is {', '.join(ENCODERS)}; got {name!r}")
+            kind, values["encoder"] = ENCODERS[name], encoder
         parts = {"encoder": kind, "decoder": DecoderConfig, "memory": MemoryConfig}
         for key, kind in parts.items():
             if isinstance(values.get(key), dict):

@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import re
+import reprlib
 import shutil
 import stat
 import sys
@@ -25,6 +26,8 @@ MAX_JSON_BYTES = 2**24
 
 _PARTIAL = re.compile(r"\.sam2-mlx\.([0-9a-f]{8})\.(\d+)\.\d+\.partial(?:\..*)?", re.DOTALL)
 _LONGEST_SUFFIX = 16
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 100
 _numbers = count()
 _in_use: set[str] = set()
 _swept: set[Path] = set()
@@ -66,6 +69,11 @@ def cache_dir() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "sam2_mlx"
 
 
+def quoted(value: object) -> str:
+    """A value from a file as a message shows it: short, and without control characters."""
+    return _SHORT.repr(value)
+
+
 def open_regular(path: Path) -> BinaryIO:
     """Open a file for reading, and nothing else: a device, a pipe or a folder could block or hang.
 
@@ -86,12 +94,13 @@ def open_regular(path: Path) -> BinaryIO:
     return file
 
 
-def sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's content; raises as `open_regular` does."""
+def sha256(*paths: Path) -> str:
+    """Hexadecimal SHA-256 of the content of files, one after another; raises as `open_regular`."""
     digest = hashlib.sha256()
-    with open_regular(path) as file:
-        while block := file.read(2**20):
-            digest.update(block)
+    for path in paths:
+        with open_regular(path) as file:
+            while block := file.read(2**20):
+                digest.update(block)
     return digest.hexdigest()
 
 
@@ -100,19 +109,18 @@ def read_json(path: Path) -> object:
 
     Raises:
         FileNotFoundError: no such file.
-        FileError: not a regular file, too long, nested too deeply, or not JSON; the message
-            leaves out the file's name.
+        FileError: not a regular file, too long, nested too deeply, or not JSON.
     """
     with open_regular(path) as file:
         data = file.read(MAX_JSON_BYTES + 1)
     if len(data) > MAX_JSON_BYTES:
-        raise FileError(f"is longer than {MAX_JSON_BYTES // 2**20} MB")
+        raise FileError(f"it is longer than {MAX_JSON_BYTES // 2**20} MB")
     try:
         return json.loads(data.decode("utf-8"))
     except RecursionError:
-        raise FileError("is nested too deeply") from None
+        raise FileError("it is nested too deeply") from None
     except ValueError as problem:
-        raise FileError(f"is not JSON: {problem}") from problem
+        raise FileError(f"it is not JSON: {problem}") from problem
 
 
 def check_target(target: Path) -> None:

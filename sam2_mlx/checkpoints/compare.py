@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from sam2_mlx.checkpoints.tensors import CheckpointError, StoredTensor
+from sam2_mlx.checkpoints.tensors import CheckpointError, StoredTensor, shortened
 from sam2_mlx.config import ModelConfig
 from sam2_mlx.ops.dtypes import FLOATS
 
 IMPOSSIBLE = (ArithmeticError, AttributeError, IndexError, RuntimeError, TypeError, ValueError)
 """What making a model of impossible dimensions can raise."""
-
-_SHOWN = 10
 
 
 def compare(
@@ -40,7 +38,9 @@ def compare(
         if tensor.shape != shape or tensor.dtype not in kinds:
             wrong.append(f"{sources[key]} {tensor.shape} {tensor.dtype} for {key} {shape}")
     parts = (("unexpected", extra), ("missing", missing), ("wrong shape or type", wrong))
-    return "; ".join(_listed(title, keys) for title, keys in parts if keys)
+    # A source may fill several targets, so the same key can come up twice.
+    lines = [f"{len(set(keys))} {title}: {shortened(keys)}" for title, keys in parts if keys]
+    return "; ".join(lines)
 
 
 def refuse_more_layers(config: ModelConfig, tensors: int) -> None:
@@ -61,10 +61,3 @@ def refuse_more_layers(config: ModelConfig, tensors: int) -> None:
         layers += memory.num_layers + memory.fuser_layers
     if layers > tensors:
         raise CheckpointError(f"has impossible dimensions: {layers} layers in {tensors} tensors")
-
-
-def _listed(title: str, keys: Iterable[str]) -> str:
-    # A source may fill several targets, so the same key can come up twice.
-    unique = list(dict.fromkeys(keys))
-    more = f" and {len(unique) - _SHOWN} more" if len(unique) > _SHOWN else ""
-    return f"{len(unique)} {title}: {', '.join(unique[:_SHOWN])}{more}"

@@ -12,15 +12,15 @@ from typing import Any
 import mlx.core as mx
 from mlx.utils import tree_flatten
 
-from sam2_mlx.checkpoints.formats import CONFIG_NAME, FORMAT_VERSION, WEIGHTS_NAME, find_file
+from sam2_mlx.checkpoints.files import CONFIG_NAME, FORMAT_VERSION, WEIGHTS_NAME, find_file, parts
 from sam2_mlx.checkpoints.quantized import quantize
 from sam2_mlx.checkpoints.read import Weights, read_weights
-from sam2_mlx.checkpoints.read_safetensors import read_safetensors
 from sam2_mlx.checkpoints.tensors import CheckpointError
 from sam2_mlx.config import ModelConfig
-from sam2_mlx.files import StagedFolder, sha256
+from sam2_mlx.files import FileError, StagedFolder, open_regular, sha256
 from sam2_mlx.ops.dtypes import FLOATS
 from sam2_mlx.ops.random_state import random_numbers_kept
+from sam2_mlx.ops.tensor_file import read_safetensors
 
 
 @random_numbers_kept()
@@ -123,8 +123,9 @@ def _write(folder: Path, weights: Weights, config: ModelConfig, dtype: str, sour
     try:
         mx.save_safetensors(str(path), weights.arrays, metadata={"format": "mlx"})
         # MLX does not report a short write, so the file is read back as far as its table.
-        read_safetensors(path)
-    except (RuntimeError, CheckpointError) as error:
+        with open_regular(path) as file:
+            read_safetensors(file)
+    except (RuntimeError, FileError) as error:
         raise OSError(f"could not write {size / 1e6:.0f} MB to {folder.parent}") from error
     record: dict[str, Any] = {
         "format": "sam2_mlx",
@@ -132,7 +133,7 @@ def _write(folder: Path, weights: Weights, config: ModelConfig, dtype: str, sour
         "dtype": dtype,
         "source": {
             "name": source.name,
-            "sha256": sha256(source),
+            "sha256": sha256(*parts(source)),
             "layout": weights.layout,
         },
         "model": config.to_dict(),

@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sam2_mlx.checkpoints.formats import CONFIG_NAME, WEIGHTS_NAME, read_given
+from sam2_mlx.checkpoints.files import CONFIG_NAME, WEIGHTS_NAME, read_given
 from sam2_mlx.checkpoints.names import PUBLISHED
 from sam2_mlx.checkpoints.tensors import CheckpointError
 from sam2_mlx.files import cache_dir

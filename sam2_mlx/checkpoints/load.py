@@ -11,7 +11,7 @@ import mlx.core as mx
 
 from sam2_mlx.checkpoints import hub
 from sam2_mlx.checkpoints.convert import write_folder
-from sam2_mlx.checkpoints.formats import SUFFIXES, find_file
+from sam2_mlx.checkpoints.files import SUFFIXES, find_file
 from sam2_mlx.checkpoints.names import BUNDLED, PUBLISHED, model_name, unknown_model
 from sam2_mlx.checkpoints.quantized import adapt
 from sam2_mlx.checkpoints.read import Weights, read_weights

@@ -15,9 +15,10 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 
-from sam2_mlx.checkpoints.formats import read_config
+from sam2_mlx.checkpoints.files import read_config
 from sam2_mlx.checkpoints.tensors import CheckpointError, StoredTensor
 from sam2_mlx.config import ModelConfig
+from sam2_mlx.files import quoted
 from sam2_mlx.model.folding import fold, fused_width, pad_heads
 from sam2_mlx.model.image_encoder.hiera_block import MultiScaleAttention
 from sam2_mlx.model.layers import Linear
@@ -211,22 +212,17 @@ def _recorded(values: Any) -> Quantization:
     except (KeyError, TypeError) as error:
         raise CheckpointError(
             "has a config.json that cannot be used: quantization needs mode, bits, group_size and "
-            f"modules; got {_short(values)}"
+            f"modules; got {quoted(values)}"
         ) from error
     known = mode == "affine" and bits in tuple(GROUP_SIZES) and group in _GROUPS
     if not known or isinstance(bits, float) or isinstance(group, float):
         raise CheckpointError(
             "has a config.json that cannot be used: quantization is affine, in 8 or 4 bits, in "
-            f"groups of {', '.join(map(str, _GROUPS))}; got {_short([mode, bits, group])}"
+            f"groups of {', '.join(map(str, _GROUPS))}; got {quoted([mode, bits, group])}"
         )
     if not isinstance(modules, list) or not all(isinstance(name, str) for name in modules):
         raise CheckpointError(
             "has a config.json that cannot be used: quantization.modules is a list of names; got "
-            f"{_short(modules)}"
+            f"{quoted(modules)}"
         )
     return Quantization(bits, group, tuple(dict.fromkeys(modules)))
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import mlx.core as mx
 from mlx.utils import tree_flatten
 
+from sam2_mlx.checkpoints.bounds import check_values
 from sam2_mlx.checkpoints.compare import IMPOSSIBLE, compare, refuse_more_layers
-from sam2_mlx.checkpoints.formats import CONFIG_NAME, open_tensors, read_given
+from sam2_mlx.checkpoints.files import CONFIG_NAME, open_tensors, read_given
 from sam2_mlx.checkpoints.infer import infer_config
+from sam2_mlx.checkpoints.names import PUBLISHED
 from sam2_mlx.checkpoints.quantized import (
     Quantization,
     empty_model,
@@ -19,7 +22,7 @@ from sam2_mlx.checkpoints.quantized import (
 )
 from sam2_mlx.checkpoints.rename import Renamed, rename
 from sam2_mlx.checkpoints.tensors import CheckpointError
-from sam2_mlx.config import ModelConfig
+from sam2_mlx.config import HieraConfig, ModelConfig
 from sam2_mlx.model.sam import Sam
 
 _NO_MEMORY = "memory.no_memory_embedding"
@@ -79,7 +82,10 @@ def read_weights(
             packed = is_quantized(renamed.tensors)
             quantization = read_quantization(beside) if packed else None
             if config is None:
-                config = _config(renamed, read_given(beside), packed)
+                given = read_given(beside)
+                config = _config(renamed, given, packed)
+                if image_size is None and "image_size" not in (given or {}):
+                    _warn_of_size(path, config)
             # Without a memory, the picture's features always get the no-memory embedding. It is
             # added to one level of the neck and nowhere else, so it can live in that level's bias.
             embedding = None if config.memory else renamed.tensors.pop(_NO_MEMORY, None)
@@ -113,6 +119,7 @@ def fitting_model(
         CheckpointError: keys too many or too few, or of another shape or type, up to ten of each;
             or impossible dimensions.
     """
+    check_values(config.to_dict(), "dimensions")
     try:
         refuse_more_layers(config, len(renamed.tensors))
         model = empty_model(config, quantization)
@@ -126,6 +133,18 @@ def fitting_model(
     if problem:
         raise CheckpointError(f"does not fit the {config.name} model: {problem}")
     return model
+
+
+def _warn_of_size(path: Path, config: ModelConfig) -> None:
+    """Say that the input size is a guess, for a file that is not the published one."""
+    # The first Segment Anything has a parameter for each place.
+    guessed = config.name in PUBLISHED and isinstance(config.encoder, HieraConfig)
+    if guessed and PUBLISHED[config.name].filename != path.name:
+        warnings.warn(
+            f"nothing in {path.name} tells its input size; it is taken as {config.image_size}, as "
+            f"in {config.name}; image_size= (--image-size) sets another one",
+            stacklevel=4,
+        )
 
 
 def _config(renamed: Renamed, given: dict[str, object] | None, packed: bool) -> ModelConfig:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import mlx.core as mx
 
 from sam2_mlx.checkpoints.first_layouts import FIRST_LAYOUTS
 from sam2_mlx.checkpoints.layouts import LAYOUTS, Layout, Rule
-from sam2_mlx.checkpoints.tensors import CheckpointError, StoredTensor
+from sam2_mlx.checkpoints.tensors import CheckpointError, StoredTensor, shortened
 
+_MAX_ROWS = 16
+# What training modules hold beside the model.
+_BYSTANDER = re.compile(r"(?:loss_fn|loss|criterion)\.")
 _KNOWN = (*LAYOUTS, *FIRST_LAYOUTS)
-# What wrappers put in front of every key: data parallel, torch.compile, training modules.
-_PREFIX = re.compile(r"(?:module\.|_orig_mod\.|model\.|sam2?\.|net\.)+")
 
 
 @dataclass
@@ -52,6 +53,8 @@ def rename(tensors: Mapping[str, StoredTensor]) -> Renamed:
     result = Renamed(layout)
     for key, tensor in tensors.items():
         name = key.removeprefix(prefix)
+        if not key.startswith(prefix) or _BYSTANDER.match(name):
+            continue
         if any(pattern.fullmatch(name) for pattern in ignored):
             continue
         for pattern, rule in rules:
@@ -66,24 +69,30 @@ def rename(tensors: Mapping[str, StoredTensor]) -> Renamed:
     return result
 
 
-def find_layout(keys: Mapping[str, object]) -> tuple[Layout, str]:
+def has_layout(keys: Iterable[str]) -> bool:
+    """Whether names are those of a model that we know, whatever stands before all of them."""
+    signs = tuple(layout.sign for layout in _KNOWN)
+    return any(key.endswith(signs) for key in keys)
+
+
+def find_layout(keys: Iterable[str]) -> tuple[Layout, str]:
     """The layout whose sign is among the keys, and what stands in front of every key.
 
     Raises:
         CheckpointError: no known layout.
     """
-    for layout in _KNOWN:
-        if layout.sign in keys:
-            return layout, ""
-    for key in keys:
-        for layout in _KNOWN:
-            prefix = key.removesuffix(layout.sign)
-            if prefix != key and _PREFIX.fullmatch(prefix):
-                return layout, prefix
-    shown = ", ".join(list(keys)[:4]) or "none"
+    prefixes = [
+        (layout, key.removesuffix(layout.sign))
+        for key in keys
+        for layout in _KNOWN
+        if f".{key}".endswith(f".{layout.sign}")
+    ]
+    if prefixes:
+        # The model itself goes before a copy inside a wrapper, and that before averaged weights.
+        return min(prefixes, key=lambda at: (bool(at[1]), "ema" in at[1].lower()))
     raise CheckpointError(
         "is not a SAM 2 checkpoint: its keys are neither Meta's, nor the transformers library's, "
-        f"nor ours; the first keys are {shown}"
+        f"nor ours; the first keys are {shortened(keys, 4) or 'none'}"
     )
 
 
@@ -94,7 +103,7 @@ def _apply(
     target = match.expand(rule.target)
     shape = tensor.shape
     if rule.split:
-        if len(shape) == 2:
+        if len(shape) == 2 and shape[0] <= _MAX_ROWS:
             for row in range(shape[0]):
                 yield target.format(row=row), _row(tensor, row)
     elif rule.axes is not None:

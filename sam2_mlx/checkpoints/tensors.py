@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterable
 
-import mlx.core as mx
+from sam2_mlx.files import FileError
+from sam2_mlx.ops.tensor_file import StoredTensor as StoredTensor
 
 
-class CheckpointError(ValueError):
+class CheckpointError(FileError):
     """A checkpoint that cannot be used; the message says why and what to do."""
 
 
@@ -16,16 +16,8 @@ class DamagedError(CheckpointError):
     """A checkpoint that is not as it was written; another copy of it may do."""
 
 
-@dataclass(frozen=True)
-class StoredTensor:
-    """A tensor in a file: its shape is known, its values are read by `read`.
-
-    Attributes:
-        shape: sizes as stored (or as `read` will return them).
-        dtype: name of the element type, such as "float32" or "bfloat16".
-        read: reads the values from the open file.
-    """
-
-    shape: tuple[int, ...]
-    dtype: str
-    read: Callable[[], mx.array]
+def shortened(names: Iterable[str], most: int = 10) -> str:
+    """Names in one line: the first ones, and how many more there are."""
+    unique = list(dict.fromkeys(names))
+    more = f" and {len(unique) - most} more" if len(unique) > most else ""
+    return f"{', '.join(unique[:most])}{more}"

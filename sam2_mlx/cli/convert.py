@@ -23,7 +23,7 @@ def main(argv: list[str]) -> int:
     """
     args = _parser().parse_args(argv)
     from sam2_mlx.checkpoints.convert import convert_checkpoint
-    from sam2_mlx.checkpoints.formats import WEIGHTS_NAME
+    from sam2_mlx.checkpoints.files import WEIGHTS_NAME
     from sam2_mlx.checkpoints.load import locate
 
     config = convert_checkpoint(

@@ -129,7 +129,7 @@ def test_an_interrupt_leaves_nothing_new(
     assert main([str(meta_file), str(out)]) == 0
     before = (out / "model.safetensors").read_bytes()
 
-    def interrupted(path: Path) -> str:
+    def interrupted(*paths: Path) -> str:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "sha256", interrupted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import struct
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from sam2_mlx.checkpoints.formats import find_file, open_tensors, read_given
+from sam2_mlx.checkpoints.files import find_file, open_tensors, read_given
 from sam2_mlx.checkpoints.tensors import CheckpointError
 from tests.checkpoints.torch_files import write_model
 
@@ -98,11 +99,68 @@ def test_the_file_that_a_path_means(tmp_path: Path) -> None:
     assert find_file(tmp_path / "b.pth") == tmp_path / "b.pth"
 
 
+def test_a_checkpoint_in_parts(tmp_path: Path, save: Save) -> None:
+    parts = [save(tmp_path / f"m-0000{n}-of-00002.safetensors", {f"w{n}": VALUES}) for n in (1, 2)]
+    assert find_file(tmp_path) == parts[0]
+    for part in parts:
+        assert sorted(read(part)) == ["w1", "w2"]
+    parts[1].unlink()
+    with pytest.raises(CheckpointError, match="one of 2 parts, and m-00002-of-00002.safetensors"):
+        read(parts[0])
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        (3, "its entry 'w'"),
+        ({"dtype": "F32"}, "its entry 'w'"),
+        ({"dtype": "F32", "shape": [3], "data_offsets": [0]}, "its entry 'w'"),
+        ({"dtype": ["F32"], "shape": [3], "data_offsets": [0, 12]}, "convert it"),
+        ({"dtype": "F32", "shape": [3.0], "data_offsets": [0, 12]}, "sizes of 'w'"),
+        ({"dtype": "F32", "shape": [-3], "data_offsets": [0, 12]}, "sizes of 'w'"),
+        ({"dtype": "F32", "shape": [2**40, 2**40], "data_offsets": [0, 12]}, "sizes of 'w'"),
+        ({"dtype": "F32", "shape": [1] * 40 + [3], "data_offsets": [0, 12]}, "sizes of 'w'"),
+        ({"dtype": "F32", "shape": [3], "data_offsets": [12, 24]}, "gaps"),
+        ({"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}, "8 bytes of values announced, 12"),
+        ({"dtype": "F32", "shape": "abc", "data_offsets": [0, 12]}, "sizes of 'w'"),
+    ],
+)
+def test_headers_that_lie(tmp_path: Path, entry: object, words: str) -> None:
+    text = json.dumps({"w": entry}).encode()
+    (tmp_path / "a").write_bytes(struct.pack("<Q", len(text)) + text + bytes(12))
+    with pytest.raises(CheckpointError, match=words):
+        read(tmp_path / "a")
+
+
+def test_nothing_but_files_is_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(ValueError, match="a device or a pipe"):
+            read(path)
+    (tmp_path / "config.json").symlink_to("/dev/zero")
+    with pytest.raises(CheckpointError, match=r"config.json that cannot be used.*a device"):
+        read_given(tmp_path / "config.json")
+
+
+def test_names_that_cannot_be_printed_are_refused(tmp_path: Path) -> None:
+    for name in ("\x1b[2Jw", "w" * 600, "w\u202e"):
+        path = write_model(tmp_path / "a.pt", {name: VALUES})
+        with pytest.raises(CheckpointError, match="no parameter's name") as caught:
+            read(path)
+        assert str(caught.value).isprintable() and len(str(caught.value)) < 300
+
+
 def test_config_files_beside_a_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     assert read_given(path) is None
     for text, expected in (
-        ({"model_type": "sam2_video", "image_size": 1024}, None),
+        ({"model_type": "vit", "image_size": 224}, None),
+        ({"model_type": "sam2_video"}, None),
+        ({"model_type": "sam2_video", "image_size": 512}, {"image_size": 512}),
+        (
+            {"model_type": "sam2", "vision_config": {"backbone_config": {"image_size": [64, 64]}}},
+            {"image_size": 64},
+        ),
         ({"_class_name": "SomethingElse"}, None),
         ({"image_size": 512}, {"image_size": 512}),
         ({"format_version": 1, "model": {"image_size": 512}}, {"image_size": 512}),

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from sam2_mlx.checkpoints.infer import infer_config
+from sam2_mlx.checkpoints.load import BUNDLED_FOLDER
+from sam2_mlx.checkpoints.names import PUBLISHED
 from sam2_mlx.checkpoints.read import read_weights
 from sam2_mlx.checkpoints.tensors import CheckpointError
 from sam2_mlx.config import MODELS, DecoderConfig, MemoryConfig, ModelConfig
@@ -69,9 +71,9 @@ def test_the_image_size_can_be_chosen(meta_file: Path) -> None:
     ("given", "words"),
     [
         ({**UNSEEN, "image_sise": 3}, "image_sise"),
-        ({**UNSEEN, "image_size": "big"}, "cannot be used"),
+        ({**UNSEEN, "image_size": "big"}, "a whole number from 32 to 4096; got 'big'"),
         ({**UNSEEN, "image_size": 100}, "multiple of 32"),
-        ({"encoder": 3}, "not an object"),
+        ({"encoder": 3}, "encoder is an object; got 3"),
         ({"encoder": {"heads": 3}, "image_size": 64}, "num_heads"),
     ],
 )
@@ -105,3 +107,20 @@ def test_a_parameter_that_the_dimensions_hang_on(
     odd = {**meta, lost: np.zeros(0, np.float32)}
     with pytest.raises(CheckpointError):
         read_weights(save(tmp_path / "odd.safetensors", odd))
+
+
+def test_an_input_size_that_is_guessed_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    official = replace(PUBLISHED["tiny"], filename="nano.safetensors")
+    monkeypatch.setitem(PUBLISHED, "nano", official)
+    weights = (BUNDLED_FOLDER / "model.safetensors").read_bytes()
+    for name in ("nano.safetensors", "tuned.safetensors"):
+        (tmp_path / name).write_bytes(weights)
+    read_weights(tmp_path / "nano.safetensors")
+    tuned = tmp_path / "tuned.safetensors"
+    with pytest.warns(UserWarning, match="nothing in tuned.safetensors tells its input size"):
+        assert read_weights(tuned).config.image_size == 256
+    assert read_weights(tuned, image_size=512).config.image_size == 512
+    (tmp_path / "config.json").write_text('{"model_type": "sam2_video", "image_size": 512}')
+    assert read_weights(tuned).config.image_size == 512

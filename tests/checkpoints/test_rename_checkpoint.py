@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,10 +83,32 @@ def test_every_layout_and_format_gives_the_same_weights(
         assert not differing(weights.arrays, reference.arrays)
 
 
-@pytest.mark.parametrize("prefix", ["module.", "model.", "_orig_mod.", "model.module.", "sam."])
-def test_prefixes_of_wrappers(read: Callable[[Arrays], Weights], meta: Arrays, prefix: str) -> None:
-    wrapped = read({prefix + key: value for key, value in meta.items()})
-    assert not differing(wrapped.arrays, read(meta).arrays)
+@pytest.mark.parametrize("prefix", ["module.", "sam2_model.", "_orig_mod.", "encoder.sam.", "x.y."])
+def test_whatever_stands_before_all_keys(
+    read: Callable[[Arrays], Weights], meta: Arrays, prefix: str
+) -> None:
+    wrapped = {prefix + key: value for key, value in meta.items()}
+    # A training module has other parts, and averaged weights, which come first here.
+    other = {f"ema.{key}": value + 1 for key, value in meta.items()}
+    other |= {"loss_fn.weight": np.zeros(2, np.float32), "head.bias": np.zeros(2, np.float32)}
+    assert not differing(read({**other, **wrapped}).arrays, read(meta).arrays)
+
+
+def test_what_a_loss_keeps_is_left_out(read: Callable[[Arrays], Weights], meta: Arrays) -> None:
+    loss = {"loss_fn.weight": np.zeros(2, np.float32), "criterion.w": np.zeros(2, np.float32)}
+    assert not differing(read({**meta, **loss}).arrays, read(meta).arrays)
+
+
+def test_rows_that_are_not_there_are_not_made(tmp_path: Path) -> None:
+    header = {
+        "vision_encoder.backbone.patch_embed.projection.weight": [0],
+        "prompt_encoder.point_embed.weight": [2**33, 0],
+    }
+    entry = {"dtype": "F32", "data_offsets": [0, 0]}
+    text = json.dumps({key: {**entry, "shape": shape} for key, shape in header.items()}).encode()
+    (tmp_path / "a").write_bytes(struct.pack("<Q", len(text)) + text)
+    with pytest.raises(CheckpointError, match="cannot be understood"):
+        read_weights(tmp_path / "a")
 
 
 def test_one_of_two_names_of_a_shared_matrix_is_enough(
