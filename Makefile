@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 ORACLE ?= python
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test coverage bare mutants lint format parity golden bench clip build clean
+.PHONY: help install demo test coverage bare mutants swift lint format parity golden bench clip build clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | \
@@ -49,6 +49,14 @@ bare:  ## both README commands on a minimal Debian, made on the spot (root and d
 
 mutants: $(READY)  ## break the package in small ways; a test must catch each
 	$(PYTHON) -m tests.mutants
+
+# The scratch folder stays out of the tree: it has thousands of files.
+SWIFT_SCRATCH ?= $(or $(TMPDIR),/tmp)/sam2-mlx-swift
+
+swift: $(READY)  ## build and test the Swift package, where there is Swift 6
+	@if swift --version 2>/dev/null | grep -qE 'Swift version ([6-9]|[1-9][0-9])\.'; then \
+	  SAM2_PYTHON=$(abspath $(PYTHON)) swift test --scratch-path $(SWIFT_SCRATCH); \
+	else echo "swift: skipped, there is no Swift 6 on the PATH"; fi
 
 lint: $(READY)  ## ruff and mypy
 	$(PYTHON) -m ruff check .
