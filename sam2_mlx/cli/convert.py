@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from sam2_mlx.cli.arguments import OneLineParser
+from sam2_mlx.cli.arguments import DTYPES, OneLineParser
 
 
 def main(argv: list[str]) -> int:
@@ -55,7 +55,9 @@ def _parser() -> argparse.ArgumentParser:
         help="a .pt or .safetensors file, a folder, a model name (tiny), or a Hugging Face id",
     )
     parser.add_argument("out", type=Path, help="the folder to make")
-    parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32")
+    parser.add_argument(
+        "--dtype", choices=DTYPES, default="float32", help="of the weights; float32 by default"
+    )
     parser.add_argument("--image-size", type=int, metavar="PIXELS", help="another input size")
     parser.add_argument(
         "--quantize",

@@ -12,6 +12,7 @@ from sam2_mlx.cli.everything_options import ClipSearch, EverythingOptions, find_
 from sam2_mlx.cli.follow import ShownFrame, Stretch, Watch, shown_frame
 from sam2_mlx.media.frame_source import FrameSource
 from sam2_mlx.ops import rle
+from sam2_mlx.prompts import Prompt
 
 if TYPE_CHECKING:
     from sam2_mlx.model.sam import Sam
@@ -89,7 +90,7 @@ def _add_new(
             "point at an object with --point X,Y"
         )
     for number, mask in enumerate(found, count + 1):
-        session.prompt(number, frame=index, mask=mask)
+        session.add(number, index, Prompt.from_mask(mask))
     return bool(found)
 
 

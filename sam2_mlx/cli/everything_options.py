@@ -6,11 +6,11 @@ import argparse
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from sam2_mlx.cli.errors import UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from sam2_mlx.model.sam import Sam
 
 DEFAULT_MAX_OBJECTS = 16

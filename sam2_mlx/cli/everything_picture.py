@@ -16,9 +16,14 @@ from sam2_mlx.cli.everything_options import (
     find_everything,
     read_everything_options,
 )
-from sam2_mlx.cli.everything_results import coco_document, draw_everything, write_document
+from sam2_mlx.cli.everything_results import (
+    DESCRIPTION,
+    coco_document,
+    draw_everything,
+    write_document,
+)
 from sam2_mlx.cli.model import ModelChoice, load_model
-from sam2_mlx.cli.outputs import check_not_input, plural
+from sam2_mlx.cli.outputs import check_outputs, plural
 from sam2_mlx.files import check_target
 from sam2_mlx.media.cutout import check_picture_name, save_picture
 from sam2_mlx.media.errors import MediaError
@@ -54,11 +59,12 @@ def run_everything_picture(args: argparse.Namespace, path: Path, picture: np.nda
         raise UsageError(
             f"--everything saves masks as COCO; give --save-masks FILE.json: {document}"
         )
-    for target, option in ((drawing, "--output"), (document, "--save-masks")):
+    choice = ModelChoice(args.model, args.dtype, args.image_size)
+    check_outputs([("--output", drawing), ("--save-masks", document)], [path, *choice.files])
+    for target in (drawing, document):
         if target is not None:
-            check_not_input(target, path, option)
             check_target(target)
-    model = load_model(ModelChoice(args.model, args.dtype, args.image_size))
+    model = load_model(choice)
     begin = time.perf_counter()
     count = write_everything(model, picture, path.name, options, document=document, drawing=drawing)
     seconds = time.perf_counter() - begin
@@ -102,6 +108,6 @@ def write_everything(  # noqa: PLR0913 - one picture, its settings and its two r
     save_picture(drawing, Image.fromarray(draw_everything(picture, records)))
     if document is not None:
         size = (picture.shape[0], picture.shape[1])
-        info = info or {"description": "everything, by sam2-mlx", "settings": options.to_dict()}
+        info = info or {"description": DESCRIPTION, "settings": options.to_dict()}
         write_document(document, coco_document(file_name, size, records, info))
     return len(records)

@@ -14,6 +14,9 @@ from sam2_mlx.files import StagedFile
 from sam2_mlx.media.overlay import object_color
 from sam2_mlx.ops import rle
 
+DESCRIPTION = "everything, by sam2-mlx"
+"""Tells a document as one of ours."""
+
 _ALPHA = 0.55
 _BACKGROUND = -1
 

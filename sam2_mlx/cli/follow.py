@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from sam2_mlx.cli.arguments import ObjectPrompt
 from sam2_mlx.cli.everything_options import ClipSearch
 from sam2_mlx.cli.stop import StopSignals
 from sam2_mlx.media.cutout import cut_out_frame
@@ -21,6 +20,7 @@ from sam2_mlx.media.mask_writer import MaskRecord
 from sam2_mlx.media.overlay import draw_masks
 from sam2_mlx.media.read_ahead import ReadAhead
 from sam2_mlx.ops import rle
+from sam2_mlx.prompts import Prompt
 
 if TYPE_CHECKING:
     from sam2_mlx.model.sam import Sam
@@ -66,13 +66,11 @@ class Following:
     Attributes:
         memory: name of the memory policy; see `TrackingSession`.
         resume: a saved session to go on with, or None.
-        save: where the session is saved after the last frame, or None.
         search: how objects are found where nobody points at them, or None.
     """
 
     memory: MemoryKind = "rolling"
     resume: Path | None = None
-    save: Path | None = None
     search: ClipSearch | None = None
 
 
@@ -153,7 +151,7 @@ def open_session(model: Sam, source: FrameSource, following: Following) -> Any:
 
 
 def follow(
-    session: Any, prompts: Sequence[ObjectPrompt], stretch: Stretch, watch: Watch
+    session: Any, prompts: Mapping[int, Prompt], stretch: Stretch, watch: Watch
 ) -> Iterator[ShownFrame]:
     """Follow the prompted objects through a stretch of a clip.
 
@@ -163,7 +161,7 @@ def follow(
 
     Args:
         session: a `TrackingSession` over the clip, with objects of its own where it goes on.
-        prompts: what to follow.
+        prompts: what to follow, by object id.
         stretch: which frames.
         watch: counts the frames, and may end it early.
 
@@ -218,13 +216,13 @@ def _twin(session: Any) -> Any:
 
 
 def _follow(
-    session: Any, prompts: Sequence[ObjectPrompt], start: int, end: int, watch: Watch
+    session: Any, prompts: Mapping[int, Prompt], start: int, end: int, watch: Watch
 ) -> Iterator[ShownFrame]:
     """One pass of the model from one frame to another, in either direction."""
 
     def propagate() -> Iterator[FrameMasks]:
-        for prompt in prompts:
-            _give(session, prompt, start)
+        for object_id, prompt in prompts.items():
+            session.add(object_id, start, prompt)
         yield from session.propagate(start=start, length=abs(end - start), reverse=end < start)
 
     for masks in watch.over(propagate()):
@@ -242,17 +240,3 @@ def _replay(
             image = ahead.take(index)
             assert image is not None  # taken in the order announced
             yield replace(frame, masks=np.stack([rle.decode(mask) for mask in masks]), image=image)
-
-
-def _give(session: Any, prompt: ObjectPrompt, frame: int) -> None:
-    """Prompt one object on a frame."""
-    if prompt.mask is not None:
-        session.prompt(prompt.object_id, frame=frame, mask=prompt.mask)
-        return
-    session.prompt(
-        prompt.object_id,
-        frame=frame,
-        points=prompt.points or None,
-        labels=prompt.labels or None,
-        box=prompt.box,
-    )

@@ -33,6 +33,13 @@ class ModelChoice:
     image_size: int | None = None
     follow: bool = False
 
+    @property
+    def files(self) -> list[Path]:
+        """What is read, where the name is a path: the file, or the folder and what is in it."""
+        path = Path(self.name)
+        inside = path.iterdir() if path.is_dir() else ()
+        return [path, *inside] if path.exists() else []
+
 
 def load_model(choice: ModelChoice) -> Sam:
     """Load a model and print one line that says which weights are in use.

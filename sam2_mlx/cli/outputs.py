@@ -1,28 +1,54 @@
-"""Checks on where results go."""
+"""Checks on where results go, before anything is computed."""
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sam2_mlx.cli.errors import UsageError
+from sam2_mlx.files import cache_dir
 
 
-def check_not_input(target: Path, source: Path, option: str) -> None:
-    """Check that a result does not take the place of what it is made from.
+def check_outputs(outputs: Sequence[tuple[str, Path | None]], inputs: Iterable[Path]) -> None:
+    """Check that no result takes the place of another one, or of what it is made from.
 
     Args:
-        target: what is to be written.
-        source: what is read.
-        option: the option to change, for the error.
+        outputs: what is to be written, if it is, each with the option that names it.
+        inputs: every file, and folder as a whole, that is read.
 
     Raises:
-        UsageError: if both are the same file or folder, or the target is a frame of the source.
+        UsageError: if one does.
     """
-    same = target.exists() and source.exists() and target.samefile(source)
-    inside = source.is_dir() and target.exists() and target.resolve().parent == source.resolve()
-    around = not source.exists() and target.resolve() == source.resolve().parent
-    if same or inside or around:
-        raise UsageError(f"{target} is the input; give {option} another name")
+    sources = list(inputs)
+    homes = [cache_dir() / "models", Path(__file__).parents[1] / "assets"]
+    targets = [(option, target) for option, target in outputs if target is not None]
+    for place, (option, target) in enumerate(targets):
+        if any(_holds(target, source) for source in sources):
+            raise UsageError(f"{target} is the input; give {option} another name")
+        if any(_holds(home, target) for home in homes):
+            raise UsageError(f"{target} is where models are kept; give {option} another name")
+        for other_option, other in targets[:place]:
+            if _holds(target, other) or _holds(other, target):
+                raise UsageError(
+                    f"{other_option} {other} and {option} {target} would overwrite each other; "
+                    "give one another name"
+                )
+
+
+def _holds(target: Path, path: Path) -> bool:
+    """Whether writing a file or folder replaces what is at another path."""
+    if target.exists() and path.exists() and target.samefile(path):
+        return True
+    first, second = _place(target), _place(path)
+    return first == second or first in second.parents
+
+
+def _place(path: Path) -> Path:
+    place = os.path.realpath(path)
+    # A Mac's disk takes A.json and a.json for the same file.
+    return Path(place.casefold() if sys.platform == "darwin" else place)
 
 
 def plural(count: int, noun: str) -> str:

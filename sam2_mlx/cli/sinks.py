@@ -6,7 +6,7 @@ Masks and scores are written by the writers of `media`, which are sinks as they 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from sam2_mlx.cli.arguments import ObjectPrompt
 from sam2_mlx.cli.follow import ShownFrame
 from sam2_mlx.cli.stop import StopSignals
 from sam2_mlx.media.frame_source import FrameSource
@@ -137,8 +136,8 @@ class Tally:
     """On how many frames each object was seen.
 
     Args:
-        prompts: what was pointed at.
-        prompted: number of the frame that it was pointed at on.
+        prompts: ids of the objects that were pointed at.
+        prompted: number of the frame that they were pointed at on.
         found: objects were found instead of pointed at: those not seen were never there.
 
     Attributes:
@@ -146,8 +145,8 @@ class Tally:
         missed: ids of prompted objects that were not found where they were pointed at.
     """
 
-    def __init__(self, prompts: Sequence[ObjectPrompt], prompted: int, found: bool) -> None:
-        self._ids = {prompt.object_id for prompt in prompts}
+    def __init__(self, prompts: Collection[int], prompted: int, found: bool) -> None:
+        self._prompts = prompts
         self._prompted = prompted
         self._found = found
         self._seen: Counter[int] = Counter()
@@ -160,7 +159,7 @@ class Tally:
         for number, mask in zip(frame.object_ids, frame.masks, strict=True):
             visible = bool(mask.any())
             self._seen[number] += visible
-            if frame.index == self._prompted and number in self._ids and not visible:
+            if frame.index == self._prompted and number in self._prompts and not visible:
                 self.missed.append(number)
 
     def finish(self) -> None:

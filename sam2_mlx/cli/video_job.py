@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sam2_mlx.cli.arguments import ObjectPrompt
 from sam2_mlx.cli.errors import INVALID, note, report
 from sam2_mlx.cli.everything_clip import follow_everything
 from sam2_mlx.cli.follow import (
@@ -27,6 +26,7 @@ from sam2_mlx.cli.sinks import PreviewSink, SessionSink, Tally, VideoSink, all_o
 from sam2_mlx.cli.stop import StopSignals
 from sam2_mlx.cli.video_outputs import VideoOutputs
 from sam2_mlx.media.frame_source import FrameSource
+from sam2_mlx.prompts import Prompt
 
 if TYPE_CHECKING:
     from sam2_mlx.live.window import Preview
@@ -38,16 +38,16 @@ class VideoJob:
 
     Attributes:
         source: the clip.
-        prompts: what to follow.
+        prompts: what to follow, by object id.
         stretch: which frames.
         outputs: what is written where.
-        following: which memory, from and to which saved session, and whether objects are found
-            without prompts.
+        following: which memory, from which saved session, and whether objects are found without
+            prompts.
         preview: a window that shows what is written, or None.
     """
 
     source: FrameSource
-    prompts: Sequence[ObjectPrompt]
+    prompts: Mapping[int, Prompt]
     stretch: Stretch
     outputs: VideoOutputs
     following: Following
@@ -78,9 +78,9 @@ class VideoJob:
                 sinks.append(writer)
             sinks.append(tally)
             session = open_session(load_model(choice), self.source, self.following)
-            if self.following.save is not None:
+            if self.outputs.session is not None:
                 # The last one, so that no other can fail after it.
-                sinks.append(SessionSink(session, self.following.save))
+                sinks.append(SessionSink(session, self.outputs.session))
             begin = time.perf_counter()
             with stop:
                 try:

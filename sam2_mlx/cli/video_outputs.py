@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sam2_mlx.cli.outputs import check_not_input
+from sam2_mlx.cli.arguments import FORMATS
+from sam2_mlx.cli.errors import UsageError
+from sam2_mlx.cli.outputs import check_outputs
 from sam2_mlx.cli.sinks import PictureWriter, VideoSink
-from sam2_mlx.media.encodings import H264, PRORES_4444, WEBM_ALPHA, Encoding
+from sam2_mlx.files import check_target
+from sam2_mlx.media.encodings import H264, PRORES_4444, WEBM_ALPHA
 from sam2_mlx.media.frame_source import FrameSource
 from sam2_mlx.media.mask_writer import MaskWriter, open_mask_writer
+from sam2_mlx.media.png_sequence import PngSequence
 from sam2_mlx.media.score_writer import ScoreLines
+from sam2_mlx.media.video_writer import check_video_name, write_like
 
 PIPE = "-"
-
-_ENCODINGS: dict[str, Encoding | None] = {
-    "video": H264,
-    "prores4444": PRORES_4444,
-    "webm-alpha": WEBM_ALPHA,
-    "png-sequence": None,
-}
-FORMATS = tuple(_ENCODINGS)
-"""Names of the forms; all but the first are the objects alone, with transparency."""
+# In the order of `FORMATS`; the last is a folder of pictures.
+_ENCODINGS = dict(zip(FORMATS, (H264, PRORES_4444, WEBM_ALPHA, None), strict=True))
 
 
 @dataclass(frozen=True)
@@ -35,61 +34,63 @@ class VideoOutputs:
         format: one of `FORMATS`.
         masks: where the masks go, or None.
         scores: where the scores go, or None.
+        session: where the session is saved after the last frame, or None.
     """
 
     pictures: Path | None
-    format: str = "video"
+    format: str = FORMATS[0]
     masks: Path | None = None
     scores: Path | None = None
+    session: Path | None = None
 
     @classmethod
-    def named(
-        cls, output: str | None, stem: str, format: str, masks: str | None, scores: str | None
-    ) -> VideoOutputs:
+    def typed(cls, args: argparse.Namespace, stem: str) -> VideoOutputs:
         """Outputs as they are typed; without a name the clip gives it.
 
         Args:
-            output: the video or folder, `-` for standard output, or None.
+            args: of the video command.
             stem: name of the clip without extension.
-            format: one of `FORMATS`.
-            masks: where the masks go, or None.
-            scores: where the scores go, or None.
 
         Raises:
-            MediaError: if a name does not fit the format.
+            MediaError: if a name does not fit the format, or the session cannot be saved there.
         """
-        from sam2_mlx.media.video_writer import check_video_name
-
-        encoding = _ENCODINGS[format]
-        pictures: Path | None
-        if output == PIPE and encoding is not None:
+        encoding = _ENCODINGS[args.format]
+        kind = "masked" if args.format == FORMATS[0] else "cutout"
+        pictures: Path | None = Path(f"{stem}_{kind}{encoding.suffixes[0] if encoding else ''}")
+        if args.output == PIPE and encoding is not None:
             pictures = None
-        elif output is not None:
-            pictures = Path(output)
-        elif format == "video":
-            pictures = Path(f"{stem}_masked.mp4")
-        else:
-            suffix = encoding.suffixes[0] if encoding is not None else ""
-            pictures = Path(f"{stem}_cutout{suffix}")
+        elif args.output is not None:
+            pictures = Path(args.output)
         if pictures is not None and encoding is not None:
             check_video_name(pictures, encoding)
-        return cls(
-            pictures, format, Path(masks) if masks else None, Path(scores) if scores else None
+        masks, scores, session = (
+            Path(name) if name else None
+            for name in (args.save_masks, args.scores, args.save_session)
         )
+        if session is not None and session.suffix != ".safetensors":
+            raise UsageError(
+                f"--save-session needs a name that ends in .safetensors; got {session}"
+            )
+        if session is not None:
+            check_target(session)
+        return cls(pictures, args.format, masks, scores, session)
 
-    def check(self, clip: Path) -> None:
-        """Check that nothing written takes the place of the clip.
+    def check(self, inputs: Iterable[Path]) -> None:
+        """Check that nothing written takes the place of an input or of anything else written.
+
+        Args:
+            inputs: what is read.
 
         Raises:
             UsageError: if it does.
         """
-        for target, option in (
-            (self.pictures, "--output"),
-            (self.masks, "--save-masks"),
-            (self.scores, "--scores"),
-        ):
-            if target is not None:
-                check_not_input(target, clip, option)
+        targets = [
+            ("--output", self.pictures),
+            ("--save-masks", self.masks),
+            ("--scores", self.scores),
+            ("--save-session", self.session),
+        ]
+        check_outputs(targets, inputs)
 
     def open_pictures(self, source: FrameSource, first: int) -> VideoSink:
         """What writes the pictures.
@@ -117,12 +118,8 @@ class VideoOutputs:
     def _picture_writer(self, source: FrameSource, first: int) -> PictureWriter:
         encoding = _ENCODINGS[self.format]
         if encoding is None:
-            from sam2_mlx.media.png_sequence import PngSequence
-
             assert self.pictures is not None
             return PngSequence(self.pictures)
-        from sam2_mlx.media.video_writer import write_like
-
         target = self.pictures if self.pictures is not None else sys.stdout.buffer
         return write_like(target, source, first, encoding)
 

@@ -9,6 +9,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
+from sam2_mlx.prompts import Prompt
 from sam2_mlx.results import FrameMasks
 from sam2_mlx.tracking.options import TrackingOptions
 
@@ -36,7 +37,8 @@ class FakeSession:
         self.memory = memory
         self.options = options
         self.image = np.zeros((0, 0, 3), np.uint8)
-        self.prompts: dict[int, dict[str, Any]] = {}
+        self.prompts: dict[int, Prompt] = {}
+        self.prompted: dict[int, int] = {}  # the frame of each
         self.passes: list[tuple[int, int, bool]] = []
         self.commits = 0
         FakeSession.opened.append(self)
@@ -50,9 +52,10 @@ class FakeSession:
     def object_ids(self) -> tuple[int, ...]:
         return tuple(self.prompts)
 
-    def prompt(self, object_id: int, **prompt: Any) -> None:
-        self.source.read(prompt["frame"])
+    def add(self, object_id: int, frame: int, prompt: Prompt) -> None:
+        self.source.read(frame)
         self.prompts[object_id] = prompt
+        self.prompted[object_id] = frame
 
     def propagate(self, start: int, length: int, reverse: bool = False) -> Iterator[FrameMasks]:
         self.passes.append((start, length, reverse))
@@ -68,9 +71,9 @@ class FakeSession:
     def masks_on(self, frame: int) -> FrameMasks:
         y, x = np.mgrid[: self.source.height, : self.source.width]
         logits = []
-        for prompt in self.prompts.values():
-            cx, cy = _centre(prompt)
-            cx += DRIFT * (frame - prompt["frame"])
+        for object_id, prompt in self.prompts.items():
+            cx, cy = _centre(prompt, (self.source.width, self.source.height))
+            cx += DRIFT * (frame - self.prompted[object_id])
             logits.append(RADIUS**2 - (x - cx) ** 2 - (y - cy) ** 2)
         count = len(logits)
         stack = mx.array(np.array(logits, np.float32)[:, None])
@@ -90,11 +93,10 @@ def disc(x: float, y: float, radius: float = RADIUS) -> np.ndarray:
     return (columns - x) ** 2 + (rows - y) ** 2 < radius**2
 
 
-def _centre(prompt: dict[str, Any]) -> tuple[float, float]:
-    if prompt.get("mask") is not None:
-        rows, columns = np.nonzero(prompt["mask"])
-        return float(columns.mean()), float(rows.mean())
-    if prompt.get("box") is not None:
-        x0, y0, x1, y1 = prompt["box"]
-        return (x0 + x1) / 2, (y0 + y1) / 2
-    return prompt["points"][0]
+def _centre(prompt: Prompt, size: tuple[int, int]) -> np.ndarray:
+    if prompt.mask is not None:
+        rows, columns = np.nonzero(prompt.mask)
+        return np.array([columns.mean(), rows.mean()])
+    points = prompt.points[0] * size
+    # The corners of a box come first.
+    return points[:2].mean(axis=0) if prompt.has_box else points[0]

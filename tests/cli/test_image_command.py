@@ -4,45 +4,47 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
+import mlx.core as mx
 import numpy as np
 import pytest
 from PIL import Image
 
+from sam2_mlx.predictors.look import Answer
+from sam2_mlx.prompts import Prompt
 from tests.commands import image as main
 
 SIZE = (60, 40)
 
 
-class FakePredictor:
+class FakeLook:
     """Three squares around what was pointed at; the second is the likeliest."""
 
-    asked: list[dict[str, Any]] = []
+    asked: list[tuple[Prompt, bool]] = []
 
-    def __init__(self, model: object) -> None:
-        self.picture: np.ndarray | None = None
+    def __init__(self, model: object, size: tuple[int, int], features: object) -> None:
+        assert size == (SIZE[1], SIZE[0])
 
-    def set_image(self, picture: np.ndarray) -> None:
-        self.picture = picture
-
-    def predict(self, **prompt: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        FakePredictor.asked.append(prompt)
-        x, y = prompt["point_coords"][0] if prompt["box"] is None else prompt["box"][:2]
-        count = 3 if prompt["multimask_output"] else 1
-        masks = np.zeros((count, SIZE[1], SIZE[0]), bool)
+    def answer(self, prompt: Prompt, multimask: bool) -> Answer:
+        FakeLook.asked.append((prompt, multimask))
+        x, y = np.round(prompt.points[0, 0] * SIZE).astype(int)
+        count = 3 if multimask else 1
+        logits = np.full((1, count, SIZE[1], SIZE[0]), -1, np.float32)
         for place in range(count):
             side = 4 * (place + 1)
-            masks[place, int(y) : int(y) + side, int(x) : int(x) + side] = True
-        scores = np.array([0.5, 0.9, 0.7], np.float32)[:count]
-        return masks, scores, np.zeros((count, 8, 8), np.float32)
+            logits[0, place, y : y + side, x : x + side] = 1
+        return Answer(mx.array(logits), mx.array([[0.5, 0.9, 0.7][:count]]))
+
+    def enlarge(self, logits: mx.array) -> mx.array:
+        return logits
 
 
 @pytest.fixture(autouse=True)
 def picture(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    FakePredictor.asked = []
-    monkeypatch.setattr("sam2_mlx.predictors.image_predictor.SAM2ImagePredictor", FakePredictor)
-    monkeypatch.setattr("sam2_mlx.cli.image.load_model", lambda choice: None)
+    FakeLook.asked = []
+    monkeypatch.setattr("sam2_mlx.predictors.look.Look", FakeLook)
+    monkeypatch.setattr("sam2_mlx.predictors.look.encode_pictures", lambda model, pictures: None)
+    monkeypatch.setattr("sam2_mlx.cli.image_job.load_model", lambda choice: None)
     grey = np.random.default_rng(0).integers(100, 120, (SIZE[1], SIZE[0], 3), dtype=np.uint8)
     Image.fromarray(grey).save(folder / "photo.png")
     return folder / "photo.png"
@@ -72,9 +74,9 @@ def test_the_likeliest_mask_is_drawn(picture: Path, capsys: pytest.CaptureFixtur
 def test_one_point_is_ambiguous_and_more_are_not(picture: Path) -> None:
     args = ["--point", "1,1", "--point", "2:5,5", "--negative-point", "2:9,9"]
     assert main([str(picture), *args, "--box", "3:2,2,9,9"]) == 0
-    assert [asked["multimask_output"] for asked in FakePredictor.asked] == [True, False, False]
-    assert FakePredictor.asked[1]["point_labels"].tolist() == [1, 0]
-    assert FakePredictor.asked[2]["point_coords"] is None
+    assert [multimask for _, multimask in FakeLook.asked] == [True, False, False]
+    assert FakeLook.asked[1][0].labels.tolist() == [[1, 0]]
+    assert FakeLook.asked[2][0].labels.tolist() == [[2, 3]]
 
 
 def test_all_outputs(picture: Path) -> None:

@@ -53,7 +53,7 @@ class TestEverything:
         (session,) = FakeSession.opened
         assert session.memory == "rolling"
         assert session.passes == [(0, 29, False)]
-        assert [prompt["frame"] for prompt in session.prompts.values()] == [0, 0]
+        assert session.prompted == {1: 0, 2: 0}
         ids, masks = read_npz_masks("m.npz", 3)
         assert ids == (1, 2)
         assert np.abs(masks[0].astype(int) - disc(30 + 3 * DRIFT, 20)).sum() < 40
@@ -78,7 +78,7 @@ class TestEverything:
         assert "object 1 on 30, object 2 on 24, object 3 on 10)" in capsys.readouterr().out
         (session,) = FakeSession.opened
         assert session.passes == [(0, 29, False)] and session.commits == 1
-        assert session.prompts[3]["frame"] == 20
+        assert session.prompted[3] == 20
         lines = [json.loads(line) for line in Path("s.jsonl").read_text().splitlines()]
         areas = [line["objects"][2]["area"] for line in lines]
         assert not any(areas[:20]) and all(areas[20:])

@@ -72,8 +72,8 @@ class TestObjectsFrom:
         assert main(["clip.mp4", *args]) == 0
         (session,) = FakeSession.opened
         assert list(session.prompts) == [1, 3, 200]
-        assert np.array_equal(session.prompts[3]["mask"], disc(30, 20))
-        assert np.array_equal(session.prompts[200]["mask"], disc(70, 40))
+        assert np.array_equal(session.prompts[3].mask, disc(30, 20))
+        assert np.array_equal(session.prompts[200].mask, disc(70, 40))
 
     @pytest.mark.filterwarnings("ignore:.mode. parameter is deprecated")
     def test_what_was_saved_can_be_given_again(self) -> None:

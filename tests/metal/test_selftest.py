@@ -6,7 +6,7 @@ import mlx.core as mx
 import pytest
 
 from sam2_mlx.__main__ import main as command
-from sam2_mlx.cli import selftest
+from sam2_mlx.cli import kernel_cases, selftest
 from sam2_mlx.ops import flash, residual_norm, rope, upsample
 from sam2_mlx.ops.metal import kernel as kernel_module
 from sam2_mlx.ops.metal.kernel import KernelSource
@@ -18,7 +18,7 @@ KERNELS = (rope.KERNEL, upsample.KERNEL, residual_norm.KERNEL, flash.KERNEL)
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("SAM2_MLX_CACHE", str(tmp_path))
     monkeypatch.delenv("SAM2_MLX_KERNELS", raising=False)
-    monkeypatch.setattr(selftest, "metal_in_use", lambda: False)
+    monkeypatch.setattr(kernel_cases, "metal_in_use", lambda: False)
     for kernel in KERNELS:
         # What the test finds out about them is undone.
         monkeypatch.setattr(kernel, "_function", None)
@@ -30,7 +30,7 @@ def own_cache(tmp_path, monkeypatch):
 @pytest.fixture
 def metal(monkeypatch):
     """As if MLX ran on Metal and every kernel did what its twin does."""
-    monkeypatch.setattr(selftest, "metal_in_use", lambda: True)
+    monkeypatch.setattr(kernel_cases, "metal_in_use", lambda: True)
     monkeypatch.setattr(kernel_module, "_REPEATS", 1)
     monkeypatch.setattr(flash, "_RACE", 32)
     monkeypatch.setattr(KernelSource, "build", lambda self: None)
