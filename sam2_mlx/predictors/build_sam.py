@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sam2_mlx.checkpoints.load import load
-from sam2_mlx.checkpoints.names import PUBLISHED, config_for
-from sam2_mlx.predictors.overrides import read_overrides
+from sam2_mlx.checkpoints.names import PUBLISHED
+from sam2_mlx.predictors.build_model import build_sam2 as build_sam2
+from sam2_mlx.predictors.build_model import tracking_options
 from sam2_mlx.predictors.torch_like import SAM2Base
 from sam2_mlx.predictors.video_predictor import SAM2VideoPredictor
 
@@ -17,61 +17,6 @@ HF_MODEL_ID_TO_FILENAMES = {
     if published.config_file
 }
 """Hugging Face id -> the reference's config file, and the checkpoint there."""
-
-
-def build_sam2(  # noqa: PLR0913 - the reference's arguments
-    config_file: Any = None,
-    ckpt_path: Any = None,
-    device: Any = None,
-    mode: str = "eval",
-    hydra_overrides_extra: Sequence[str] = (),
-    apply_postprocessing: bool = True,
-    *,
-    image_size: int | None = None,
-    dtype: str = "auto",
-) -> SAM2Base:
-    """Build a model.
-
-    Args:
-        config_file: one of the reference's config names ("configs/sam2.1/sam2.1_hiera_t.yaml",
-            "sam2.1_hiera_t"), a model name ("tiny"), or None to infer it from the checkpoint.
-        ckpt_path: a `.pt`, a `.safetensors`, a folder, a model name or a Hugging Face id; None
-            takes the published weights of the config.
-        device: without effect; MLX's default device is used.
-        mode: only "eval".
-        hydra_overrides_extra: such as "++model.image_size=512"; see `overrides.read_overrides`.
-        apply_postprocessing: an unstable single mask gives way to the best of three.
-        image_size: side of the model input in pixels; the config's by default.
-        dtype: "float32", "float16", "bfloat16", or "auto" (float16 on a GPU, float32 else).
-
-    Returns:
-        The model.
-
-    Raises:
-        ValueError: if nothing says which model, a name is unknown, the checkpoint does not fit
-            the config, or something cannot be overridden.
-        FileNotFoundError: if the checkpoint does not exist.
-
-    Source: sam2/build_sam.py, build_sam2.
-    """
-    del device
-    if mode != "eval":
-        raise ValueError(f"models are built for inference, mode='eval'; got {mode!r}")
-    if config_file is None and ckpt_path is None:
-        raise ValueError("say which model: a config name, a checkpoint, or both")
-    overrides = read_overrides(hydra_overrides_extra)
-    image_size = image_size or overrides.image_size
-    config = None if config_file is None else config_for(str(config_file))
-    if ckpt_path is None:
-        assert config is not None
-        image_size = image_size or config.image_size
-        ckpt_path, config = config.name, None
-    model = SAM2Base.of(load(ckpt_path, config=config, dtype=dtype, image_size=image_size))
-    if not apply_postprocessing:
-        model.mask_decoder.stability_threshold = 0.0
-    if overrides.stability_threshold is not None:
-        model.mask_decoder.stability_threshold = overrides.stability_threshold
-    return model
 
 
 def build_sam2_video_predictor(  # noqa: PLR0913 - the reference's arguments
@@ -123,10 +68,7 @@ def build_sam2_video_predictor(  # noqa: PLR0913 - the reference's arguments
         image_size=image_size,
         dtype=dtype,
     )
-    tracking: dict[str, Any] = {}
-    if not apply_postprocessing:
-        tracking = {"fill_hole_area": 0, "binarize_mask_from_pts_for_mem_enc": False}
-    tracking |= read_overrides(hydra_overrides_extra).tracking
+    tracking = tracking_options(hydra_overrides_extra, apply_postprocessing)
     return SAM2VideoPredictor(model, **{**tracking, **options})
 
 

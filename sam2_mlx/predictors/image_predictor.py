@@ -57,7 +57,7 @@ class SAM2ImagePredictor(TorchModule):
         Returns:
             A predictor.
         """
-        from sam2_mlx.predictors.build_sam import build_sam2
+        from sam2_mlx.predictors.build_model import build_sam2
 
         own = ("mask_threshold", "max_hole_area", "max_sprinkle_area")
         options = {key: kwargs.pop(key) for key in own if key in kwargs}

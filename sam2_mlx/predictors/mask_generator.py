@@ -130,7 +130,7 @@ class SAM2AutomaticMaskGenerator:
         Returns:
             A generator.
         """
-        from sam2_mlx.predictors.build_sam import build_sam2
+        from sam2_mlx.predictors.build_model import build_sam2
 
         own = set(inspect.signature(cls).parameters) - {"model"}
         options = {key: kwargs.pop(key) for key in own & set(kwargs)}
