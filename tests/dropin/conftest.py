@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import sam2_mlx.predictors.build_sam as builders
+import sam2_mlx.predictors.build_model as builders
 from sam2_mlx import load
 from sam2_mlx.media import demo_clip, open_frames
 
