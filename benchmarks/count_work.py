@@ -24,7 +24,7 @@ from benchmarks.gpu_form import as_on_gpu, hollow, hollow_model
 from benchmarks.graph import count_primitives, count_work
 from benchmarks.steps import make_step
 from sam2_mlx.checkpoints.load import load, resolve_dtype
-from sam2_mlx.cli.bench.command import case_name, cases, describe
+from sam2_mlx.cli.bench.command import case_name, cases, this_setup
 from sam2_mlx.cli.bench.models import model_names
 from sam2_mlx.config import MODELS, ModelConfig
 
@@ -62,7 +62,7 @@ def _print_counts(options: argparse.Namespace) -> None:
     gpu, dtype = find_chip(options.chip), resolve_dtype(options.dtype)
     chips = (this_machine(), gpu)
     rates = {c.name: {"gflops": c.flops / 1e9, "gbytes": c.bandwidth / 1e9} for c in chips}
-    report: dict[str, Any] = {**describe(), "rates": rates, "results": []}
+    report: dict[str, Any] = {**this_setup(), "rates": rates, "results": []}
     here = rates[chips[0].name]
     print(f"{here['gflops']:.0f} GFLOP/s, {here['gbytes']:.0f} GB/s ({chips[0].name})")
     for name in model_names(options.model):

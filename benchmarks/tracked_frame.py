@@ -20,7 +20,7 @@ import json
 import sys
 
 from benchmarks.side_by_side import PEERS, check_peers, compare, render, start
-from sam2_mlx.cli.bench.command import describe
+from sam2_mlx.cli.bench.command import this_setup
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
             results = compare(start(*peers), objects, options.rounds)
             print(f"{spec['model']} at {spec['image_size']}, objects: {objects}")
             print(render(results), flush=True)
-            print(json.dumps({**describe(), **spec, "objects": objects, **results}), flush=True)
+            print(json.dumps({**this_setup(), **spec, "objects": objects, **results}), flush=True)
     except ValueError as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2

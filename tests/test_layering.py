@@ -228,6 +228,15 @@ def test_names_say_something(repository: Path) -> None:
     assert [str(path) for path in own if path.stem in VAGUE_NAMES] == []
 
 
+def test_a_class_has_a_name_of_its_own(repository: Path) -> None:
+    homes: dict[str, list[str]] = {}
+    for path in sorted((repository / PACKAGE).rglob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, []).append(str(path.relative_to(repository)))
+    assert {name: files for name, files in homes.items() if len(files) > 1} == {}
+
+
 def test_the_version_is_in_one_place(repository: Path) -> None:
     from sam2_mlx import __version__
 

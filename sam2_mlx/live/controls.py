@@ -49,7 +49,7 @@ class Button(Enum):
     RIGHT_PRESS = auto()
 
 
-class Request(Enum):
+class Action(Enum):
     """What the window has to do after a key."""
 
     NOTHING = auto()
@@ -184,7 +184,7 @@ class Controls:
 
     # Keys
 
-    def key(self, key: str) -> Request:
+    def key(self, key: str) -> Action:
         """Handle a key.
 
         Args:
@@ -199,18 +199,18 @@ class Controls:
             self._remove()
         elif key == " ":
             self.frozen = not self.frozen
-            return Request.FREEZE
+            return Action.FREEZE
         elif key == "h":
             self.help = not self.help
         else:
             plain = {
-                "r": Request.RECORD,
-                "s": Request.SAVE,
-                "q": Request.QUIT,
-                "\x1b": Request.QUIT,
+                "r": Action.RECORD,
+                "s": Action.SAVE,
+                "q": Action.QUIT,
+                "\x1b": Action.QUIT,
             }
-            return plain.get(key, Request.NOTHING)
-        return Request.NOTHING
+            return plain.get(key, Action.NOTHING)
+        return Action.NOTHING
 
     def _choose(self, number: int) -> None:
         self.chosen = number or None

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from sam2_mlx.live.capture import Capture, Captured
-from sam2_mlx.live.controls import Controls, Request
+from sam2_mlx.live.controls import Action, Controls
 from sam2_mlx.live.drawing import Status, draw_scene, draw_status
 from sam2_mlx.live.objects import ObjectView, ObjectViews
 from sam2_mlx.live.saving import Recording, fresh_name, save_masks
@@ -23,7 +23,7 @@ _WAIT_SECONDS = 0.02
 _FPS_FRAMES = 20
 
 
-class Window(Protocol):
+class Display(Protocol):
     """A place to show pictures and to hear of the mouse and the keys."""
 
     def show(self, canvas: np.ndarray) -> None:
@@ -56,7 +56,7 @@ class Viewer:
         self,
         session: TrackingSession,
         capture: Capture,
-        window: Window,
+        window: Display,
         folder: Path,
         max_width: int = 1280,
     ) -> None:
@@ -130,14 +130,14 @@ class Viewer:
         key = self._window.poll(self.controls, self._scale())
         if key is None:
             return False
-        request = self.controls.key(key) if key else Request.NOTHING
-        if request is Request.QUIT:
+        request = self.controls.key(key) if key else Action.NOTHING
+        if request is Action.QUIT:
             return False
-        if request is Request.RECORD:
+        if request is Action.RECORD:
             self._stop_recording() if self._recording else self._start_recording()
-        elif request is Request.SAVE:
+        elif request is Action.SAVE:
             self._save()
-        elif request is Request.FREEZE:
+        elif request is Action.FREEZE:
             if self._capture.ended:
                 self.controls.frozen = False
                 self._capture.restart()

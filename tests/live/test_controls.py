@@ -7,7 +7,7 @@ from typing import Any
 import mlx.core as mx
 import pytest
 
-from sam2_mlx.live.controls import HELP, Button, Controls, Request
+from sam2_mlx.live.controls import HELP, Action, Button, Controls
 from sam2_mlx.results import FrameMasks
 
 
@@ -164,14 +164,14 @@ def test_x_removes_the_chosen_or_the_last_object(controls: Controls, session: Fa
 
 
 def test_other_keys(controls: Controls) -> None:
-    assert controls.key(" ") is Request.FREEZE and controls.frozen
-    assert controls.key(" ") is Request.FREEZE and not controls.frozen
+    assert controls.key(" ") is Action.FREEZE and controls.frozen
+    assert controls.key(" ") is Action.FREEZE and not controls.frozen
     controls.key("h")
     assert controls.help
-    assert controls.key("r") is Request.RECORD
-    assert controls.key("s") is Request.SAVE
-    assert controls.key("q") is controls.key("\x1b") is Request.QUIT
-    assert controls.key("z") is controls.key("") is Request.NOTHING
+    assert controls.key("r") is Action.RECORD
+    assert controls.key("s") is Action.SAVE
+    assert controls.key("q") is controls.key("\x1b") is Action.QUIT
+    assert controls.key("z") is controls.key("") is Action.NOTHING
 
 
 def test_every_key_is_explained() -> None:

@@ -100,7 +100,7 @@ def _measure(options: argparse.Namespace) -> None:
     names = model_names(options.model)
     size = options.image_size
     first = find_model(names[0], options.dtype, size)  # if it is a mistake, before measuring
-    report: dict[str, Any] = {**describe(), "results": []}
+    report: dict[str, Any] = {**this_setup(), "results": []}
     _say(options, _title(report))
     for index, name in enumerate(names):
         model, origin = find_model(name, options.dtype, size) if index else first
@@ -147,7 +147,7 @@ def case_name(what: str, case: dict[str, int]) -> str:
     return ", ".join([what, *parts])
 
 
-def describe() -> dict[str, Any]:
+def this_setup() -> dict[str, Any]:
     """What the numbers were measured on, as plain values."""
     from sam2_mlx.ops import runtime
 

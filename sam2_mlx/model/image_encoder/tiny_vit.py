@@ -65,7 +65,7 @@ class ConvNorm(nn.Module):
         return self.bn(self.c(x))
 
 
-class PatchEmbed(nn.Module):
+class ConvStem(nn.Module):
     """Two strided convolutions: one token for 4x4 pixels.
 
     Args:
@@ -236,7 +236,7 @@ class TinyViT(nn.Module):
 
     def __init__(self, config: TinyViTConfig) -> None:
         super().__init__()
-        self.patch_embed = PatchEmbed(config.stage_dims[0])
+        self.patch_embed = ConvStem(config.stage_dims[0])
         self.layers = [_stage(config, index) for index in range(len(config.stages))]
 
     def __call__(self, pixels: mx.array) -> list[mx.array]:

@@ -17,7 +17,7 @@ from sam2_mlx.ops.windows import partition, unpartition
 PATCH = 16
 
 
-class PatchEmbed(nn.Module):
+class ViTPatchEmbed(nn.Module):
     """Patches of 16x16 pixels, side by side.
 
     Args:
@@ -103,7 +103,7 @@ class ViT(nn.Module):
 
     def __init__(self, config: ViTConfig) -> None:
         super().__init__()
-        self.patch_embed = PatchEmbed(config.embed_dim)
+        self.patch_embed = ViTPatchEmbed(config.embed_dim)
         self.pos_embed = mx.zeros((1, config.grid, config.grid, config.embed_dim))
         self.blocks = [
             Block(config, 0 if index in config.global_blocks else config.window_size)
