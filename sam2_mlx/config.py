@@ -190,6 +190,11 @@ class ModelConfig:
         """Side of the low-resolution mask logits (stride 4)."""
         return self.image_size // 4
 
+    @property
+    def memory_tokens(self) -> int:
+        """Tokens that a remembered frame leaves for memory attention."""
+        return self.grid**2
+
     def with_image_size(self, image_size: int | None) -> ModelConfig:
         """The same model at another input size; None keeps the present one."""
         return self if image_size is None else replace(self, image_size=image_size)

@@ -38,15 +38,21 @@ class ObjectMask:
     pointer: mx.array
     presence: mx.array
 
-    def __getitem__(self, index: int) -> ObjectMask:
-        """One object of the batch, with batch size 1."""
-        pick = slice(index, index + 1)
-        return ObjectMask(
-            self.logits[pick], self.iou[pick], self.pointer[pick], self.presence[pick]
-        )
+    @classmethod
+    def joined(cls, masks: Sequence[ObjectMask]) -> ObjectMask:
+        """Several batches as one."""
+        if len(masks) == 1:
+            return masks[0]
+        parts = zip(*(mask.arrays() for mask in masks), strict=True)
+        return cls(*(mx.concatenate(list(part)) for part in parts))
+
+    def __getitem__(self, rows: int | mx.array) -> ObjectMask:
+        """One object of the batch, with batch size 1, or several in the order asked for."""
+        pick = slice(rows, rows + 1) if isinstance(rows, int) else rows
+        return ObjectMask(*(array[pick] for array in self.arrays()))
 
     def arrays(self) -> list[mx.array]:
-        """All arrays, for evaluation."""
+        """Logits, iou, pointer, presence."""
         return [self.logits, self.iou, self.pointer, self.presence]
 
 
@@ -155,6 +161,8 @@ class Memory(nn.Module):
             tokens.append(joined.reshape(batch, tail, dim))
             rows_of = [np.atleast_1d(np.asarray(d, np.float64)) for _, d in pointers]
             distances = np.stack(np.broadcast_arrays(*rows_of), axis=1)
+            if (distances == distances[0]).all():
+                distances = distances[:1]
             positions.append(self._pointer_positions(distances / pointer_span))
             # Where distances differ between objects, so do the positions of the whole sequence.
             rows = len(distances)

@@ -11,15 +11,21 @@ SAM2" (CVPR 2025, arXiv 2411.17576), section 3; written from the paper.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import median
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sam2_mlx.tracking.memory_bank import FrameRecord, MemoryBank
+from sam2_mlx.tracking.memory_bank import FrameRecord
 from sam2_mlx.tracking.memory_policy import RollingMemory
 from sam2_mlx.tracking.memory_schedule import MemoryPlan, MemorySchedule
+
+if TYPE_CHECKING:
+    import mlx.core as mx
+
+    from sam2_mlx.model.memory import ObjectMask
 
 
 @dataclass(frozen=True)
@@ -51,60 +57,98 @@ class DistractorAwareMemory(RollingMemory):
 
     Args:
         schedule: how many memories there are; pointers follow it unchanged.
-        stream: as in `RollingMemory`.
+        stream: as in `ObjectMemory`.
+
+    Attributes:
         rules: when a frame is remembered.
+        appearances: tracked frames that show the object as it lately looked, oldest first.
+        anchors: tracked frames that tell the object from look-alikes, oldest first.
+        areas: area of the mask on the last frames.
     """
 
     watches = True
 
-    def __init__(
-        self, schedule: MemorySchedule, stream: bool, rules: DistractorRules | None = None
-    ) -> None:
+    def __init__(self, schedule: MemorySchedule, stream: bool) -> None:
         super().__init__(schedule, stream)
-        self.rules = rules or DistractorRules()
-        self.slots = max((schedule.memories - 1) // 2, 1)
+        self.rules = DistractorRules()
+        self.appearances: list[int] = []
+        self.anchors: list[int] = []
+        self.areas: dict[int, int] = {}
+        self._slots = max((schedule.memories - 1) // 2, 1)
 
-    def plan(self, bank: MemoryBank, frame: int, reverse: bool) -> MemoryPlan:
+    def plan(self, frame: int, reverse: bool) -> MemoryPlan:
         """What a frame looks at."""
-        plain = super().plan(bank, frame, reverse)
+        plain = super().plan(frame, reverse)
         timeless = self.schedule.memories - 1
         prompted = [t for t, slot in plain.spatial if slot == timeless]
         last = frame + 1 if reverse else frame - 1
-        seen = [t for t in bank.appearances if t not in (frame, last)]
-        if last in bank.recent and bank.areas.get(last, 1) > 0:
-            seen.append(last)
-        seen = seen[-self.slots :]
-        spatial = [(t, timeless) for t in (*prompted, *bank.anchors) if t != frame]
-        spatial += [(t, len(seen) - 1 - place) for place, t in enumerate(seen)]
+        visible = [t for t in self.appearances if t not in (frame, last)]
+        if last not in self.prompted and self.has_tokens(last) and self.areas.get(last, 1) > 0:
+            visible.append(last)
+        visible = visible[-self._slots :]
+        spatial = [(t, timeless) for t in (*prompted, *self.anchors) if t != frame]
+        spatial += [(t, len(visible) - 1 - place) for place, t in enumerate(visible)]
         return MemoryPlan(tuple(spatial), plain.pointers, plain.pointer_span)
 
     def needs_tokens(self, t: int, frame: int) -> bool:
-        """Only of this frame, and of the one before should this one be corrected."""
-        return abs(frame - t) <= 1
+        """Of what was chosen, of this frame, and of the last should this one be corrected."""
+        return abs(frame - t) <= 1 or t in self.appearances or t in self.anchors
 
-    def corrected(self, bank: MemoryBank, frame: int) -> None:
+    def write(self, frame: int, record: FrameRecord, *, prompted: bool) -> None:
+        """Remember a frame; what it was chosen for before does not hold any more."""
+        self._unchoose(lambda t: t == frame)
+        super().write(frame, record, prompted=prompted)
+
+    def forget(self, where: Callable[[int], bool]) -> None:
+        """Drop tracked frames by number, chosen ones too."""
+        self._unchoose(where)
+        super().forget(where)
+
+    def _unchoose(self, where: Callable[[int], bool]) -> None:
+        self.appearances = [t for t in self.appearances if not where(t)]
+        self.anchors = [t for t in self.anchors if not where(t)]
+
+    def corrected(self, frame: int) -> None:
         """A frame that somebody corrected shows the object for sure."""
-        bank.areas.pop(frame, None)
-        _add(bank.appearances, frame, bank.recent[frame], self.slots)
+        self.areas.pop(frame, None)
+        self.appearances = _with(self.appearances, frame, self._slots)
 
-    def watch(self, bank: MemoryBank, frame: int, iou: float, masks: np.ndarray) -> None:
-        """Remember the frame if it teaches something; see `MemoryPolicy.watch`."""
-        rules, area, record = self.rules, int(masks[0].sum()), bank.recent[frame]
-        bank.areas[frame] = area
-        for t in list(bank.areas)[: -rules.areas]:
-            del bank.areas[t]
+    def watch(self, frame: int, mask: ObjectMask, offered: mx.array) -> None:
+        """Choose the frame if it teaches something; see `ObjectMemory.watch`."""
+        rules, chosen = self.rules, np.array(mask.logits)[0, 0] > 0
+        area = int(chosen.sum())
+        self.areas[frame] = area
+        for t in list(self.areas)[: -rules.areas]:
+            del self.areas[t]
         if area == 0:
             return
-        if _due(frame, list(bank.appearances), rules.interval):
-            _add(bank.appearances, frame, record, self.slots)
-        usual = median(a for a in bank.areas.values() if a)
+        if _due(frame, self.appearances, rules.interval):
+            self.appearances = _with(self.appearances, frame, self._slots)
+        usual = median(a for a in self.areas.values() if a)
         if (
-            iou > rules.min_iou
+            np.array(mask.iou).item() > rules.min_iou
             and abs(area - usual) <= rules.area_tolerance * usual
-            and _due(frame, [*bank.prompted, *bank.anchors], rules.interval)
-            and box_share(masks[0], masks[1:]) <= rules.max_box_share
+            and _due(frame, [*self.prompted, *self.anchors], rules.interval)
+            and box_share(chosen, np.array(offered)[0] > 0) <= rules.max_box_share
         ):
-            _add(bank.anchors, frame, record, self.slots)
+            self.anchors = _with(self.anchors, frame, self._slots)
+        self.drop_unneeded(frame)
+
+    def save_notes(self) -> dict[str, Any]:
+        """Chosen frames and areas."""
+        return {
+            "appearances": self.appearances,
+            "anchors": self.anchors,
+            "areas": list(self.areas.items()),
+        }
+
+    def load_notes(self, notes: dict[str, Any]) -> None:
+        """Take over what `save_notes` gave; see `ObjectMemory.load_notes`."""
+        self.appearances, self.anchors = list(notes["appearances"]), list(notes["anchors"])
+        self.areas = dict(notes["areas"])
+        for t in (*self.appearances, *self.anchors):
+            if not self.has_tokens(t):
+                raise TypeError(f"frame {t} has no tokens")
 
 
 def box_share(chosen: np.ndarray, alternatives: np.ndarray) -> float:
@@ -145,13 +189,10 @@ def _area(box: tuple[int, int, int, int]) -> int:
     return (box[2] - box[0]) * (box[3] - box[1])
 
 
-def _due(frame: int, before: Sequence[int], interval: int) -> bool:
+def _due(frame: int, before: Iterable[int], interval: int) -> bool:
     return all(abs(frame - t) >= interval for t in before)
 
 
-def _add(shelf: dict[int, FrameRecord], frame: int, record: FrameRecord, count: int) -> None:
-    """Put a record on a shelf, without its mask; the oldest makes room."""
-    shelf.pop(frame, None)
-    shelf[frame] = FrameRecord(record.memory, None)
-    while len(shelf) > count:
-        del shelf[next(iter(shelf))]
+def _with(frames: list[int], frame: int, count: int) -> list[int]:
+    """The frames and a new one; the oldest make room."""
+    return [*(t for t in frames if t != frame), frame][-count:]

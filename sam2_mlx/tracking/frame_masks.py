@@ -1,8 +1,9 @@
-"""From an object's low-resolution mask to what callers receive."""
+"""From objects' low-resolution masks to what callers receive."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import mlx.core as mx
 import numpy as np
@@ -17,57 +18,51 @@ from sam2_mlx.tracking.options import TrackingOptions
 _HOLE_LOGIT = 0.1
 
 
-def without_holes(masks: list[ObjectMask], max_area: float) -> list[ObjectMask]:
+def without_holes(masks: ObjectMask, rows: Collection[int], max_area: float) -> ObjectMask:
     """Fill small holes; waits for the masks.
 
     Args:
-        masks: one mask per object, batch 1 each.
+        masks: masks of a frame.
+        rows: which of them.
         max_area: largest hole that is filled, in low-resolution pixels; 0 returns the masks
             without waiting for them.
     """
-    if max_area <= 0 or not masks:
+    if max_area <= 0 or not rows:
         return masks
-    logits = np.array(mx.concatenate([mask.logits for mask in masks]))
-    filled = []
-    for mask, own in zip(masks, logits, strict=True):
-        changed = fill_holes(own, max_area, _HOLE_LOGIT)
-        shown = mx.array(own[None]) if changed else mask.logits
-        filled.append(ObjectMask(shown, mask.iou, mask.pointer, mask.presence))
-    return filled
+    logits = np.array(masks.logits)
+    filled = [fill_holes(logits[row], max_area, _HOLE_LOGIT) for row in rows]
+    return replace(masks, logits=mx.array(logits)) if any(filled) else masks
 
 
-def absent_mask(config: ModelConfig) -> ObjectMask:
-    """The mask of an object that is not in the picture."""
+def absent_mask(config: ModelConfig, count: int = 1) -> ObjectMask:
+    """The masks of objects that are not in the picture."""
     side = config.mask_size
     return ObjectMask(
-        mx.full((1, 1, side, side), ABSENT_LOGIT),
-        mx.zeros((1, 1)),
-        mx.zeros((1, config.hidden_dim)),
-        mx.full((1, 1), ABSENT_LOGIT),
+        mx.full((count, 1, side, side), ABSENT_LOGIT),
+        mx.zeros((count, 1)),
+        mx.zeros((count, config.hidden_dim)),
+        mx.full((count, 1), ABSENT_LOGIT),
     )
 
 
 def frame_masks(
-    frame: int, masks: dict[int, ObjectMask], size: tuple[int, int], options: TrackingOptions
+    frame: int,
+    object_ids: Sequence[int],
+    masks: ObjectMask,
+    size: tuple[int, int],
+    options: TrackingOptions,
 ) -> FrameMasks:
-    """Join the masks of one frame at the picture's size; does not wait for them.
+    """What callers receive of a frame; does not wait for it.
 
     Args:
         frame: index of the frame.
-        masks: mask by object id.
+        object_ids: O objects.
+        masks: a mask of each, batch O.
         size: (height, width) of the picture.
         options: whether masks may overlap.
     """
-    if not masks:
-        empty = mx.zeros((0,))
-        return FrameMasks(frame, (), mx.zeros((0, 1, 0, 0)), empty, empty, size)
-    coarse = mx.concatenate([mask.logits for mask in masks.values()])
-    iou = _column([mask.iou for mask in masks.values()])
-    presence = _column([mask.presence for mask in masks.values()])
-    mx.async_eval(coarse, iou, presence)
-    return FrameMasks(frame, tuple(masks), coarse, iou, presence, size, options.non_overlap_masks)
-
-
-def _column(values: Sequence[mx.array]) -> mx.array:
-    """(1, 1) each to float32 (O,)."""
-    return mx.concatenate([value[:, 0] for value in values]).astype(mx.float32)
+    iou, presence = (x[:, 0].astype(mx.float32) for x in (masks.iou, masks.presence))
+    mx.async_eval(masks.logits, iou, presence)
+    return FrameMasks(
+        frame, tuple(object_ids), masks.logits, iou, presence, size, options.non_overlap_masks
+    )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-import mlx.core as mx
-
-from sam2_mlx.model.memory import FrameMemory, ObjectMask
 from sam2_mlx.tracking.memory_schedule import MemoryPlan
+
+if TYPE_CHECKING:
+    import mlx.core as mx
+
+    from sam2_mlx.model.memory import FrameMemory, ObjectMask
 
 
 @dataclass(frozen=True)
@@ -17,11 +20,11 @@ class FrameRecord:
 
     Attributes:
         memory: what later frames look at.
-        mask: the mask as it was shown, or None once it is no longer needed.
+        mask: the mask as it was shown; None before that, and once it is no longer needed.
     """
 
     memory: FrameMemory
-    mask: ObjectMask | None
+    mask: ObjectMask | None = None
 
     def arrays(self) -> Iterator[mx.array]:
         """All arrays; the mask's pointer is the memory's."""
@@ -38,26 +41,14 @@ class MemoryBank:
     Attributes:
         prompted: records of frames with a prompt; kept until cleared or spent.
         recent: records of tracked frames; a frame is in one of these two.
-        appearances: further tracked frames that show the object as it lately looked.
-        anchors: further tracked frames that tell the object from look-alikes.
-        areas: area of the mask on the last frames, where the policy wants to know.
     """
 
     def __init__(self) -> None:
         self.prompted: dict[int, FrameRecord] = {}
         self.recent: dict[int, FrameRecord] = {}
-        self.appearances: dict[int, FrameRecord] = {}
-        self.anchors: dict[int, FrameRecord] = {}
-        self.areas: dict[int, int] = {}
-
-    def shelves(self) -> tuple[dict[int, FrameRecord], ...]:
-        """All records; a frame may be on several shelves and is then one set of arrays."""
-        return self.prompted, self.recent, self.appearances, self.anchors
 
     def write(self, frame: int, record: FrameRecord, *, prompted: bool) -> None:
         """Remember a frame; what was remembered of it before is replaced."""
-        self.appearances.pop(frame, None)
-        self.anchors.pop(frame, None)
         if prompted:
             self.recent.pop(frame, None)
             self.prompted[frame] = record
@@ -65,13 +56,23 @@ class MemoryBank:
             self.recent[frame] = record
 
     def get(self, frame: int) -> FrameRecord | None:
-        """The record of a prompted or recent frame, or None."""
+        """The record of a frame, or None."""
         return self.prompted.get(frame) or self.recent.get(frame)
 
+    def has_tokens(self, frame: int) -> bool:
+        """Whether there is a spatial memory of a frame."""
+        record = self.get(frame)
+        return record is not None and record.memory.tokens is not None
+
+    def prompted_mask(self, frame: int) -> ObjectMask | None:
+        """The mask of a frame with a prompt; None for other frames, and where it was dropped."""
+        record = self.prompted.get(frame)
+        return record.mask if record else None
+
     def set_mask(self, frame: int, mask: ObjectMask) -> None:
-        """Note the mask of a recent frame as it was shown."""
-        if frame in self.recent:
-            self.recent[frame] = replace(self.recent[frame], mask=mask)
+        """Note the mask of a tracked frame as it was shown."""
+        memory = self.recent[frame].memory
+        self.recent[frame] = FrameRecord(memory, replace(mask, pointer=memory.pointer))
 
     def demote(self, frame: int) -> bool:
         """Count a prompted frame as a tracked one; returns whether it was prompted."""
@@ -86,27 +87,20 @@ class MemoryBank:
         Returns:
             Spatial tokens (1, N, D) and pointers (1, C), in the plan's order.
         """
-        spatial = [self._tokens(frame) for frame, _ in plan.spatial]
-        pointers = [self._pointer(frame) for frame, _ in plan.pointers]
-        return spatial, pointers
+        spatial = [self._memory(frame).tokens for frame, _ in plan.spatial]
+        pointers = [self._memory(frame).pointer for frame, _ in plan.pointers]
+        tokens = [each for each in spatial if each is not None]
+        assert len(tokens) == len(spatial), f"tokens were dropped too early; the plan is {plan}"
+        return tokens, pointers
 
-    def _tokens(self, frame: int) -> mx.array:
-        for shelf in self.shelves():
-            tokens = shelf[frame].memory.tokens if frame in shelf else None
-            if tokens is not None:
-                return tokens
-        raise AssertionError(f"the memory of frame {frame} was dropped too early")
-
-    def _pointer(self, frame: int) -> mx.array:
+    def _memory(self, frame: int) -> FrameMemory:
         record = self.get(frame)
         assert record is not None, f"frame {frame} was dropped too early"
-        return record.memory.pointer
+        return record.memory
 
     def forget(self, where: Callable[[int], bool]) -> None:
         """Drop tracked frames by number."""
-        for shelf in (self.recent, self.appearances, self.anchors):
-            for frame in [t for t in shelf if where(t)]:
-                del shelf[frame]
+        self.recent = {t: record for t, record in self.recent.items() if not where(t)}
 
     def trim(
         self,
@@ -114,22 +108,22 @@ class MemoryBank:
         tokens_needed: Callable[[int], bool],
         pointer_needed: Callable[[int], bool],
     ) -> None:
-        """Drop what no later frame can ask for from the recent frames.
+        """Drop what no later frame can ask for from the tracked frames.
 
         Args:
             frame: the frame just tracked; only its mask is kept.
             tokens_needed: whether the spatial memory of a frame is still needed.
             pointer_needed: whether the pointer of a frame is still needed.
         """
-        kept = {}
+        needed = {}
         for t, record in self.recent.items():
             memory = record.memory
             if not tokens_needed(t):
                 if not pointer_needed(t):
                     continue
-                memory = FrameMemory(None, memory.pointer)
-            kept[t] = FrameRecord(memory, record.mask if t == frame else None)
-        self.recent = kept
+                memory = replace(memory, tokens=None)
+            needed[t] = FrameRecord(memory, record.mask if t == frame else None)
+        self.recent = needed
 
     def drop_masks(self, frames: Iterable[int]) -> None:
         """Drop the masks of prompted frames that will not be shown again."""
@@ -139,10 +133,6 @@ class MemoryBank:
     @property
     def nbytes(self) -> int:
         """Bytes held; an array that is used twice counts once."""
-        arrays = {
-            id(array): array
-            for shelf in self.shelves()
-            for record in shelf.values()
-            for array in record.arrays()
-        }
+        records = (*self.prompted.values(), *self.recent.values())
+        arrays = {id(array): array for record in records for array in record.arrays()}
         return sum(array.nbytes for array in arrays.values())

@@ -44,7 +44,7 @@ def memory_size(config: ModelConfig, schedule: MemorySchedule, itemsize: int) ->
         itemsize: bytes of a number in the model's dtype.
     """
     assert config.memory is not None and schedule.stride == 1
-    tokens = config.grid**2 * config.memory.dim * _STORED_BYTES
+    tokens = config.memory_tokens * config.memory.dim * _STORED_BYTES
     pointer = config.hidden_dim * itemsize
     mask = config.mask_size**2 * _LOGIT_BYTES + 2 * itemsize
     # The frame shown last is one more than the next frame looks at: it may be corrected.

@@ -18,14 +18,13 @@ from sam2_mlx.model.memory import FrameMemory, ObjectMask
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.ops.dtypes import dtype_name
 from sam2_mlx.prompts import Prompt
-from sam2_mlx.tracking.memory_bank import FrameRecord, MemoryBank
+from sam2_mlx.tracking.memory_bank import FrameRecord
 from sam2_mlx.tracking.options import TrackingOptions
 from sam2_mlx.tracking.session import TrackingSession
 from sam2_mlx.tracking.tracked_object import SessionState, TrackedObject
 
 _KEY = "sam2_mlx_session"
-_VERSION = 1
-_SHELVES = ("prompted", "recent", "appearances", "anchors")
+_VERSION = 2
 _MASK_PARTS = ("logits", "iou", "pointer", "presence")
 
 
@@ -98,8 +97,15 @@ def load_session(path: str | Path, model: Sam, source: Frames | None = None) -> 
             options=TrackingOptions(**description["options"]),
         )
         shapes = _shapes(model.config)
-        objects = {entry["id"]: _rebuild(entry, arrays, shapes) for entry in description["objects"]}
-    except (KeyError, TypeError, AttributeError) as problem:
+        objects = {}
+        for entry in description["objects"]:
+            if description["version"] == 1:
+                entry = _from_version_1(entry)
+            objects[entry["id"]] = tracked = session.new_object()
+            _fill(tracked, entry, arrays, shapes)
+    except _OtherModelError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError) as problem:
         raise _damaged(path, problem) from problem
     session.restore(SessionState(description["frame"], description["reverse"], objects))
     return session
@@ -135,6 +141,10 @@ def saved_facts(path: str | Path) -> SavedFacts:
         raise _damaged(path, problem) from problem
 
 
+class _OtherModelError(ValueError):
+    """The session is whole, but was saved with another model."""
+
+
 def _damaged(path: str | Path, problem: Exception) -> ValueError:
     return ValueError(
         f"{path} is a saved session with parts missing or changed "
@@ -154,10 +164,10 @@ def _read(file: Path) -> tuple[dict[str, mx.array], dict[str, Any]]:
         raise ValueError(f"{file} is not a saved session; give a file of save_session") from problem
     if not isinstance(description, dict) or "version" not in description:
         raise ValueError(f"{file} is not a saved session; give a file of save_session")
-    if description["version"] != _VERSION:
+    if description["version"] not in (1, _VERSION):
         raise ValueError(
             f"{file} was saved by another version of this package "
-            f"(format {description['version']}, this one reads {_VERSION})"
+            f"(format {description['version']}, this one reads up to {_VERSION})"
         )
     return arrays, description
 
@@ -178,9 +188,9 @@ def _check_model(description: dict[str, Any], model: Sam) -> None:
         ("dimensions", saved, config),
     ):
         if before != now:
-            shown = "" if what == "dimensions" else f" {before}; this one has {now}"
-            raise ValueError(
-                f"the session was saved with another {what}{shown}; load the model it belongs to"
+            values = "" if what == "dimensions" else f" {before}; this one has {now}"
+            raise _OtherModelError(
+                f"the session was saved with another {what}{values}; load the model it belongs to"
             )
 
 
@@ -207,13 +217,13 @@ def _describe(tracked: TrackedObject, arrays: _Arrays) -> dict[str, Any]:
     bank = tracked.bank
     return {
         "tracked": list(tracked.tracked.items()),
-        "areas": list(bank.areas.items()),
+        "policy": bank.save_notes(),
         "prompts": [
             [frame, _describe_prompt(prompt, arrays)] for frame, prompt in tracked.prompts.items()
         ],
         "shelves": {
             name: [[t, _describe_record(record, arrays)] for t, record in shelf.items()]
-            for name, shelf in zip(_SHELVES, bank.shelves(), strict=True)
+            for name, shelf in (("prompted", bank.prompted), ("recent", bank.recent))
         },
     }
 
@@ -238,9 +248,9 @@ _Shapes = dict[str, tuple[int, ...]]
 def _shapes(config: ModelConfig) -> _Shapes:
     """What each array of a record must look like."""
     assert config.memory is not None
-    side = config.image_size // 4
+    side = config.mask_size
     return {
-        "tokens": (1, config.grid**2, config.memory.dim),
+        "tokens": (1, config.memory_tokens, config.memory.dim),
         "pointer": (1, config.hidden_dim),
         "logits": (1, 1, side, side),
         "iou": (1, 1),
@@ -255,14 +265,31 @@ def _pick(arrays: dict[str, mx.array], name: str, part: str, shapes: _Shapes) ->
     return array
 
 
-def _rebuild(entry: dict[str, Any], arrays: dict[str, mx.array], shapes: _Shapes) -> TrackedObject:
-    bank = MemoryBank()
-    for name, shelf in zip(_SHELVES, bank.shelves(), strict=True):
+def _fill(
+    tracked: TrackedObject, entry: dict[str, Any], arrays: dict[str, mx.array], shapes: _Shapes
+) -> None:
+    """Make a new object the one that was saved."""
+    bank = tracked.bank
+    for name, shelf in (("prompted", bank.prompted), ("recent", bank.recent)):
         for frame, record in entry["shelves"][name]:
             shelf[frame] = _rebuild_record(record, arrays, shapes)
-    bank.areas = dict(entry["areas"])
-    prompts = {frame: _rebuild_prompt(prompt, arrays) for frame, prompt in entry["prompts"]}
-    return TrackedObject(prompts=prompts, bank=bank, tracked=dict(entry["tracked"]))
+    bank.load_notes(entry["policy"])
+    tracked.prompts = {frame: _rebuild_prompt(prompt, arrays) for frame, prompt in entry["prompts"]}
+    tracked.tracked = dict(entry["tracked"])
+
+
+def _from_version_1(entry: dict[str, Any]) -> dict[str, Any]:
+    """An object as the first version described it: a policy's frames were shelves of their own."""
+    shelves = entry["shelves"]
+    recent = dict(shelves["recent"])
+    notes = {"areas": entry["areas"]}
+    for name in set(shelves) - {"prompted", "recent"}:
+        notes[name] = [frame for frame, _ in shelves[name]]
+        for frame, record in shelves[name]:
+            if frame not in recent or recent[frame]["tokens"] is None:
+                recent[frame] = record
+    shelves = {"prompted": shelves["prompted"], "recent": list(recent.items())}
+    return {**entry, "policy": notes, "shelves": shelves}
 
 
 def _rebuild_record(

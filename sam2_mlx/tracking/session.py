@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import copy
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import mlx.core as mx
 import numpy as np
 
 from sam2_mlx.media.frame_source import Frames
+from sam2_mlx.model.memory import ObjectMask
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.prompts import Prompt
 from sam2_mlx.results import FrameMasks
 from sam2_mlx.tracking.frame_masks import absent_mask, frame_masks, without_holes
 from sam2_mlx.tracking.frames import CurrentFrame
-from sam2_mlx.tracking.object_tracker import ObjectTracker, SubmittedFrame, remember_prompts
 from sam2_mlx.tracking.options import TrackingOptions
-from sam2_mlx.tracking.policies import MemoryKind, make_policy
-from sam2_mlx.tracking.track_frame import gather_memory, prompt_object
+from sam2_mlx.tracking.policies import MemoryKind, policy_named
+from sam2_mlx.tracking.track_frame import (
+    TrackedBatch,
+    gather_memory,
+    prompt_object,
+    remember_prompts,
+    track_frame,
+)
 from sam2_mlx.tracking.tracked_object import Draft, SessionState, TrackedObject
 from sam2_mlx.transforms import check_picture
 
@@ -71,10 +77,11 @@ class TrackingSession:
         self.memory = memory
         self.num_frames = source.num_frames if source else num_frames
         self.frame: int | None = None
-        self.options = options or TrackingOptions()
+        self._policy = policy_named(memory)
         self._reverse: bool | None = None
         self._objects: dict[int, TrackedObject] = {}
         self._current = CurrentFrame(model, source)
+        self.options = options or TrackingOptions()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> TrackingSession:
         """A session that goes its own way from here; both share the model's weights."""
@@ -91,9 +98,9 @@ class TrackingSession:
     @options.setter
     def options(self, options: TrackingOptions) -> None:
         assert self.model.config.memory is not None
-        schedule = options.schedule(self.model.config.memory, self.num_frames)
-        self._policy = make_policy(self.memory, schedule, stream=self.source is None)
-        self._tracker = ObjectTracker(self.model, self._policy)
+        self._schedule = options.schedule(self.model.config.memory, self.num_frames)
+        for tracked in self._objects.values():
+            tracked.bank.schedule = self._schedule
         self._options = options
 
     @property
@@ -141,7 +148,7 @@ class TrackingSession:
         frame = 0 if self.frame is None else self.frame + 1
         self._current.show(frame, image)
         self.frame = frame
-        return self._finish(self._submit(frame, reverse=False))
+        return self._show(frame, self._track(frame, reverse=False))
 
     def propagate(
         self, start: int | None = None, length: int | None = None, reverse: bool = False
@@ -178,14 +185,14 @@ class TrackingSession:
         with self._current.reading_ahead(frames, self.options.read_ahead):
             for frame in frames:
                 self.frame = frame
-                submitted = self._submit(frame, reverse)
+                batches = self._track(frame, reverse)
                 problem = None
                 if frame != frames[-1]:
                     try:
                         self._current.prepare(frame + frames.step)
                     except (OSError, ValueError, IndexError) as caught:
                         problem = caught  # this frame is still good
-                yield self._finish(submitted)
+                yield self._show(frame, batches)
                 if problem is not None:
                     raise problem
 
@@ -251,7 +258,7 @@ class TrackingSession:
         object_id, frame = operator.index(object_id), operator.index(frame)
         self._current.check(frame)
         features = self._current.features(frame)
-        tracked = self._objects.get(object_id) or TrackedObject()
+        tracked = self._objects.get(object_id) or self.new_object()
         if keep_points and frame in tracked.prompts and tracked.prompts[frame].mask is None:
             prompt = tracked.prompts[frame].extended(prompt)
         # The first prompt on a frame that tracking has not passed needs no memory. Neither has
@@ -259,12 +266,13 @@ class TrackingSession:
         initial = frame not in tracked.tracked or not tracked.bank.prompted
         memory = None
         if not initial:
-            plan = self._policy.plan(tracked.bank, frame, tracked.tracked[frame])
-            memory = gather_memory(self.model, [tracked.bank], [plan])
-        shown = tracked.shown(frame)
-        previous = shown.logits if shown is not None and prompt.mask is None else None
+            assert self.model.memory is not None
+            plan = tracked.bank.plan(frame, reverse=tracked.tracked[frame])
+            memory = gather_memory(self.model.memory, [tracked.bank], [plan])
+        last = tracked.mask_on(frame)
+        previous = last.logits if last is not None and prompt.mask is None else None
         answer = prompt_object(self.model, features, prompt, memory, previous)
-        answer = without_holes([answer], self.options.fill_hole_area)[0]
+        answer = without_holes(answer, [0], self.options.fill_hole_area)
         mx.eval(answer.arrays())
         tracked.prompts[frame] = prompt
         prompted = initial or self.options.corrections_become_prompts
@@ -305,50 +313,73 @@ class TrackingSession:
         """Take over the state of another session of the same model."""
         self.frame, self._reverse, self._objects = state.frame, state.reverse, state.objects
 
+    def new_object(self) -> TrackedObject:
+        """An object of which nothing is known yet; the session does not follow it."""
+        return TrackedObject(self._policy(self._schedule, stream=self.source is None))
+
     # Masks out
 
     def masks_on(self, frame: int) -> FrameMasks:
         """The masks last shown on a frame; an object not seen there is absent."""
-        shown = {
-            object_id: tracked.shown(frame) or absent_mask(self.model.config)
-            for object_id, tracked in self._objects.items()
-        }
-        return frame_masks(frame, shown, self._current.size(frame), self.options)
+        absent = absent_mask(self.model.config)
+        masks = [tracked.mask_on(frame) or absent for tracked in self._objects.values()]
+        return self._frame_masks(frame, self._joined(masks))
+
+    def _joined(self, masks: Iterable[ObjectMask]) -> ObjectMask:
+        return ObjectMask.joined([*masks] or [absent_mask(self.model.config, 0)])
+
+    def _frame_masks(self, frame: int, masks: ObjectMask) -> FrameMasks:
+        size = self._current.size(frame)
+        return frame_masks(frame, self.object_ids, masks, size, self.options)
 
     # One frame
 
-    def _submit(self, frame: int, reverse: bool) -> SubmittedFrame:
-        """Start the work on a frame."""
+    def _track(self, frame: int, reverse: bool) -> list[TrackedBatch]:
+        """Start the work on a frame; objects that were prompted there are left alone."""
         if not self._objects:
-            return SubmittedFrame(frame, {})
+            return []
         if self._policy.one_way and self._reverse not in (None, reverse):
             raise RuntimeError(
                 "a rolling memory follows one direction only; "
                 "use memory='full' or a second session for the other"
             )
         self._reverse = reverse
+        memories = {
+            object_id: tracked.bank
+            for object_id, tracked in self._objects.items()
+            if tracked.bank.prompted_mask(frame) is None
+        }
         features = self._current.features(frame)
-        submitted = self._tracker.submit(frame, features, self._objects, reverse)
+        batches = track_frame(self.model, features, frame, memories, reverse)
+        following = {object_id for batch in batches for object_id in batch.object_ids}
         for object_id, tracked in self._objects.items():
             tracked.tracked[frame] = reverse
-            if object_id not in submitted.tracked:
+            if object_id not in following:
                 self._clear_around(tracked, frame)
             if self._policy.one_way:
-                self._policy.tidy(tracked.bank, frame, reverse)
+                tracked.bank.tidy(frame, reverse)
                 tracked.passed(frame, stream=self.source is None)
-        return submitted
+        return batches
 
-    def _finish(self, submitted: SubmittedFrame) -> FrameMasks:
-        """Wait for a frame where that is needed, and show it."""
-        self._tracker.watch(submitted, self._objects)
-        masks = submitted.masks
-        tracked = [masks[object_id] for object_id in submitted.tracked]
-        filled = without_holes(tracked, self.options.fill_hole_area)
-        for object_id, mask in zip(submitted.tracked, filled, strict=True):
-            masks[object_id] = mask
-            self._objects[object_id].bank.set_mask(submitted.frame, mask)
-        size = self._current.size(submitted.frame)
-        return frame_masks(submitted.frame, masks, size, self.options)
+    def _show(self, frame: int, batches: list[TrackedBatch]) -> FrameMasks:
+        """Wait for a frame where that is needed, note its masks, and show them."""
+        predicted: dict[int, ObjectMask] = {}
+        for batch in batches:
+            for row, object_id in enumerate(batch.object_ids):
+                predicted[object_id] = mask = batch.masks[row]
+                if self._policy.watches:
+                    bank, offered = self._objects[object_id].bank, batch.offered[row : row + 1]
+                    bank.watch(frame, mask, offered)
+        absent = absent_mask(self.model.config)
+        masks = self._joined(
+            predicted.get(object_id) or tracked.bank.prompted_mask(frame) or absent
+            for object_id, tracked in self._objects.items()
+        )
+        rows = {object_id: self.object_ids.index(object_id) for object_id in predicted}
+        masks = without_holes(masks, rows.values(), self.options.fill_hole_area)
+        for object_id, row in rows.items():
+            self._objects[object_id].bank.set_mask(frame, masks[row])
+        return self._frame_masks(frame, masks)
 
     def commit(self) -> None:
         """Remember all prompts given so far, as their masks were shown."""
@@ -367,13 +398,12 @@ class TrackingSession:
             for (tracked, draft), record in zip(drafts, records, strict=True):
                 tracked.bank.write(frame, record, prompted=draft.prompted)
                 if not draft.prompted:
-                    self._policy.corrected(tracked.bank, frame)
+                    tracked.bank.corrected(frame)
                 self._clear_around(tracked, frame)
 
     def _clear_around(self, tracked: TrackedObject, frame: int) -> None:
         if self.options.clear_memory_around_prompts:
-            reach = self._policy.schedule.memories * self._policy.schedule.stride
-            tracked.bank.forget(lambda t: t != frame and abs(t - frame) <= reach)
+            tracked.bank.forget_around(frame)
 
     def require_prompts(self) -> None:
         """Check that every object has something to be followed by.

@@ -1,19 +1,24 @@
-"""One video frame, top to bottom: with a prompt, or from memory alone."""
+"""One video frame, top to bottom: from memory alone, or with a prompt."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import mlx.core as mx
 import numpy as np
 
 from sam2_mlx.model.image_encoder import ImageFeatures
-from sam2_mlx.model.memory import MemoryTokens, ObjectMask
+from sam2_mlx.model.memory import FrameMemory, Memory, MemoryTokens, ObjectMask
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.ops.resize import resize_maps
 from sam2_mlx.prompts import Prompt
-from sam2_mlx.tracking.memory_bank import MemoryBank
+from sam2_mlx.tracking.memory_bank import FrameRecord, MemoryBank
+from sam2_mlx.tracking.memory_policy import ObjectMemory
 from sam2_mlx.tracking.memory_schedule import MemoryPlan
+
+# Bounds what a frame takes on top of the objects' memory, however many objects there are.
+MAX_BATCH = 16
 
 # Earlier logits that are fed back are kept in the range the decoder saw in training.
 _FEEDBACK_LIMIT = 32.0
@@ -22,56 +27,119 @@ _FEEDBACK_LIMIT = 32.0
 _MAX_AMBIGUOUS_POINTS = 1
 
 
-def gather_memory(
-    model: Sam, banks: Sequence[MemoryBank], plans: Sequence[MemoryPlan]
-) -> MemoryTokens:
-    """Read what each of several objects looks at as one batch.
+@dataclass(frozen=True)
+class TrackedBatch:
+    """Objects that were tracked together on a frame.
 
-    Args:
-        model: the model.
-        banks: the objects' memories.
-        plans: a plan for each; all of one shape, though of different frames.
+    Attributes:
+        object_ids: B of them.
+        masks: their masks as predicted, batch B.
+        offered: logits (B, M, S/4, S/4) of all masks that were offered.
     """
-    assert model.memory is not None
-    read = [bank.read(plan) for bank, plan in zip(banks, plans, strict=True)]
-    first = plans[0]
-    spatial = [
-        (_stack([tokens[i] for tokens, _ in read]), slot)
-        for i, (_, slot) in enumerate(first.spatial)
-    ]
-    pointers = [
-        (_stack([found[i] for _, found in read]), _distances(plans, i))
-        for i in range(len(first.pointers))
-    ]
-    return model.memory.gather(spatial, pointers, first.pointer_span)
+
+    object_ids: tuple[int, ...]
+    masks: ObjectMask
+    offered: mx.array
 
 
-def _distances(plans: Sequence[MemoryPlan], index: int) -> float | list[float]:
-    """Distance of one pointer: a number, or a list where the objects differ."""
-    distances = [float(plan.pointers[index][1]) for plan in plans]
-    return distances[0] if len(set(distances)) == 1 else distances
-
-
-def _stack(arrays: list[mx.array]) -> mx.array:
-    return arrays[0] if len(arrays) == 1 else mx.concatenate(arrays, axis=0)
-
-
-def track_objects(
-    model: Sam, features: ImageFeatures, memory: MemoryTokens
-) -> tuple[ObjectMask, mx.array, mx.array]:
-    """Segment objects on a frame nobody prompted, and encode what to remember.
+def track_frame(
+    model: Sam,
+    features: ImageFeatures,
+    frame: int,
+    memories: Mapping[int, ObjectMemory],
+    reverse: bool,
+) -> list[TrackedBatch]:
+    """Segment objects on a frame nobody prompted, and remember them; starts the work only.
 
     Args:
         model: the model.
         features: the frame's features, batch 1.
-        memory: what each object looks at, batch B.
+        frame: index of the frame.
+        memories: what is remembered of each object, by id; written.
+        reverse: whether the video is followed backwards.
 
     Returns:
-        Masks (B), memory tokens (B, N, D) made from the masks as predicted, and the logits
-        (B, M, S/4, S/4) of all masks that were offered.
+        The objects that have something to look at, in batches.
     """
-    mask, offered = model.track_candidates(features, memory)
-    return mask, model.remember(features, mask, binarise=False), offered
+    assert model.memory is not None
+    plans = {object_id: memory.plan(frame, reverse) for object_id, memory in memories.items()}
+    batches, pending = [], []
+    for ids in _alike(plans):
+        banks = [memories[object_id] for object_id in ids]
+        past = gather_memory(model.memory, banks, [plans[object_id] for object_id in ids])
+        masks, offered = model.track_candidates(features, past)
+        tokens = model.remember(features, masks, binarise=False)
+        for bank, *parts in zip(banks, _split(tokens), _split(masks.pointer), strict=True):
+            bank.write(frame, FrameRecord(FrameMemory(*parts)), prompted=False)
+            pending += parts
+        batches.append(TrackedBatch(ids, masks, offered))
+        pending += [*masks.arrays(), *([offered] if banks[0].watches else [])]
+    # The one evaluation of the frame, whatever the number of objects.
+    mx.async_eval(pending)
+    return batches
+
+
+def _alike(plans: Mapping[int, MemoryPlan]) -> Iterator[tuple[int, ...]]:
+    """Objects whose plans have one shape, so many at a time; without those that see nothing."""
+    groups: dict[object, list[int]] = {}
+    for object_id, plan in plans.items():
+        if plan.spatial:
+            groups.setdefault(plan.shape, []).append(object_id)
+    for group in groups.values():
+        for start in range(0, len(group), MAX_BATCH):
+            yield tuple(group[start : start + MAX_BATCH])
+
+
+def gather_memory(
+    memory: Memory, banks: Sequence[MemoryBank], plans: Sequence[MemoryPlan]
+) -> MemoryTokens:
+    """Read what each of several objects looks at as one batch.
+
+    Args:
+        memory: the model's memory.
+        banks: the objects' memories.
+        plans: a plan for each; all of one shape, though of different frames.
+    """
+    read = [bank.read(plan) for bank, plan in zip(banks, plans, strict=True)]
+    tokens = [_joined(rows) for rows in zip(*(spatial for spatial, _ in read), strict=True)]
+    pointers = [_joined(rows) for rows in zip(*(pointers for _, pointers in read), strict=True)]
+    slots = [slot for _, slot in plans[0].spatial]
+    distances = zip(*([float(d) for _, d in plan.pointers] for plan in plans), strict=True)
+    return memory.gather(
+        list(zip(tokens, slots, strict=True)),
+        list(zip(pointers, distances, strict=True)),
+        plans[0].pointer_span,
+    )
+
+
+def _joined(rows: Sequence[mx.array]) -> mx.array:
+    return rows[0] if len(rows) == 1 else mx.concatenate(list(rows))
+
+
+def _split(batch: mx.array) -> list[mx.array]:
+    """A batch by object, batch 1 each; none of them keeps the others alive."""
+    if len(batch) == 1:
+        return [batch]
+    return [mx.contiguous(batch[row : row + 1]) for row in range(len(batch))]
+
+
+def remember_prompts(
+    model: Sam, features: ImageFeatures, masks: Sequence[ObjectMask], binarise: bool
+) -> list[FrameRecord]:
+    """Encode the masks of prompted objects on one frame as one batch; does not wait for it.
+
+    Args:
+        model: the model.
+        features: the frame's features.
+        masks: masks as they were shown, batch 1 each.
+        binarise: remember the masks as the user saw them.
+    """
+    batch = _split(model.remember(features, ObjectMask.joined(masks), binarise))
+    mx.async_eval(batch)
+    return [
+        FrameRecord(FrameMemory(tokens, mask.pointer), mask)
+        for tokens, mask in zip(batch, masks, strict=True)
+    ]
 
 
 def prompt_object(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from sam2_mlx.model.memory import ObjectMask
 from sam2_mlx.prompts import Prompt
-from sam2_mlx.tracking.memory_bank import MemoryBank
+from sam2_mlx.tracking.memory_policy import ObjectMemory
 
 
 @dataclass(frozen=True)
@@ -27,18 +27,18 @@ class TrackedObject:
     """All state of one object.
 
     Attributes:
+        bank: what is remembered.
         prompts: prompts by frame.
         drafts: answers by frame that are not in the bank yet.
-        bank: what is remembered.
         tracked: frames that tracking has passed, and whether backwards.
     """
 
+    bank: ObjectMemory
     prompts: dict[int, Prompt] = field(default_factory=dict)
     drafts: dict[int, Draft] = field(default_factory=dict)
-    bank: MemoryBank = field(default_factory=MemoryBank)
     tracked: dict[int, bool] = field(default_factory=dict)
 
-    def shown(self, frame: int) -> ObjectMask | None:
+    def mask_on(self, frame: int) -> ObjectMask | None:
         """The mask last shown on a frame, or None."""
         if frame in self.drafts:
             return self.drafts[frame].mask
@@ -60,8 +60,8 @@ class TrackedObject:
             stream: earlier frames cannot be prompted again.
         """
         self.tracked = {frame: self.tracked[frame]}
-        kept = () if stream else (*self.bank.prompted, *self.drafts)
-        self.prompts = {t: prompt for t, prompt in self.prompts.items() if t == frame or t in kept}
+        lasting = {frame} if stream else {frame, *self.bank.prompted, *self.drafts}
+        self.prompts = {t: prompt for t, prompt in self.prompts.items() if t in lasting}
 
 
 @dataclass

@@ -118,7 +118,7 @@ class TrackedFrame:
             )
         self._model, self._memories, side = model, memories, config.image_size
         stored = model.memory.storage_dtype
-        tokens = (objects, config.grid * config.grid, config.memory.dim)
+        tokens = (objects, config.memory_tokens, config.memory.dim)
         self.arrays = [make((1, side, side, 3), model.dtype)]
         self.arrays += [make(tokens, stored) for _ in range(memories)]
         self.arrays += [make((objects, config.hidden_dim), model.dtype) for _ in range(POINTERS)]
