@@ -13,6 +13,7 @@ from sam2_mlx.cli.arguments import OneLineParser, add_model_arguments
 from sam2_mlx.cli.errors import INVALID, UsageError, report
 from sam2_mlx.cli.model import ModelChoice, load_model
 from sam2_mlx.cli.progress import progress_bar
+from sam2_mlx.tracking.policies import POLICIES
 
 if TYPE_CHECKING:
     from sam2_mlx.evaluation.annotations import AnnotatedSequence
@@ -82,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     group.add_argument(
         "--memory",
-        choices=("rolling", "full", "distractor-aware"),
+        choices=list(POLICIES),
         default="rolling",
         help="which frames are remembered; rolling is the default",
     )

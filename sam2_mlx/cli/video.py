@@ -13,6 +13,7 @@ from sam2_mlx.cli.arguments import (
     read_frame_rate,
 )
 from sam2_mlx.cli.everything_options import DEFAULT_MAX_OBJECTS, add_everything_arguments
+from sam2_mlx.tracking.policies import POLICIES
 
 _EXAMPLES = """\
 examples:
@@ -146,8 +147,8 @@ def _add_memory_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("memory")
     group.add_argument(
         "--memory",
-        choices=("rolling", "distractor-aware"),
-        help="distractor-aware keeps look-alikes apart, at times; rolling is the default",
+        choices=[name for name in POLICIES if name != "full"],  # which grows with the clip
+        help="which frames are remembered; rolling is the default, docs/memory.md compares them",
     )
     group.add_argument(
         "--save-session",

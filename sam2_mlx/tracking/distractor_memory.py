@@ -14,18 +14,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import mlx.core as mx
 import numpy as np
 
+from sam2_mlx.model.memory import ObjectMask
+from sam2_mlx.ops.masks import connected_regions, mask_box
 from sam2_mlx.tracking.memory_bank import FrameRecord
 from sam2_mlx.tracking.memory_policy import RollingMemory
 from sam2_mlx.tracking.memory_schedule import MemoryPlan, MemorySchedule
-
-if TYPE_CHECKING:
-    import mlx.core as mx
-
-    from sam2_mlx.model.memory import ObjectMask
 
 
 @dataclass(frozen=True)
@@ -161,32 +159,19 @@ def box_share(chosen: np.ndarray, alternatives: np.ndarray) -> float:
     Returns:
         The smallest share over all alternatives, in (0, 1]; 1 if none shows anything else.
     """
-    own = _area(_box(chosen))
+    own = _box_area(chosen)
     shares = [1.0]
     for mask in alternatives:
-        region = _largest_region(mask)
-        if region.any():
-            shares.append(own / _area(_box(chosen | region)))
+        labels, areas = connected_regions(mask)
+        if len(areas) > 1:
+            largest = labels == 1 + int(np.argmax(areas[1:]))
+            shares.append(own / _box_area(chosen | largest))
     return min(shares)
 
 
-def _largest_region(mask: np.ndarray) -> np.ndarray:
-    import cv2
-
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
-    if count < 2:
-        return np.zeros_like(mask)
-    largest = 1 + int(np.argmax(np.asarray(stats)[1:, cv2.CC_STAT_AREA]))
-    return np.asarray(labels) == largest
-
-
-def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-
-
-def _area(box: tuple[int, int, int, int]) -> int:
-    return (box[2] - box[0]) * (box[3] - box[1])
+def _box_area(mask: np.ndarray) -> int:
+    x0, y0, x1, y1 = mask_box(mask) or (0, 0, 0, 0)
+    return (x1 - x0) * (y1 - y0)
 
 
 def _due(frame: int, before: Iterable[int], interval: int) -> bool:

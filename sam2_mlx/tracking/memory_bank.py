@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
+import mlx.core as mx
+
+from sam2_mlx.model.memory import FrameMemory, ObjectMask
 from sam2_mlx.tracking.memory_schedule import MemoryPlan
-
-if TYPE_CHECKING:
-    import mlx.core as mx
-
-    from sam2_mlx.model.memory import FrameMemory, ObjectMask
 
 
 @dataclass(frozen=True)

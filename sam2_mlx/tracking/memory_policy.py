@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import mlx.core as mx
+
+from sam2_mlx.model.memory import ObjectMask
 from sam2_mlx.tracking.memory_bank import MemoryBank
 from sam2_mlx.tracking.memory_schedule import (
     MemoryPlan,
@@ -14,11 +17,6 @@ from sam2_mlx.tracking.memory_schedule import (
     spent_prompts,
     tokens_needed,
 )
-
-if TYPE_CHECKING:
-    import mlx.core as mx
-
-    from sam2_mlx.model.memory import ObjectMask
 
 
 class ObjectMemory(MemoryBank):

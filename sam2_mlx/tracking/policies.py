@@ -1,29 +1,32 @@
-"""The memory policies by name."""
+"""The memory policies by name. Light: the commands list them before anything is loaded."""
 
 from __future__ import annotations
 
-from typing import Literal
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal
 
-from sam2_mlx.tracking.distractor_memory import DistractorAwareMemory
-from sam2_mlx.tracking.memory_policy import FullMemory, ObjectMemory, RollingMemory
+if TYPE_CHECKING:
+    from sam2_mlx.tracking.memory_policy import ObjectMemory
 
 MemoryKind = Literal["rolling", "full", "distractor-aware"]
 """Names of the policies."""
 
-POLICIES: dict[MemoryKind, type[ObjectMemory]] = {
-    "rolling": RollingMemory,
-    "full": FullMemory,
-    "distractor-aware": DistractorAwareMemory,
+POLICIES: dict[MemoryKind, str] = {
+    "rolling": "memory_policy.RollingMemory",
+    "full": "memory_policy.FullMemory",
+    "distractor-aware": "distractor_memory.DistractorAwareMemory",
 }
-"""The memory of an object under each policy."""
+"""The file and the class of each policy, in this folder."""
 
 
 def policy_named(memory: MemoryKind) -> type[ObjectMemory]:
-    """The policy of a name.
+    """The policy of a name: the memory of one object.
 
     Raises:
         ValueError: if there is no such policy.
     """
     if memory not in POLICIES:
         raise ValueError(f"memory is one of {', '.join(map(repr, POLICIES))}; got {memory!r}")
-    return POLICIES[memory]
+    module, name = POLICIES[memory].split(".")
+    policy: type[ObjectMemory] = getattr(import_module(f"sam2_mlx.tracking.{module}"), name)
+    return policy

@@ -20,7 +20,6 @@ from sam2_mlx.tracking.frames import CurrentFrame
 from sam2_mlx.tracking.options import TrackingOptions
 from sam2_mlx.tracking.policies import MemoryKind, policy_named
 from sam2_mlx.tracking.track_frame import (
-    TrackedBatch,
     gather_memory,
     prompt_object,
     remember_prompts,
@@ -28,6 +27,8 @@ from sam2_mlx.tracking.track_frame import (
 )
 from sam2_mlx.tracking.tracked_object import Draft, SessionState, TrackedObject
 from sam2_mlx.transforms import check_picture
+
+_Answers = dict[int, tuple[ObjectMask, mx.array]]
 
 
 class TrackingSession:
@@ -39,10 +40,8 @@ class TrackingSession:
     Args:
         model: a model with a memory.
         source: frames by number, or None for a stream.
-        memory: "rolling" keeps what one direction can still need, so memory is bounded for any
-            length; "full" keeps every frame, for corrections and both directions;
-            "distractor-aware" is bounded too and keeps chosen frames instead of the last ones,
-            against look-alikes.
+        memory: name of the memory policy; docs/memory.md compares them. "full" keeps every
+            frame; the others are bounded for any length and follow one direction.
         num_frames: length of a stream where it is known; a source knows its own.
         options: how to follow.
 
@@ -185,14 +184,14 @@ class TrackingSession:
         with self._current.reading_ahead(frames, self.options.read_ahead):
             for frame in frames:
                 self.frame = frame
-                batches = self._track(frame, reverse)
+                answers = self._track(frame, reverse)
                 problem = None
                 if frame != frames[-1]:
                     try:
                         self._current.prepare(frame + frames.step)
                     except (OSError, ValueError, IndexError) as caught:
                         problem = caught  # this frame is still good
-                yield self._show(frame, batches)
+                yield self._show(frame, answers)
                 if problem is not None:
                     raise problem
 
@@ -302,10 +301,7 @@ class TrackingSession:
         self._reverse = None
 
     def state(self) -> SessionState:
-        """Everything the session knows, prompts given so far committed.
-
-        The objects are the session's own, not copies; see `saved_session` for files.
-        """
+        """Everything the session knows, prompts committed; the objects are its own, not copies."""
         self.commit()
         return SessionState(self.frame, self._reverse, self._objects)
 
@@ -329,15 +325,14 @@ class TrackingSession:
         return ObjectMask.joined([*masks] or [absent_mask(self.model.config, 0)])
 
     def _frame_masks(self, frame: int, masks: ObjectMask) -> FrameMasks:
-        size = self._current.size(frame)
-        return frame_masks(frame, self.object_ids, masks, size, self.options)
+        return frame_masks(frame, self.object_ids, masks, self._current.size(frame), self.options)
 
     # One frame
 
-    def _track(self, frame: int, reverse: bool) -> list[TrackedBatch]:
+    def _track(self, frame: int, reverse: bool) -> _Answers:
         """Start the work on a frame; objects that were prompted there are left alone."""
         if not self._objects:
-            return []
+            return {}
         if self._policy.one_way and self._reverse not in (None, reverse):
             raise RuntimeError(
                 "a rolling memory follows one direction only; "
@@ -349,36 +344,31 @@ class TrackingSession:
             for object_id, tracked in self._objects.items()
             if tracked.bank.prompted_mask(frame) is None
         }
-        features = self._current.features(frame)
-        batches = track_frame(self.model, features, frame, memories, reverse)
-        following = {object_id for batch in batches for object_id in batch.object_ids}
+        answers = track_frame(self.model, self._current.features(frame), frame, memories, reverse)
         for object_id, tracked in self._objects.items():
             tracked.tracked[frame] = reverse
-            if object_id not in following:
+            if object_id not in answers:
                 self._clear_around(tracked, frame)
             if self._policy.one_way:
                 tracked.bank.tidy(frame, reverse)
                 tracked.passed(frame, stream=self.source is None)
-        return batches
+        return answers
 
-    def _show(self, frame: int, batches: list[TrackedBatch]) -> FrameMasks:
+    def _show(self, frame: int, answers: _Answers) -> FrameMasks:
         """Wait for a frame where that is needed, note its masks, and show them."""
-        predicted: dict[int, ObjectMask] = {}
-        for batch in batches:
-            for row, object_id in enumerate(batch.object_ids):
-                predicted[object_id] = mask = batch.masks[row]
-                if self._policy.watches:
-                    bank, offered = self._objects[object_id].bank, batch.offered[row : row + 1]
-                    bank.watch(frame, mask, offered)
+        if self._policy.watches:
+            for object_id, (mask, offered) in answers.items():
+                self._objects[object_id].bank.watch(frame, mask, offered)
+        predicted = {object_id: mask for object_id, (mask, _) in answers.items()}
         absent = absent_mask(self.model.config)
         masks = self._joined(
             predicted.get(object_id) or tracked.bank.prompted_mask(frame) or absent
             for object_id, tracked in self._objects.items()
         )
-        rows = {object_id: self.object_ids.index(object_id) for object_id in predicted}
-        masks = without_holes(masks, rows.values(), self.options.fill_hole_area)
-        for object_id, row in rows.items():
-            self._objects[object_id].bank.set_mask(frame, masks[row])
+        rows = {row: t for row, (i, t) in enumerate(self._objects.items()) if i in answers}
+        masks = without_holes(masks, rows, self.options.fill_hole_area)
+        for row, tracked in rows.items():
+            tracked.bank.set_mask(frame, masks[row])
         return self._frame_masks(frame, masks)
 
     def commit(self) -> None:

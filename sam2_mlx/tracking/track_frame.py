@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import mlx.core as mx
 import numpy as np
@@ -27,28 +26,13 @@ _FEEDBACK_LIMIT = 32.0
 _MAX_AMBIGUOUS_POINTS = 1
 
 
-@dataclass(frozen=True)
-class TrackedBatch:
-    """Objects that were tracked together on a frame.
-
-    Attributes:
-        object_ids: B of them.
-        masks: their masks as predicted, batch B.
-        offered: logits (B, M, S/4, S/4) of all masks that were offered.
-    """
-
-    object_ids: tuple[int, ...]
-    masks: ObjectMask
-    offered: mx.array
-
-
 def track_frame(
     model: Sam,
     features: ImageFeatures,
     frame: int,
     memories: Mapping[int, ObjectMemory],
     reverse: bool,
-) -> list[TrackedBatch]:
+) -> dict[int, tuple[ObjectMask, mx.array]]:
     """Segment objects on a frame nobody prompted, and remember them; starts the work only.
 
     Args:
@@ -59,11 +43,13 @@ def track_frame(
         reverse: whether the video is followed backwards.
 
     Returns:
-        The objects that have something to look at, in batches.
+        Of each object that has something to look at, its mask as predicted, batch 1, and the
+        logits (1, M, S/4, S/4) of all masks that were offered.
     """
     assert model.memory is not None
+    answers: dict[int, tuple[ObjectMask, mx.array]] = {}
+    pending: list[mx.array] = []
     plans = {object_id: memory.plan(frame, reverse) for object_id, memory in memories.items()}
-    batches, pending = [], []
     for ids in _alike(plans):
         banks = [memories[object_id] for object_id in ids]
         past = gather_memory(model.memory, banks, [plans[object_id] for object_id in ids])
@@ -72,11 +58,11 @@ def track_frame(
         for bank, *parts in zip(banks, _split(tokens), _split(masks.pointer), strict=True):
             bank.write(frame, FrameRecord(FrameMemory(*parts)), prompted=False)
             pending += parts
-        batches.append(TrackedBatch(ids, masks, offered))
         pending += [*masks.arrays(), *([offered] if banks[0].watches else [])]
+        answers.update({i: (masks[row], offered[row : row + 1]) for row, i in enumerate(ids)})
     # The one evaluation of the frame, whatever the number of objects.
     mx.async_eval(pending)
-    return batches
+    return answers
 
 
 def _alike(plans: Mapping[int, MemoryPlan]) -> Iterator[tuple[int, ...]]:

@@ -11,7 +11,6 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-import sam2_mlx.tracking.object_tracker
 from sam2_mlx.checkpoints.load import load
 from sam2_mlx.cli.everything_clip import find_objects, follow_everything
 from sam2_mlx.cli.everything_options import ClipSearch, EverythingOptions
@@ -19,6 +18,7 @@ from sam2_mlx.cli.follow import DamagedClip, Following, ShownFrame, Stretch, Wat
 from sam2_mlx.cli.stop import StopSignals
 from sam2_mlx.media.errors import MediaError
 from sam2_mlx.media.frame_source import FrameSource, StreamFormat
+from sam2_mlx.model.sam import Sam
 from tests.everything.drawn import draw_shapes
 
 OPTIONS = EverythingOptions(points_per_side=4, min_iou=0.3, min_stability=0.4)
@@ -102,12 +102,12 @@ def test_all_objects_of_a_frame_are_one_batch(nano, monkeypatch) -> None:
     batches = []
 
     def counted(model, features, memory):
-        answer = track_objects(model, features, memory)
+        answer = track_candidates(model, features, memory)
         batches.append(len(answer[0].iou))
         return answer
 
-    track_objects = sam2_mlx.tracking.object_tracker.track_objects
-    monkeypatch.setattr("sam2_mlx.tracking.object_tracker.track_objects", counted)
+    track_candidates = Sam.track_candidates
+    monkeypatch.setattr(Sam, "track_candidates", counted)
     clip = Clip(nano, Shapes(3), max_objects=5)
     assert len(list(clip)) == 3
     # The first frame's masks are what was found there; each frame after it is one batch.

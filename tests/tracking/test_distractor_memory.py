@@ -6,9 +6,10 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from sam2_mlx.model.memory import FrameMemory
+from sam2_mlx.model.memory import FrameMemory, ObjectMask
 from sam2_mlx.tracking.distractor_memory import DistractorAwareMemory, box_share
-from sam2_mlx.tracking.memory_bank import FrameRecord, MemoryBank
+from sam2_mlx.tracking.memory_bank import FrameRecord
+from sam2_mlx.tracking.memory_policy import ObjectMemory
 from sam2_mlx.tracking.memory_schedule import MemorySchedule
 from sam2_mlx.tracking.session import TrackingSession
 from tests.tiny import ToyClip
@@ -17,8 +18,10 @@ SIZE = 40
 
 
 @pytest.fixture
-def policy() -> DistractorAwareMemory:
-    return DistractorAwareMemory(MemorySchedule(), stream=True)
+def memory() -> DistractorAwareMemory:
+    memory = DistractorAwareMemory(MemorySchedule(), stream=True)
+    memory.write(0, _record(), prompted=True)
+    return memory
 
 
 def square(x: int, y: int, side: int = 10) -> np.ndarray:
@@ -31,60 +34,53 @@ HERE, ELSEWHERE, NOWHERE = square(5, 5), square(28, 28), np.zeros((SIZE, SIZE), 
 
 
 def _record() -> FrameRecord:
-    return FrameRecord(FrameMemory(mx.zeros((1, 16, 4)), mx.zeros((1, 8))), None)
-
-
-def _bank() -> MemoryBank:
-    bank = MemoryBank()
-    bank.write(0, _record(), prompted=True)
-    return bank
+    return FrameRecord(FrameMemory(mx.zeros((1, 16, 4)), mx.zeros((1, 8))))
 
 
 def _see(
-    policy: DistractorAwareMemory,
-    bank: MemoryBank,
+    memory: DistractorAwareMemory,
     frame: int,
     mask: np.ndarray = HERE,
     other: np.ndarray = HERE,
     iou: float = 0.9,
 ) -> None:
-    bank.write(frame, _record(), prompted=False)
-    policy.tidy(bank, frame, False)
-    policy.watch(bank, frame, iou, np.stack([mask, mask, other]))
+    logits = [mx.array(np.where(each, 4.0, -4.0))[None, None] for each in (mask, other)]
+    score = mx.array([[iou]])
+    memory.write(frame, _record(), prompted=False)
+    memory.tidy(frame, False)
+    answer = ObjectMask(logits[0], score, mx.zeros((1, 8)), score)
+    memory.watch(frame, answer, mx.concatenate(logits, axis=1))
 
 
-def test_appearances_come_every_five_frames(policy: DistractorAwareMemory) -> None:
-    bank = _bank()
+def test_appearances_come_every_five_frames(memory: DistractorAwareMemory) -> None:
     for frame in range(1, 30):
-        _see(policy, bank, frame)
-    assert list(bank.appearances) == [16, 21, 26]
-    assert list(bank.anchors) == []
-    plan = policy.plan(bank, 30, False)
+        _see(memory, frame)
+    assert memory.appearances == [16, 21, 26]
+    assert memory.anchors == []
+    plan = memory.plan(30, False)
     # The prompted frame, two appearances, and the last frame, which is the newest one.
     assert plan.spatial == ((0, 6), (21, 2), (26, 1), (29, 0))
     assert [t for t, _ in plan.pointers] == [0, *range(29, 14, -1)]
 
 
-def test_empty_masks_are_not_remembered(policy: DistractorAwareMemory) -> None:
-    bank = _bank()
+def test_empty_masks_are_not_remembered(memory: DistractorAwareMemory) -> None:
     for frame in range(1, 13):
-        _see(policy, bank, frame)
+        _see(memory, frame)
     for frame in range(13, 60):
-        _see(policy, bank, frame, mask=NOWHERE)
+        _see(memory, frame, mask=NOWHERE)
     # However long it is gone, it can be found by how it last looked.
-    assert policy.plan(bank, 60, False).spatial == ((0, 6), (1, 2), (6, 1), (11, 0))
+    assert memory.plan(60, False).spatial == ((0, 6), (1, 2), (6, 1), (11, 0))
 
 
-def test_an_alternative_elsewhere_makes_an_anchor(policy: DistractorAwareMemory) -> None:
-    bank = _bank()
+def test_an_alternative_elsewhere_makes_an_anchor(memory: DistractorAwareMemory) -> None:
     for frame in range(1, 9):
-        _see(policy, bank, frame, other=ELSEWHERE if frame >= 5 else HERE)
-    assert list(bank.anchors) == [5]
-    assert policy.plan(bank, 9, False).spatial == ((0, 6), (5, 6), (1, 2), (6, 1), (8, 0))
+        _see(memory, frame, other=ELSEWHERE if frame >= 5 else HERE)
+    assert memory.anchors == [5]
+    assert memory.plan(9, False).spatial == ((0, 6), (5, 6), (1, 2), (6, 1), (8, 0))
     for frame in range(9, 40):
-        _see(policy, bank, frame, other=ELSEWHERE)
+        _see(memory, frame, other=ELSEWHERE)
     # Five frames apart, and only so many.
-    assert list(bank.anchors) == [25, 30, 35]
+    assert memory.anchors == [25, 30, 35]
 
 
 @pytest.mark.parametrize(
@@ -98,14 +94,13 @@ def test_an_alternative_elsewhere_makes_an_anchor(policy: DistractorAwareMemory)
     ],
     ids=["unsure", "unsteady", "same", "no other", "absent"],
 )
-def test_other_frames_make_no_anchor(policy: DistractorAwareMemory, seen: dict) -> None:
-    bank = _bank()
+def test_other_frames_make_no_anchor(memory: DistractorAwareMemory, seen: dict) -> None:
     for frame in range(1, 8):
-        _see(policy, bank, frame)
-    _see(policy, bank, 8, **{"other": ELSEWHERE, **seen})
-    assert list(bank.anchors) == []
-    _see(policy, bank, 9, other=ELSEWHERE)
-    assert list(bank.anchors) == [9]
+        _see(memory, frame)
+    _see(memory, 8, **{"other": ELSEWHERE, **seen})
+    assert memory.anchors == []
+    _see(memory, 9, other=ELSEWHERE)
+    assert memory.anchors == [9]
 
 
 def test_box_share() -> None:
@@ -129,7 +124,7 @@ def test_memory_is_bounded_in_a_session(model) -> None:
         masks = session.step(clip.read(index))
         sizes.append(session.nbytes)
     assert masks.logits.shape == (2, 1, 64, 96)
-    bank = session._objects[1].bank
+    bank = session.state().objects[1].bank
     assert len(bank.appearances) == 3 and len(bank.areas) <= 10
     rolling = TrackingSession(model)
     rolling.step(clip.read(0))
@@ -151,14 +146,43 @@ def test_a_correction_is_kept(model) -> None:
     session.prompt(1, mask=np.ones((64, 96)))
     for index in range(4, 8):
         session.step(clip.read(index))
-    assert 3 in session._objects[1].bank.appearances
+    assert 3 in session.state().objects[1].bank.appearances
 
 
-def test_plain_memories_never_ask_for_the_alternatives(model) -> None:
-    session = TrackingSession(model)
-    clip = ToyClip(4)
+def test_a_frame_that_is_seen_anew_is_chosen_anew(memory: DistractorAwareMemory) -> None:
+    for frame in range(1, 13):
+        _see(memory, frame, other=ELSEWHERE)
+    assert (memory.appearances, memory.anchors) == ([1, 6, 11], [5, 10])
+    # Followed once more, the object is out of sight there; and then somebody prompts on it.
+    _see(memory, 11, mask=NOWHERE)
+    memory.write(6, _record(), prompted=True)
+    memory.write(10, _record(), prompted=True)
+    assert (memory.appearances, memory.anchors) == ([1], [5])
+    assert memory.plan(12, False).spatial == ((0, 6), (6, 6), (10, 6), (5, 6), (1, 0))
+
+
+def test_what_is_forgotten_is_not_looked_at(memory: DistractorAwareMemory) -> None:
+    for frame in range(1, 13):
+        _see(memory, frame, other=ELSEWHERE)
+    memory.forget_around(12)
+    assert memory.plan(13, False).spatial == ((0, 6), (1, 1), (12, 0))
+    memory.read(memory.plan(13, False))
+
+
+def test_chosen_frames_are_kept_and_others_dropped(memory: DistractorAwareMemory) -> None:
+    for frame in range(1, 41):
+        _see(memory, frame, other=ELSEWHERE)
+    kept = {t for t in memory.recent if memory.has_tokens(t)}
+    assert kept == {*memory.appearances, *memory.anchors, 39, 40}
+    assert min(memory.recent) == min(memory.appearances + memory.anchors + [40 - 15])
+
+
+def test_plain_memories_never_ask_for_the_alternatives(model, monkeypatch) -> None:
+    def watch(*_: object) -> None:
+        raise AssertionError("waits for masks that nobody looks at")
+
+    monkeypatch.setattr(ObjectMemory, "watch", watch)
+    session, clip = TrackingSession(model), ToyClip(4)
     session.step(clip.read(0))
     session.prompt(1, points=[[20, 30]], labels=[1])
     session.step(clip.read(1))
-    bank = session._objects[1].bank
-    assert not bank.appearances and not bank.anchors and not bank.areas

@@ -98,6 +98,33 @@ def test_a_prompt_amid_the_loop_finds_its_frame(model) -> None:
             session.prompt(3, frame=2, points=[[50, 30]], labels=[1])
 
 
+class SlowClip(ToyClip):
+    """A clip whose frame 3 takes the worker long, or until somebody else reads as well."""
+
+    def __init__(self, num_frames: int) -> None:
+        super().__init__(num_frames)
+        self.begun, self._another = threading.Event(), threading.Event()
+        self.alone: bool | None = None
+
+    def read(self, index: int) -> np.ndarray:
+        if index == 3:
+            self.begun.set()
+            self.alone = not self._another.wait(0.3)
+        elif self.begun.is_set():
+            self._another.set()
+        return super().read(index)
+
+
+def test_a_frame_out_of_turn_waits_for_the_worker(model) -> None:
+    clip = SlowClip(8)
+    session = _session(model, clip, 3)
+    for _ in session.propagate():
+        assert clip.begun.wait(10)
+        session.prompt(2, frame=6, points=[[50, 30]], labels=[1])
+        break
+    assert clip.alone
+
+
 def test_the_queue_is_bounded() -> None:
     reads: list[int] = []
     ahead = ReadAhead(lambda i: reads.append(i) or i, range(100), depth=3)

@@ -40,6 +40,27 @@ def test_a_stream_goes_on_bit_for_bit(model, tmp_path: Path, memory: str) -> Non
         np.testing.assert_array_equal(np.array(a.iou), np.array(b.iou))
 
 
+def test_a_session_of_the_first_version_goes_on(model, tmp_path: Path) -> None:
+    # Written at commit d8d73bd: the toy model and clip, frames 0 to 24, a point for object 4 on
+    # frame 0, a mask on frame 9, a box for object 9 on frame 12; rules with an interval of 4.
+    old = Path(__file__).parent / "files" / "session_version_1.safetensors"
+    session = load_session(old, model)
+    assert session.frame == 24 and session.nbytes == 17936
+    pointers = [(24 - d, d + 1) for d in range(15)]
+    for object_id, first in ((4, 0), (9, 12)):
+        bank = session.state().objects[object_id].bank
+        # What the old code was about to look at.
+        plan = bank.plan(25, reverse=False)
+        chosen = ((first, 6), (16, 6), (20, 6), (24, 6), (17, 2), (21, 1), (24, 0))
+        assert plan.spatial == chosen
+        assert plan.pointers == ((first, 25 - first), *(p for p in pointers if p[0] > first))
+    save_session(session, tmp_path / "s.safetensors")
+    other = load_session(tmp_path / "s.safetensors", model)
+    for index in range(25, 30):
+        a, b = session.step(CLIP.read(index)), other.step(CLIP.read(index))
+        np.testing.assert_array_equal(np.array(a.logits), np.array(b.logits))
+
+
 def test_a_clip_goes_on_where_it_was(model, tmp_path: Path) -> None:
     session = TrackingSession(model, CLIP)
     session.prompt(1, frame=2, points=[[20, 30]], labels=[1])
@@ -110,11 +131,13 @@ def test_what_does_not_fit_is_refused(model, tmp_path: Path) -> None:
         (lambda d: d["options"].update(unknown=1), "unknown"),
         (lambda d: d.update(model="x"), "TypeError"),
         (lambda d: d["objects"][0]["shelves"]["prompted"][0][1].update(pointer="a1"), "expected"),
+        (lambda d: d["objects"][0].update(tracked=[[1, 2, 3]]), "ValueError"),
+        (lambda d: d["objects"][0]["policy"].update(anchors=[7]), "no tokens"),
     ],
 )
 def test_a_damaged_session_is_refused_in_one_line(model, tmp_path: Path, harm, what: str) -> None:
     target = tmp_path / "s.safetensors"
-    session = TrackingSession(model)
+    session = TrackingSession(model, memory="distractor-aware")
     session.step(CLIP.read(0))
     session.prompt(1, points=[[20, 30]], labels=[1])
     save_session(session, target)

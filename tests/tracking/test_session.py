@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sam2_mlx.ops.masks import fill_holes
 from sam2_mlx.results import FrameMasks
 from sam2_mlx.tracking.options import TrackingOptions
 from sam2_mlx.tracking.session import TrackingSession
@@ -107,6 +108,50 @@ def test_objects_come_and_go(model) -> None:
         np.array(later.logits[:1]), np.array(untouched.step(clip.read(5)).logits), atol=1e-3
     )
     assert len(alone) == 11
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_prompts_forget_the_frames_around(model, stride: int) -> None:
+    options = TrackingOptions(clear_memory_around_prompts=True, memory_stride=stride)
+    session = TrackingSession(model, ToyClip(40), memory="full", options=options)
+    session.prompt(1, frame=0, **CLICK)
+    list(session.propagate())
+    session.prompt(1, frame=20, **BOX)
+    recent = session.state().objects[1].bank.recent
+    # Seven memories lie so many frames apart; the correction itself stays.
+    assert sorted(recent) == [t for t in range(1, 40) if t == 20 or abs(t - 20) > 7 * stride]
+
+
+@pytest.mark.parametrize("memory", ["rolling", "distractor-aware"])
+def test_the_middle_can_be_followed_again(model, memory: str) -> None:
+    session = TrackingSession(model, ToyClip(30), memory=memory)
+    session.prompt(1, frame=2, **CLICK)
+    list(session.propagate())
+    # Of the frames before only pointers are left: what there is must do.
+    session.prompt(1, frame=20, **BOX)
+    again = list(session.propagate(start=18))
+    assert [masks.frame for masks in again] == list(range(18, 30))
+    plan = session.state().objects[1].bank.plan(30, reverse=False)
+    assert [t for t, _ in plan.spatial][:2] == [2, 20] and len(plan.spatial) > 3
+
+
+def test_holes_are_filled_in_what_is_shown_only(model) -> None:
+    clip, shown = ToyClip(6), []
+    for area in (0, 10_000):
+        session = TrackingSession(model, clip, options=TrackingOptions(fill_hole_area=area))
+        session.prompt(1, frame=0, mask=np.ones((64, 96)))
+        shown.append(np.stack([np.array(masks.coarse) for masks in session.propagate()]))
+    plain, filled = shown
+    assert not np.array_equal(plain, filled)
+    # The memory is made of masks as they were predicted, so later frames are the same.
+    assert fill_holes(plain, 10_000, 0.1)
+    np.testing.assert_array_equal(plain, filled)
+
+
+def test_masks_can_be_shown_again(model) -> None:
+    session, masks = _stream(model, ToyClip(4))
+    np.testing.assert_array_equal(np.array(session.masks_on(3).coarse), np.array(masks[-1].coarse))
+    assert np.abs(np.diff(np.array(masks[-1].coarse), axis=0)).max() > 1e-3
 
 
 def test_a_correction_changes_what_follows(model) -> None:

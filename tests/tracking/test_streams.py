@@ -16,7 +16,7 @@ from sam2_mlx.tracking.memory_schedule import MemorySchedule
 from sam2_mlx.tracking.memory_size import memory_size
 from sam2_mlx.tracking.options import TrackingOptions
 from sam2_mlx.tracking.session import TrackingSession
-from tests.tiny import ToyClip
+from tests.tiny import ToyClip, tiny_model
 
 CLICK = {"points": [[20, 30]], "labels": [1]}
 BOX = {"box": [40, 10, 80, 50]}
@@ -85,6 +85,22 @@ def test_bytes_follow_from_the_config(model) -> None:
     assert session.nbytes == 2 * size.rolling
     session.remove(1)
     assert session.nbytes == size.rolling
+
+
+def test_objects_that_are_removed_free_their_tokens() -> None:
+    # Large enough that MLX does not round up to what a whole batch takes.
+    model = tiny_model(image_size=256)
+    session = TrackingSession(model)
+    session.step(CLIP.read(0))
+    for object_id in range(8):
+        session.prompt(object_id, points=[[10 * object_id, 30]], labels=[1])
+    for index in range(1, 9):
+        session.step(CLIP.read(index))
+    before = mx.get_active_memory()
+    for object_id in range(1, 8):
+        session.remove(object_id)
+    freed = before - mx.get_active_memory()
+    assert freed >= 7 * 8 * memory_size(model.config, MemorySchedule(), 4).tokens
 
 
 def test_full_memory_grows_by_one_frame_each(model) -> None:
@@ -178,7 +194,7 @@ def test_one_evaluation_a_frame(model, monkeypatch: pytest.MonkeyPatch) -> None:
         calls.clear()
         session.step(CLIP.read(2))
         counts.append((calls.count("async_eval"), calls.count("eval")))
-    # The work itself, and the masks at the picture's size; `eval` only meets constants.
+    # The work itself, and the scores as numbers; `eval` only meets constants.
     assert counts[0][0] == 2
     assert counts[0] == counts[1]
 
