@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 import mlx.core as mx
@@ -34,8 +34,13 @@ def without_holes(masks: ObjectMask, rows: Collection[int], max_area: float) -> 
     return replace(masks, logits=mx.array(logits)) if any(filled) else masks
 
 
-def absent_mask(config: ModelConfig, count: int = 1) -> ObjectMask:
-    """The masks of objects that are not in the picture."""
+def joined_masks(masks: Iterable[ObjectMask | None], config: ModelConfig) -> ObjectMask:
+    """The masks of a frame as one batch; None is an object that is not in the picture."""
+    rows = [mask or _absent(config, 1) for mask in masks]
+    return ObjectMask.joined(rows or [_absent(config, 0)])
+
+
+def _absent(config: ModelConfig, count: int) -> ObjectMask:
     side = config.mask_size
     return ObjectMask(
         mx.full((count, 1, side, side), ABSENT_LOGIT),

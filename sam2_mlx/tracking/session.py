@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import operator
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import mlx.core as mx
@@ -15,11 +15,12 @@ from sam2_mlx.model.memory import ObjectMask
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.prompts import Prompt
 from sam2_mlx.results import FrameMasks
-from sam2_mlx.tracking.frame_masks import absent_mask, frame_masks, without_holes
+from sam2_mlx.tracking.frame_masks import frame_masks, joined_masks, without_holes
 from sam2_mlx.tracking.frames import CurrentFrame
 from sam2_mlx.tracking.options import TrackingOptions
 from sam2_mlx.tracking.policies import MemoryKind, policy_named
 from sam2_mlx.tracking.track_frame import (
+    Answers,
     gather_memory,
     prompt_object,
     remember_prompts,
@@ -27,8 +28,6 @@ from sam2_mlx.tracking.track_frame import (
 )
 from sam2_mlx.tracking.tracked_object import Draft, SessionState, TrackedObject
 from sam2_mlx.transforms import check_picture
-
-_Answers = dict[int, tuple[ObjectMask, mx.array]]
 
 
 class TrackingSession:
@@ -122,8 +121,6 @@ class TrackingSession:
         """Bytes held in memory banks."""
         return sum(tracked.bank.nbytes for tracked in self._objects.values())
 
-    # Frames in
-
     def step(self, image: np.ndarray) -> FrameMasks:
         """Show the next frame of a stream.
 
@@ -194,8 +191,6 @@ class TrackingSession:
                 yield self._show(frame, answers)
                 if problem is not None:
                     raise problem
-
-    # Prompts in
 
     def prompt(
         self,
@@ -313,23 +308,15 @@ class TrackingSession:
         """An object of which nothing is known yet; the session does not follow it."""
         return TrackedObject(self._policy(self._schedule, stream=self.source is None))
 
-    # Masks out
-
     def masks_on(self, frame: int) -> FrameMasks:
         """The masks last shown on a frame; an object not seen there is absent."""
-        absent = absent_mask(self.model.config)
-        masks = [tracked.mask_on(frame) or absent for tracked in self._objects.values()]
-        return self._frame_masks(frame, self._joined(masks))
-
-    def _joined(self, masks: Iterable[ObjectMask]) -> ObjectMask:
-        return ObjectMask.joined([*masks] or [absent_mask(self.model.config, 0)])
+        masks = [tracked.mask_on(frame) for tracked in self._objects.values()]
+        return self._frame_masks(frame, joined_masks(masks, self.model.config))
 
     def _frame_masks(self, frame: int, masks: ObjectMask) -> FrameMasks:
         return frame_masks(frame, self.object_ids, masks, self._current.size(frame), self.options)
 
-    # One frame
-
-    def _track(self, frame: int, reverse: bool) -> _Answers:
+    def _track(self, frame: int, reverse: bool) -> Answers:
         """Start the work on a frame; objects that were prompted there are left alone."""
         if not self._objects:
             return {}
@@ -339,12 +326,8 @@ class TrackingSession:
                 "use memory='full' or a second session for the other"
             )
         self._reverse = reverse
-        memories = {
-            object_id: tracked.bank
-            for object_id, tracked in self._objects.items()
-            if tracked.bank.prompted_mask(frame) is None
-        }
-        answers = track_frame(self.model, self._current.features(frame), frame, memories, reverse)
+        banks = {i: t.bank for i, t in self._objects.items() if not t.bank.prompted_mask(frame)}
+        answers = track_frame(self.model, self._current.features(frame), frame, banks, reverse)
         for object_id, tracked in self._objects.items():
             tracked.tracked[frame] = reverse
             if object_id not in answers:
@@ -354,16 +337,15 @@ class TrackingSession:
                 tracked.passed(frame, stream=self.source is None)
         return answers
 
-    def _show(self, frame: int, answers: _Answers) -> FrameMasks:
+    def _show(self, frame: int, answers: Answers) -> FrameMasks:
         """Wait for a frame where that is needed, note its masks, and show them."""
         if self._policy.watches:
             for object_id, (mask, offered) in answers.items():
                 self._objects[object_id].bank.watch(frame, mask, offered)
         predicted = {object_id: mask for object_id, (mask, _) in answers.items()}
-        absent = absent_mask(self.model.config)
-        masks = self._joined(
-            predicted.get(object_id) or tracked.bank.prompted_mask(frame) or absent
-            for object_id, tracked in self._objects.items()
+        masks = joined_masks(
+            (predicted.get(i) or t.bank.prompted_mask(frame) for i, t in self._objects.items()),
+            self.model.config,
         )
         rows = {row: t for row, (i, t) in enumerate(self._objects.items()) if i in answers}
         masks = without_holes(masks, rows, self.options.fill_hole_area)

@@ -25,6 +25,9 @@ _FEEDBACK_LIMIT = 32.0
 # An ambiguous prompt (nothing, or one click) is answered by the best of several masks.
 _MAX_AMBIGUOUS_POINTS = 1
 
+Answers = dict[int, tuple[ObjectMask, mx.array]]
+"""Of each object its mask as predicted, batch 1; logits (1, M, S/4, S/4) of all masks offered."""
+
 
 def track_frame(
     model: Sam,
@@ -32,7 +35,7 @@ def track_frame(
     frame: int,
     memories: Mapping[int, ObjectMemory],
     reverse: bool,
-) -> dict[int, tuple[ObjectMask, mx.array]]:
+) -> Answers:
     """Segment objects on a frame nobody prompted, and remember them; starts the work only.
 
     Args:
@@ -43,11 +46,10 @@ def track_frame(
         reverse: whether the video is followed backwards.
 
     Returns:
-        Of each object that has something to look at, its mask as predicted, batch 1, and the
-        logits (1, M, S/4, S/4) of all masks that were offered.
+        The answers of all objects that have something to look at.
     """
     assert model.memory is not None
-    answers: dict[int, tuple[ObjectMask, mx.array]] = {}
+    answers: Answers = {}
     pending: list[mx.array] = []
     plans = {object_id: memory.plan(frame, reverse) for object_id, memory in memories.items()}
     for ids in _alike(plans):

@@ -148,6 +148,13 @@ def test_holes_are_filled_in_what_is_shown_only(model) -> None:
     np.testing.assert_array_equal(plain, filled)
 
 
+def test_options_hold_for_objects_that_are_followed(model) -> None:
+    session, _ = _stream(model, ToyClip(12), memory="full")
+    session.options = TrackingOptions(memory_stride=5)
+    plan = session.state().objects[2].bank.plan(12, reverse=False)
+    assert plan.spatial == ((0, 6), (5, 2), (10, 1), (11, 0))
+
+
 def test_masks_can_be_shown_again(model) -> None:
     session, masks = _stream(model, ToyClip(4))
     np.testing.assert_array_equal(np.array(session.masks_on(3).coarse), np.array(masks[-1].coarse))
