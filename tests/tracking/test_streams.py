@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import get_args
 
 import mlx.core as mx
 import numpy as np
@@ -15,6 +16,7 @@ from sam2_mlx.model.sam import Sam
 from sam2_mlx.tracking.memory_schedule import MemorySchedule
 from sam2_mlx.tracking.memory_size import memory_size
 from sam2_mlx.tracking.options import TrackingOptions
+from sam2_mlx.tracking.policies import POLICIES, MemoryKind, policy_named
 from sam2_mlx.tracking.session import TrackingSession
 from tests.tiny import ToyClip, tiny_model
 
@@ -50,6 +52,13 @@ def test_capped_prompts_are_bit_equal_and_bounded(model, limit: int | None) -> N
 def test_uncapped_prompts_grow(model) -> None:
     _, sizes = _corrected_stream(model, "rolling", max_prompted_frames=-1)
     assert sizes[-1] > sizes[-4] > sizes[-7]
+
+
+def test_every_policy_has_a_name() -> None:
+    assert get_args(MemoryKind) == tuple(POLICIES)
+    one_way = {name for name in POLICIES if policy_named(name).one_way}
+    # The commands offer these: the others grow with the clip.
+    assert one_way == set(POLICIES) - {"full"}
 
 
 def test_prompts_are_capped_in_streams_only() -> None:
