@@ -19,6 +19,7 @@ from sam2_mlx.media import demo_clip
 
 FRAMES = 8
 ROOT = Path(__file__).resolve().parent.parent
+VARIABLE = re.compile(r"\bSAM2_MLX_[A-Z_]+\b")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -148,6 +149,21 @@ def test_what_is_named_exists() -> None:
 def test_every_model_is_listed() -> None:
     table = README[README.index("## Models") : README.index("## Speed")]
     assert [name for name in MODELS if f"`{name}`" not in table] == []
+
+
+def test_every_variable_is_in_the_table() -> None:
+    table = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    sources = [path for name in ("sam2_mlx", "tests") for path in (ROOT / name).rglob("*.py")]
+    read = {name for path in sources for name in VARIABLE.findall(path.read_text("utf-8"))}
+    assert read == set(VARIABLE.findall(table))
+    rows = re.findall(r"^\| `(SAM2_MLX_\w+)`", table, re.MULTILINE)
+    assert len(rows) == len(set(rows)) >= 6
+
+
+def test_every_page_is_named() -> None:
+    pages = {path.stem for path in (ROOT / "docs").glob("*.md")}
+    tree = README[README.index("docs/  ") :]
+    assert pages == set(re.findall(r"\w+", tree[5 : tree.index("```")]))
 
 
 def test_extras_exist() -> None:
