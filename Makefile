@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 ORACLE ?= python
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test coverage bare mutants swift lint format parity golden bench clip build clean
+.PHONY: help install demo test coverage bare fuzz mutants swift lint format parity golden bench clip build clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | \
@@ -46,6 +46,9 @@ coverage: $(READY)  ## which lines the tests run; at least 92 %
 
 bare:  ## both README commands on a minimal Debian, made on the spot (root and debootstrap)
 	tests/bare_machine.sh $(PYTEST_ARGS)
+
+fuzz: $(READY)  ## spoiled checkpoints, configs, sessions and media for ten minutes
+	$(PYTHON) -m tests.fuzz
 
 mutants: $(READY)  ## break the package in small ways; a test must catch each
 	$(PYTHON) -m tests.mutants

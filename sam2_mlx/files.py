@@ -61,8 +61,11 @@ def writing_failed(target: Path, problem: Exception) -> FileError:
 def cache_dir() -> Path:
     """Where models and verdicts are kept: SAM2_MLX_CACHE, else the platform's cache folder."""
     chosen = os.environ.get("SAM2_MLX_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
+    return Path(chosen).expanduser() if chosen else platform_cache()
+
+
+def platform_cache() -> Path:
+    """This user's cache folder on this platform."""
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "sam2_mlx"
     base = os.environ.get("XDG_CACHE_HOME")

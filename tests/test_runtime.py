@@ -16,6 +16,7 @@ from sam2_mlx import __main__ as dispatcher
 from sam2_mlx.cli import info
 from sam2_mlx.ops import runtime as _runtime
 from sam2_mlx.ops.cpu import blas as _blas
+from sam2_mlx.ops.cpu import compiler as _compiler
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="the BLAS is a Linux matter")
 
@@ -151,22 +152,51 @@ def test_it_works_without_a_compiler(tmp_path: Path) -> None:
     assert said.strip() == "0.841 no g++ in PATH"
 
 
-@linux_only
-def test_it_works_without_a_folder_for_temporary_files(tmp_path: Path) -> None:
-    gone = tmp_path / "gone"
-    if shutil.which("g++") is None:
-        pytest.skip("there is no compiler, which is noticed first")
-    said = python(GELU, TMPDIR=str(gone), MLX_DISABLE_COMPILE=None)
-    assert said.strip() == f"0.841 the folder for temporary files, {gone}, does not exist"
+needs_compiler = pytest.mark.skipif(
+    sys.platform != "linux" or shutil.which("g++") is None, reason="needs Linux and g++"
+)
 
 
-@linux_only
+@needs_compiler
+def test_without_a_folder_that_can_be_private_nothing_is_compiled(tmp_path: Path) -> None:
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    cache = str(tmp_path / "open" / "cache")
+    said = python(GELU, XDG_CACHE_HOME=cache, TMPDIR=cache, MLX_DISABLE_COMPILE=None)
+    assert said.startswith("0.841 ") and f"{tmp_path / 'open'} belongs to or can be" in said
+
+
+@needs_compiler
 @pytest.mark.slow
-def test_it_compiles_where_there_is_a_compiler(tmp_path: Path) -> None:
-    if shutil.which("g++") is None:
-        pytest.skip("needs g++")
-    assert python(GELU, TMPDIR=str(tmp_path), MLX_DISABLE_COMPILE=None).strip() == "0.841 None"
-    assert list(tmp_path.rglob("*.so"))
+def test_programs_are_in_a_private_folder_that_lasts(tmp_path: Path) -> None:
+    shared, code = tmp_path / "tmp", GELU + "import tempfile; print(tempfile.gettempdir())"
+    shared.mkdir()
+    variables = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "TMPDIR": str(shared)}
+    said = python(code, MLX_DISABLE_COMPILE=None, **variables)
+    assert said == f"0.841 None\n{shared}\n"
+    programs = list((tmp_path / "cache" / "sam2_mlx" / "compiled").rglob("*.so"))
+    assert programs and not list(shared.rglob("*.so"))
+    assert (tmp_path / "cache" / "sam2_mlx" / "compiled").stat().st_mode & 0o777 == 0o700
+    # What was cut short is made anew.
+    for program in programs:
+        program.write_bytes(program.read_bytes()[:5000])
+        os.utime(program, (0, 0))
+    assert python(code, MLX_DISABLE_COMPILE=None, **variables) == said
+
+
+@needs_compiler
+def test_a_folder_of_somebody_else_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "compiled"
+    assert _compiler._make_private(folder) is None
+    folder.chmod(0o777)
+    assert _compiler._make_private(folder) is None
+    assert folder.stat().st_mode & 0o777 == 0o700
+    (tmp_path / "link").symlink_to(folder)
+    assert "not a folder of this user" in str(_compiler._make_private(tmp_path / "link"))
+    monkeypatch.setattr(_compiler.os, "geteuid", lambda: 12345)
+    assert "not a folder of this user" in str(_compiler._make_private(folder))
 
 
 # --- importing ------------------------------------------------------------------------------

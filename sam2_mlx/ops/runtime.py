@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sam2_mlx.ops.cpu.blas import BLAS_VARIABLE, Blas, choose_blas
+from sam2_mlx.ops.cpu.compiler import prepare_compiler
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def _prepare() -> Runtime:
     site = _mlx_site()
     if _cuda_in_use(site) and BLAS_VARIABLE not in os.environ:
         return Runtime(Blas("mlx"))
-    return Runtime(choose_blas(site), _check_compiler())
+    return Runtime(choose_blas(site), prepare_compiler())
 
 
 # --- MLX's own build -------------------------------------------------------------------------
@@ -162,41 +162,3 @@ def _mlx_conflict(site: Path | None = None) -> str | None:
         f"mlx-cpu lies over {name}, so the GPU is not used; "
         f"run `pip install --force-reinstall --no-deps {name}`"
     )
-
-
-# --- mx.compile on a CPU ---------------------------------------------------------------------
-
-
-def _check_compiler() -> str | None:
-    """Turn `mx.compile` off where MLX could not build or load what it generates.
-
-    On a CPU MLX writes C++ to the folder of temporary files, runs `g++` and loads the result.
-
-    Returns:
-        The reason if it was turned off, else None.
-    """
-    if "MLX_DISABLE_COMPILE" in os.environ:
-        return "MLX_DISABLE_COMPILE is set"
-    problem = _compiler_problem()
-    if problem:
-        os.environ["MLX_DISABLE_COMPILE"] = "1"
-        if "mlx.core" in sys.modules:
-            sys.modules["mlx.core"].disable_compile()
-    return problem
-
-
-def _compiler_problem() -> str | None:
-    if shutil.which("g++") is None:
-        return "no g++ in PATH"
-    variables = (os.environ.get(name) for name in ("TMPDIR", "TMP", "TEMP", "TEMPDIR"))
-    folder = Path(next(filter(None, variables), "/tmp"))
-    if not folder.is_dir():
-        return f"the folder for temporary files, {folder}, does not exist"
-    # Another user's MLX may have made these folders, and then they are read-only for us.
-    cache = folder / "mlx"
-    for part in [folder if not cache.exists() else cache, *cache.glob("*/cpu")]:
-        if not os.access(part, os.W_OK):
-            return f"{part} is not writable; set TMPDIR to a folder of your own"
-    if os.statvfs(folder).f_flag & os.ST_NOEXEC:
-        return f"{folder} is mounted noexec; set TMPDIR to another folder"
-    return None

@@ -1,0 +1,165 @@
+"""What is spoiled, and what a user then does with it."""
+
+from __future__ import annotations
+
+import json
+import random
+import struct
+import tempfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from mlx.utils import tree_flatten
+
+from sam2_mlx.checkpoints.convert import convert_checkpoint
+from sam2_mlx.checkpoints.files import open_tensors
+from sam2_mlx.checkpoints.load import load
+from sam2_mlx.model.sam import Sam
+from sam2_mlx.tracking.saved_session import load_session, save_session, saved_facts
+from sam2_mlx.tracking.session import TrackingSession
+from tests.checkpoints.torch_files import write_model
+from tests.fuzz.mutate import spoil_bytes, spoil_json, spoil_pickle
+from tests.tiny import CONFIG, ToyClip, tiny_model
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of file.
+
+    Attributes:
+        spoil: writes a spoiled file (and what belongs beside it) into an empty folder, and returns
+            what a user would open.
+        use: what a user does with it. It may raise ValueError or OSError with one line.
+    """
+
+    spoil: Callable[[random.Random, Path], Path]
+    use: Callable[[Path], object]
+
+
+@lru_cache(maxsize=1)
+def _model() -> Sam:
+    return tiny_model()
+
+
+@lru_cache(maxsize=1)
+def _whole() -> dict[str, bytes]:
+    """One good file of each kind."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        arrays = {k: np.array(v) for k, v in dict(tree_flatten(_model().parameters())).items()}
+        write_model(folder / "a.pt", arrays, epoch=3, args={"lr": 0.1})
+        (folder / "config.json").write_text(json.dumps(CONFIG.to_dict()))
+        convert_checkpoint(folder / "a.pt", folder / "plain")
+        convert_checkpoint(folder / "a.pt", folder / "packed", bits=8)
+        session = TrackingSession(_model())
+        for index in range(4):
+            session.step(ToyClip().read(index))
+            if index == 0:
+                session.prompt(4, points=[[20, 30]], labels=[1])
+                session.prompt(5, mask=np.eye(64, 96))
+        save_session(session, folder / "session.safetensors")
+        torch_file = Path(__file__).parents[1] / "checkpoints" / "data" / "from_torch.pt"
+        return {
+            "model.pt": (folder / "a.pt").read_bytes(),
+            "torch.pt": torch_file.read_bytes(),
+            "session": (folder / "session.safetensors").read_bytes(),
+            **{
+                f"{kind}/{file}": (folder / kind / file).read_bytes()
+                for kind in ("plain", "packed")
+                for file in ("model.safetensors", "config.json")
+            },
+        }
+
+
+def _spoil_torch(rng: random.Random, folder: Path) -> Path:
+    data = _whole()[rng.choice(("model.pt", "torch.pt"))]
+    path = folder / "a.pt"
+    (folder / "config.json").write_bytes(_whole()["plain/config.json"])
+    if rng.random() < 0.3:
+        path.write_bytes(spoil_bytes(rng, data))
+        return path
+    path.write_bytes(data)
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in entries.items():
+            if name.endswith("data.pkl"):
+                content = spoil_pickle(rng, content)
+            elif rng.random() < 0.01:
+                content = spoil_bytes(rng, content)
+            archive.writestr(name, content)
+    return path
+
+
+def _use_torch(path: Path) -> None:
+    with open_tensors(path) as tensors:
+        for tensor in tensors.values():
+            tensor.read()
+    load(path)
+
+
+def _spoil_safetensors(rng: random.Random, folder: Path) -> Path:
+    kind = rng.choice(("plain", "plain", "packed"))
+    for file in ("model.safetensors", "config.json"):
+        (folder / file).write_bytes(_whole()[f"{kind}/{file}"])
+    path = folder / "model.safetensors"
+    path.write_bytes(_spoil_header(rng, path.read_bytes()))
+    return folder
+
+
+def _spoil_header(rng: random.Random, data: bytes) -> bytes:
+    """Spoil the bytes of a safetensors file or its header."""
+    if rng.random() < 0.3:
+        return spoil_bytes(rng, data)
+    (length,) = struct.unpack("<Q", data[:8])
+    header = spoil_json(rng, json.loads(data[8 : 8 + length]))
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data[8 + length :]
+
+
+def _spoil_config(rng: random.Random, folder: Path) -> Path:
+    kind = rng.choice(("plain", "packed"))
+    (folder / "model.safetensors").write_bytes(_whole()[f"{kind}/model.safetensors"])
+    text = _whole()[f"{kind}/config.json"]
+    if rng.random() < 0.1:
+        text = spoil_bytes(rng, text)
+    else:
+        text = json.dumps(spoil_json(rng, json.loads(text))).encode()
+    (folder / "config.json").write_bytes(text)
+    return folder
+
+
+def _spoil_session(rng: random.Random, folder: Path) -> Path:
+    data = _whole()["session"]
+    path = folder / "a.safetensors"
+    if rng.random() < 0.3:
+        path.write_bytes(_spoil_header(rng, data))
+        return path
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + length])
+    key = next(iter(header["__metadata__"]))
+    description = spoil_json(rng, json.loads(header["__metadata__"][key]))
+    header["__metadata__"][key] = json.dumps(description)
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + length :])
+    return path
+
+
+def _use_session(path: Path) -> None:
+    saved_facts(path)
+    session = load_session(path, _model())
+    for index in (4, 5):
+        session.step(ToyClip().read(index))
+    save_session(session, path)
+
+
+KINDS: dict[str, Kind] = {
+    "pt": Kind(_spoil_torch, _use_torch),
+    "safetensors": Kind(_spoil_safetensors, load),
+    "config": Kind(_spoil_config, load),
+}
+"""By name; a kind that is added here is in the campaign and in the tests."""
