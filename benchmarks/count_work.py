@@ -103,13 +103,12 @@ def count(
     """
     here, gpu = chips
     with as_on_gpu():
-        counts = {**_count(what, options, config, dtype, gpu, widen=True), "chip": gpu.name}
+        counts = {**_count(what, options, config, dtype, gpu), "chip": gpu.name}
     with as_on_gpu(compiled=True):
-        bare = hollow_model(config, dtype, widen_heads=True)
+        bare = hollow_model(config, dtype)
         compiled = count_primitives(make_step(what, bare, options, hollow)())
     counts |= dict(zip(("compiled_primitives", "compiled_launches"), compiled, strict=True))
-    widen = mx.default_device().type == mx.gpu
-    return {**_count(what, options, config, dtype, here, widen=widen), "gpu": counts}
+    return {**_count(what, options, config, dtype, here), "gpu": counts}
 
 
 def _count(
@@ -118,10 +117,8 @@ def _count(
     config: ModelConfig,
     dtype: mx.Dtype,
     chip: Chip,
-    *,
-    widen: bool,
 ) -> dict[str, Any]:
-    bare = hollow_model(config, dtype, widen_heads=widen)
+    bare = hollow_model(config, dtype)
     step = make_step(what, bare, options, hollow)
     work = count_work(step.function, step.arrays)
     primitives, launches = count_primitives(step())

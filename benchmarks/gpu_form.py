@@ -91,18 +91,17 @@ def hollow(shape: Sequence[int], dtype: mx.Dtype) -> mx.array:
     return array
 
 
-def hollow_model(config: ModelConfig, dtype: mx.Dtype, *, widen_heads: bool) -> Sam:
+def hollow_model(config: ModelConfig, dtype: mx.Dtype) -> Sam:
     """A model whose weights take no memory, for counting.
 
     Args:
         config: its dimensions.
         dtype: of its weights.
-        widen_heads: as for a GPU, see `fold`.
     """
     model = Sam(config)
     model.update(tree_map(lambda p: hollow(p.shape, dtype), model.parameters()))
     if folding_wanted():
-        fold(model, widen_heads=widen_heads)
+        fold(model)
     mx.eval(model.parameters())
     model.eval()
     return model

@@ -19,10 +19,12 @@ from sam2_mlx.checkpoints.files import read_config
 from sam2_mlx.checkpoints.tensors import CheckpointError, StoredTensor
 from sam2_mlx.config import ModelConfig
 from sam2_mlx.files import quoted
-from sam2_mlx.model.folding import fold, fused_width, pad_heads
+from sam2_mlx.model.folding import fold, pad_heads
 from sam2_mlx.model.image_encoder.hiera_block import MultiScaleAttention
 from sam2_mlx.model.layers import Linear
 from sam2_mlx.model.sam import Sam
+from sam2_mlx.ops.attention import fused_width
+from sam2_mlx.ops.device import on_gpu
 
 GROUP_SIZES = {8: 64, 4: 32}
 """Bits of a weight -> weights that share a scale, as `convert` writes them."""
@@ -142,7 +144,7 @@ def adapt(model: Sam) -> None:
     Args:
         model: with its weights loaded.
     """
-    if mx.default_device().type == mx.gpu:
+    if on_gpu():
         for module in model.modules():
             if isinstance(module, MultiScaleAttention):
                 _pad_packed_heads(module)
@@ -156,12 +158,13 @@ def adapt(model: Sam) -> None:
 
 
 def _pad_packed_heads(attention: MultiScaleAttention) -> None:
-    if fused_width(attention.head_dims) == attention.head_dims:
+    width = fused_width(attention.head_dims)
+    if width == attention.head_dims:
         return
     # The columns of a head are no whole groups, so they can only be padded unpacked.
     if isinstance(attention.proj, nn.QuantizedLinear):
         attention.proj = _unpacked(attention.proj)
-    pad_heads(attention)
+    pad_heads(attention, width)
 
 
 def _linear_layers(model: Sam) -> dict[str, nn.Linear]:

@@ -10,7 +10,7 @@ import mlx.nn as nn
 from sam2_mlx.model.layers import Linear, matrix_of
 from sam2_mlx.ops.attention import attention
 from sam2_mlx.ops.derived import Derived
-from sam2_mlx.ops.products import batched_linear
+from sam2_mlx.ops.products import linear
 from sam2_mlx.ops.rope import MemoryLayout, axial_rope, axial_table
 
 
@@ -114,7 +114,7 @@ class GridProjections:
     ) -> tuple[mx.array, ...]:
         """Heads (B, heads, N, D) of each layer for tokens (B, N, dims)."""
         matrix, shares = self._join(layers, places)
-        joint = batched_linear(x, matrix, shares)
+        joint = linear(x, matrix, shares)
         heads = joint.reshape(*x.shape[:2], len(layers) * self._heads, -1).transpose(0, 2, 1, 3)
         return tuple(mx.split(heads, len(layers), axis=1))
 

@@ -17,9 +17,7 @@ from sam2_mlx.model.image_encoder.hiera_block import MultiScaleAttention
 from sam2_mlx.model.layers import Linear, Pointwise
 from sam2_mlx.model.memory_encoder import CXBlock
 from sam2_mlx.model.sam import Sam
-
-# Head widths that MLX's fused GPU attention takes; others are padded up to the next.
-_FUSED_HEAD_DIMS = (64, 80, 128)
+from sam2_mlx.ops.attention import fused_width
 
 
 def folding_wanted() -> bool:
@@ -34,24 +32,22 @@ def folding_wanted() -> bool:
     return value == "1"
 
 
-def fold(model: Sam, *, widen_heads: bool | None = None) -> Sam:
+def fold(model: Sam, *, widen_heads: bool = True) -> Sam:
     """Fold a loaded model's weights in place; folding twice changes nothing.
 
     Args:
         model: a model with its weights loaded.
-        widen_heads: pad attention heads to a width with a fused kernel; None does so on a GPU.
+        widen_heads: pad attention heads to a width that is fast here.
 
     Returns:
         The same model.
     """
-    if widen_heads is None:
-        widen_heads = mx.default_device().type == mx.gpu
     _fold_fine_levels(model)
     for module in model.modules():
         if isinstance(module, CXBlock):
             _fold_layer_scale(module)
         elif isinstance(module, MultiScaleAttention) and widen_heads:
-            pad_heads(module)
+            pad_heads(module, fused_width(module.head_dims))
     if model.memory is not None:
         for layer in model.memory.attention.layers:
             _fold_values(layer.cross_attn_image)
@@ -148,20 +144,15 @@ def _fuse_projections(attention: RoPEAttention) -> None:
     attention.qkv_proj = fused
 
 
-def fused_width(dims: int) -> int:
-    """The width that heads of `dims` channels are padded to; `dims` itself if they are not."""
-    return next((width for width in _FUSED_HEAD_DIMS if width >= dims), dims)
-
-
-def pad_heads(attention: MultiScaleAttention) -> None:
-    """Widen attention heads with zeros to a width that has a fused kernel.
+def pad_heads(attention: MultiScaleAttention, width: int) -> None:
+    """Widen attention heads with zeros.
 
     Args:
-        attention: a block of the encoder; left alone where its width is fused or too wide.
-            `attention.qkv` may be quantised, `attention.proj` may not.
+        attention: a block of the encoder, left alone if that is done already. `attention.qkv` may
+            be quantised, `attention.proj` may not.
+        width: channels of a head, at least as many as it has.
     """
     heads, dims = attention.heads, attention.head_dims
-    width = fused_width(dims)
     if attention.qkv.bias.shape[0] != 3 * heads * dims or width == dims:
         return
     extra = width - dims

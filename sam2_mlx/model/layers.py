@@ -13,7 +13,7 @@ import mlx.nn as nn
 
 from sam2_mlx.ops.derived import Derived
 from sam2_mlx.ops.independent import by_row
-from sam2_mlx.ops.products import batched_linear, linear, product
+from sam2_mlx.ops.products import conv2d, linear
 from sam2_mlx.ops.residual_norm import add_layer_norm
 
 
@@ -53,11 +53,7 @@ class Conv2d(nn.Conv2d):
 
     def without_bias(self, x: mx.array) -> mx.array:
         """The convolution alone."""
-
-        def convolve(x: mx.array, weight: mx.array) -> mx.array:
-            return mx.conv2d(x, weight, self.stride, self.padding, self.dilation, self.groups)
-
-        return product(convolve, x, self.weight)
+        return conv2d(x, self.weight, self.stride, self.padding, self.groups)
 
 
 class Pointwise(nn.Module):
@@ -175,8 +171,8 @@ class SideBySide:
         x = x.transpose(1, 0, 2)
         *hidden, (matrix, bias) = self._stack(mlps)
         for inner_matrix, inner_bias in hidden:
-            x = mlps[0].activation(batched_linear(x, inner_matrix, inner_bias))
-        return batched_linear(x, matrix, bias).transpose(1, 0, 2)
+            x = mlps[0].activation(linear(x, inner_matrix, inner_bias))
+        return linear(x, matrix, bias).transpose(1, 0, 2)
 
 
 class Table(nn.Module):

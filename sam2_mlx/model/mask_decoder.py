@@ -12,7 +12,7 @@ from sam2_mlx.model.layers import MLP, Pointwise, SideBySide, Table, Upsample2x,
 from sam2_mlx.model.two_way_transformer import TwoWayTransformer
 from sam2_mlx.ops.activations import gelu
 from sam2_mlx.ops.derived import Derived
-from sam2_mlx.ops.products import product
+from sam2_mlx.ops.products import matmul
 
 # The presence logit where nothing predicts it.
 _SURELY_PRESENT = 10.0
@@ -134,9 +134,7 @@ class MaskDecoder(nn.Module):
         mask_tokens = tokens[:, first : first + self._masks]
         hypernetworks = self._hypernetworks(self.output_hypernetworks_mlps, mask_tokens)
         flat = pixels.reshape(batch, -1, pixels.shape[-1]).transpose(0, 2, 1)
-        logits = product(mx.matmul, hypernetworks, flat).reshape(
-            batch, self._masks, 4 * height, 4 * width
-        )
+        logits = matmul(hypernetworks, flat).reshape(batch, self._masks, 4 * height, 4 * width)
         iou = self.iou_prediction_head(tokens[:, first - 1])
         iou = mx.sigmoid(iou) if self._config.bounded_iou else iou
         return MaskCandidates(logits, iou, mask_tokens, self._presence(tokens))

@@ -8,7 +8,7 @@ import mlx.nn as nn
 from sam2_mlx.model.layers import Conv2d, Linear, Pointwise, bias_norm, conv_norm
 from sam2_mlx.ops.activations import gelu
 from sam2_mlx.ops.depthwise import depthwise
-from sam2_mlx.ops.independent import by_row, by_strip
+from sam2_mlx.ops.independent import by_band, by_row
 
 
 class MaskDownsampler(nn.Module):
@@ -26,7 +26,7 @@ class MaskDownsampler(nn.Module):
             self[f"norm{i}"] = nn.LayerNorm(b, eps=1e-6)
         self.conv5 = Pointwise(widths[-1], dims)
 
-    @by_strip(16)
+    @by_band(16)
     def __call__(self, x: mx.array) -> mx.array:
         """(B, S, S, 1) to (B, S/16, S/16, dims)."""
         for i in range(1, 5):

@@ -10,8 +10,8 @@ from sam2_mlx.model.image_encoder import ImageEncoder, ImageFeatures
 from sam2_mlx.model.mask_decoder import MaskCandidates, MaskDecoder, best_by_iou
 from sam2_mlx.model.memory import Memory, MemoryTokens, ObjectMask
 from sam2_mlx.model.prompt_encoder import PromptEncoder
-from sam2_mlx.model.traces import Traces
 from sam2_mlx.ops.resize import resize_maps
+from sam2_mlx.ops.traces import Traces
 
 # A mask that was handed in counts as certain: logits of +-10 on both sides.
 _GIVEN_SCALE, _GIVEN_BIAS = 20.0, -10.0

@@ -1,67 +1,12 @@
-"""The exact GELU, with a faster error function on MLX's CPU backend."""
+"""The exact GELU."""
 
 from __future__ import annotations
-
-from functools import partial
 
 import mlx.core as mx
 import mlx.nn as nn
 
-from sam2_mlx.ops.products import product
-
-# erf(z) = z * P(z*z) / Q(z*z) for |z| <= 4, absolute error below 1e-6 (as in Eigen and XLA).
-_REACH = 4.0
-# The 1/sqrt(2) of the Gaussian is multiplied into P.
-_P = tuple(
-    coefficient * 0.7071067811865476
-    for coefficient in (
-        -2.72614225801306e-10,
-        2.77068142495902e-08,
-        -2.10102402082508e-06,
-        -5.69250639462346e-05,
-        -7.34990630326855e-04,
-        -2.95459980854025e-03,
-        -1.60960333262415e-02,
-    )
-)
-_Q = (
-    -1.45660718464996e-05,
-    -2.13374055278905e-04,
-    -1.68282697438203e-03,
-    -7.37332916720468e-03,
-    -1.42647390514189e-02,
-)
-
-
-# Four loops over the array. An expression any deeper, or a constant used twice, would be cut into
-# more and slower ones.
-@partial(mx.compile, shapeless=True)
-def _square(x: mx.array) -> mx.array:
-    return mx.minimum(0.5 * (x * x), _REACH * _REACH)
-
-
-@partial(mx.compile, shapeless=True)
-def _over(s: mx.array) -> mx.array:
-    square = s * s
-    low = (_P[6] + _P[5] * s) + (_P[4] + _P[3] * s) * square
-    return low + ((_P[2] + _P[1] * s) + _P[0] * square) * (square * square)
-
-
-@partial(mx.compile, shapeless=True)
-def _under(s: mx.array) -> mx.array:
-    square = s * s
-    return ((_Q[4] + _Q[3] * s) + (_Q[2] + _Q[1] * s) * square) + _Q[0] * (square * square)
-
-
-@partial(mx.compile, shapeless=True)
-def _joined(x: mx.array, over: mx.array, under: mx.array) -> mx.array:
-    # The magnitude of x * erf(x / sqrt(2)) is at most that of x.
-    return 0.5 * (x + mx.minimum((x * x) * (over / under), mx.abs(x)))
-
-
-def _gelu_cpu(x: mx.array) -> mx.array:
-    square = _square(x)
-    return _joined(x, _over(square), _under(square))
+from sam2_mlx.ops.cpu import gelu as cpu
+from sam2_mlx.ops.device import on_cpu
 
 
 def gelu(x: mx.array) -> mx.array:
@@ -73,7 +18,5 @@ def gelu(x: mx.array) -> mx.array:
     Returns:
         The same shape and dtype.
     """
-    if mx.default_device().type == mx.cpu and x.dtype in (mx.float32, mx.float16, mx.bfloat16):
-        return product(_gelu_cpu, x)
-    result: mx.array = nn.gelu(x)
+    result: mx.array = (cpu.gelu if on_cpu() else nn.gelu)(x)
     return result

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import mlx.core as mx
 
+from sam2_mlx.ops.device import on_gpu
+
 FLOATS = {"float32": mx.float32, "float16": mx.float16, "bfloat16": mx.bfloat16}
 """The element types that weights can have, by name."""
 
@@ -23,7 +25,7 @@ def resolve_dtype(dtype: str | mx.Dtype) -> mx.Dtype:
         ValueError: not one of the types that a model can have.
     """
     if dtype == "auto":
-        return mx.float16 if mx.default_device().type == mx.gpu else mx.float32
+        return mx.float16 if on_gpu() else mx.float32
     if isinstance(dtype, str) and dtype in FLOATS:
         return FLOATS[dtype]
     if isinstance(dtype, mx.Dtype) and dtype in FLOATS.values():

@@ -51,7 +51,7 @@ def by_grid(function: F) -> F:
     return cast(F, grids)
 
 
-def by_strip(stride: int) -> Callable[[F], F]:
+def by_band(stride: int) -> Callable[[F], F]:
     """A row of the result depends on `stride` rows of the picture and on some above them.
 
     These are at most `stride` more. The function's arguments are pictures (B, H, W, C), and it
@@ -60,11 +60,11 @@ def by_strip(stride: int) -> Callable[[F], F]:
 
     def decorate(function: F) -> F:
         @wraps(function)
-        def strips(*arguments: Any) -> Any:
+        def bands(*arguments: Any) -> Any:
             arrays, alone = _arrays(function, arguments)
             return spread_strips(alone, *arrays, stride=stride)
 
-        return cast(F, strips)
+        return cast(F, bands)
 
     return decorate
 

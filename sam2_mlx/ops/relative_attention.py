@@ -5,8 +5,9 @@ from __future__ import annotations
 import mlx.core as mx
 import numpy as np
 
-from sam2_mlx.ops.attention import attention
-from sam2_mlx.ops.derived import constant
+from sam2_mlx.ops.cpu import attention as cpu
+from sam2_mlx.ops.device import on_cpu
+from sam2_mlx.ops.products import matmul
 from sam2_mlx.ops.resize import resize_matrix
 
 # Entries of the bias that are held at once.
@@ -52,18 +53,13 @@ def grid_attention(
     """
     (batch, heads, tokens, dims), (height, width) = q.shape, (rows.shape[0], columns.shape[0])
     grid = q.reshape(batch, heads, height, width, dims)
-    by_row = grid @ rows.transpose(0, 2, 1)
-    by_column = (grid.swapaxes(2, 3) @ columns.transpose(0, 2, 1)).swapaxes(2, 3)
+    by_row = matmul(grid, rows.transpose(0, 2, 1))
+    by_column = matmul(grid.swapaxes(2, 3), columns.transpose(0, 2, 1)).swapaxes(2, 3)
     by_row = by_row.reshape(batch, heads, tokens, height)
     by_column = by_column.reshape(batch, heads, tokens, width)
     scale = dims**-0.5
-    if mx.default_device() == mx.Device(mx.cpu) and q.dtype == mx.float32:
-        # A product with a row's and a column's unit vector picks the two terms: no bias is made.
-        places = mx.broadcast_to(
-            _unit_vectors(height, width), (batch, heads, tokens, height + width)
-        )
-        q = mx.concatenate([q * scale, by_row, by_column], axis=-1)
-        return attention(q, mx.concatenate([k, places], axis=-1), v, scale=1.0)
+    if on_cpu():
+        return cpu.grid_attention(q, k, v, by_row, by_column, scale)
     step = max(_BIAS_AT_ONCE // (batch * heads * tokens) // width * width, width)
     parts = []
     for start in range(0, tokens, step):
@@ -74,11 +70,3 @@ def grid_attention(
             mx.fast.scaled_dot_product_attention(q[:, :, part], k, v, scale=scale, mask=bias)
         )
     return parts[0] if len(parts) == 1 else mx.concatenate(parts, axis=2)
-
-
-@constant
-def _unit_vectors(height: int, width: int) -> mx.array:
-    """float32 (height*width, height+width): ones at each place's row and column."""
-    rows = np.repeat(np.eye(height, dtype=np.float32), width, axis=0)
-    columns = np.tile(np.eye(width, dtype=np.float32), (height, 1))
-    return mx.array(np.concatenate([rows, columns], axis=1))

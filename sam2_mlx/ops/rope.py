@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import mlx.core as mx
 import numpy as np
 
-from sam2_mlx.ops.cpu.lanes import spread
-from sam2_mlx.ops.derived import Derived, constant
+from sam2_mlx.ops.cpu import rotate as cpu
+from sam2_mlx.ops.derived import constant
+from sam2_mlx.ops.device import on_cpu
 from sam2_mlx.ops.metal.axial_rope import SOURCE, launch
 from sam2_mlx.ops.metal.kernel import FLOATS, Kernel, MetalFunction, Variant, dtype_name
 
@@ -58,50 +58,13 @@ def axial_table(side: int, head_dim: int, theta: float = 10000.0) -> mx.array:
     return mx.array((np.cos(angles) + 1j * np.sin(angles)).astype(np.complex64))
 
 
-def _rotate(x: mx.array, table: mx.array) -> mx.array:
+def rotate(x: mx.array, table: mx.array) -> mx.array:
+    """Turn grids of tokens, (..., grid, D)."""
+    if on_cpu():
+        return cpu.rotate(x, table)
     # Neighbouring channels are one complex number, so a complex view needs no shuffling.
     rotated = x.astype(mx.float32).view(mx.complex64) * table
     return rotated.view(mx.float32).astype(x.dtype)
-
-
-@partial(mx.compile, shapeless=True)
-def _neighbours(pairs: mx.array) -> mx.array:
-    return (pairs << 32) | (pairs >> 32)
-
-
-@partial(mx.compile, shapeless=True)
-def _turned(x: mx.array, other: mx.array, cosines: mx.array, sines: mx.array) -> mx.array:
-    return x * cosines + other * sines
-
-
-def _rotate_cpu(x: mx.array, cosines: mx.array, sines: mx.array) -> mx.array:
-    # MLX's CPU backend calls a function for each complex product, 7.1 ns a value instead of 1.2.
-    # A pair of floats is one integer here, whose halves change places.
-    x32 = x.astype(mx.float32)
-    other = _neighbours(x32.view(mx.uint64)).view(mx.float32)
-    return _turned(x32, other, cosines, sines).astype(x.dtype)
-
-
-_REAL_TABLES: Derived[tuple[mx.array, mx.array]] = Derived()
-
-
-def _real_table(table: mx.array) -> tuple[mx.array, mx.array]:
-    """Cosines and signed sines of a table, (grid, D) each: what a channel and its neighbour get."""
-
-    def make() -> tuple[mx.array, mx.array]:
-        pairs = np.array(table)
-        cosines = np.repeat(pairs.real, 2, axis=1)
-        sines = np.stack([-pairs.imag, pairs.imag], axis=-1).reshape(cosines.shape)
-        return mx.array(cosines), mx.array(sines)
-
-    return _REAL_TABLES.get(make, table, key=table.shape)
-
-
-def _rotate_grid(x: mx.array, table: mx.array) -> mx.array:
-    """Turn grids of tokens, (..., grid, D)."""
-    if mx.default_device().type == mx.cpu:
-        return spread(_rotate_cpu, x, *_real_table(table), axis=-2)
-    return _rotate(x, table)
 
 
 def axial_rope_plain(
@@ -111,10 +74,10 @@ def axial_rope_plain(
     batch, heads, _, dim = k.shape
     rotated = layout.frames * layout.grid
     frames = k[:, :, :rotated].reshape(batch, heads, layout.frames, layout.grid, dim)
-    frames = _rotate_grid(frames, table).reshape(batch, heads, rotated, dim)
+    frames = rotate(frames, table).reshape(batch, heads, rotated, dim)
     if layout.tail:
         frames = mx.concatenate([frames, k[:, :, rotated:]], axis=2)
-    return _rotate_grid(q, table), frames
+    return rotate(q, table), frames
 
 
 def _launch(

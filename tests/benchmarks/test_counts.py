@@ -16,8 +16,8 @@ from benchmarks.steps import encoder_step, frame_step
 from sam2_mlx.cli.bench.models import seeded_model
 from sam2_mlx.config import MODELS
 from sam2_mlx.model.layers import Pointwise, Upsample2x
-from sam2_mlx.ops import attention as attention_module
 from sam2_mlx.ops.attention import attention
+from sam2_mlx.ops.cpu import attention as cpu_attention
 from sam2_mlx.ops.residual_norm import add_layer_norm
 from tests.tiny import CONFIG
 
@@ -100,14 +100,14 @@ def test_counting_takes_no_memory() -> None:
     assert mx.get_active_memory() - before < 2**20
     assert array.shape == (4096, 4096)
     tracemalloc.start()
-    hollow_model(MODELS["tiny"], F32, widen_heads=False)
+    hollow_model(MODELS["tiny"], F32)
     assert tracemalloc.get_traced_memory()[1] < 2**26
     tracemalloc.stop()
 
 
 def test_the_trunk_counts_as_torch_counts_it() -> None:
     # 284.74 GFLOP by torch.utils.flop_counter for the trunk of SAM 2.1 tiny at 1024.
-    model = hollow_model(MODELS["tiny"], mx.float16, widen_heads=False)
+    model = hollow_model(MODELS["tiny"], mx.float16)
     pixels = hollow((1, 1024, 1024, 3), mx.float16)
     with as_on_gpu():
         work = count_work(model.image_encoder.trunk, [pixels])
@@ -117,7 +117,7 @@ def test_the_trunk_counts_as_torch_counts_it() -> None:
 def test_a_tracked_frame_of_tiny() -> None:
     # By hand: memory attention 419, decoder 3.6, memory encoder 11.6; the encoder without the two
     # finest levels of the neck 286.8.
-    model = hollow_model(MODELS["tiny"], mx.float16, widen_heads=False)
+    model = hollow_model(MODELS["tiny"], mx.float16)
     step = frame_step(model, 7, 1, hollow)
     with as_on_gpu():
         work = count_work(step.function, step.arrays)
@@ -130,7 +130,7 @@ def test_a_tracked_frame_of_tiny() -> None:
 @pytest.mark.parametrize("dtype", [F32, mx.float16])
 def test_a_tracked_frame_is_few_primitives(dtype: mx.Dtype) -> None:
     # mlx-sam 0.3.0 has 2179 in the form for a GPU, 750 of them launched; half of that is the aim.
-    model = hollow_model(MODELS["tiny"], dtype, widen_heads=False)
+    model = hollow_model(MODELS["tiny"], dtype)
     step = frame_step(model, 7, 1, hollow)
     with as_on_gpu():
         primitives, launches = count_primitives(step())
@@ -147,7 +147,7 @@ def test_chunks_of_queries_count_as_one(monkeypatch: pytest.MonkeyPatch) -> None
         return [attention(q, k, v)]
 
     whole = count_work(heads, [joint])
-    monkeypatch.setattr(attention_module, "_CPU_SCORES", 64 * 2 * 256)
+    monkeypatch.setattr(cpu_attention, "_SCORES", 64 * 2 * 256)
     chunks = count_work(heads, [joint])
     assert chunks.flops == whole.flops > 0
     assert len(chunks.operations) > len(whole.operations)
@@ -155,7 +155,7 @@ def test_chunks_of_queries_count_as_one(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_both_forms_count_nearly_the_same_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mx, "default_device", lambda: mx.Device(mx.cpu))
-    model = hollow_model(CONFIG, F32, widen_heads=False)
+    model = hollow_model(CONFIG, F32)
     step = frame_step(model, 2, 3, hollow)
     here = count_work(step.function, step.arrays)
     with as_on_gpu():

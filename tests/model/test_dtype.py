@@ -5,8 +5,9 @@ from __future__ import annotations
 import mlx.core as mx
 import pytest
 
+from benchmarks.gpu_form import as_on_gpu
+from benchmarks.steps import frame_step
 from sam2_mlx.model.layers import Conv2d, Linear
-from sam2_mlx.ops import products
 from tests.tiny import CONFIG, tiny_model
 
 DTYPES = [mx.float32, mx.float16, mx.bfloat16]
@@ -40,24 +41,19 @@ def test_every_stage_keeps_the_dtype(dtype: mx.Dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES[1:])
-def test_no_matrix_product_is_wider_than_asked(
-    dtype: mx.Dtype, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Every matrix product and convolution of the encoder runs in the model's dtype."""
-    monkeypatch.setattr(products, "_HALVES", ())  # as on a GPU
-    model = tiny_model(dtype)
-    pixels = mx.random.normal((1, CONFIG.image_size, CONFIG.image_size, 3)).astype(dtype)
-    mx.eval(model.encode_image(pixels).arrays())  # constants are made once, in float32
-    seen: dict[str, set[str]] = {}
+def test_no_matrix_product_is_wider_than_asked(dtype: mx.Dtype) -> None:
+    """Every matrix product and convolution of a tracked frame runs in the model's dtype."""
+    step = frame_step(tiny_model(dtype), 2, 1)
+    dtypes: dict[str, set[str]] = {}
 
     def note(event: dict) -> None:
         if event["type"] == "primitive" and event["name"] in ("Matmul", "AddMM", "Convolution"):
             for _, _, kind in event["inputs"]:
-                seen.setdefault(event["name"], set()).add(str(kind))
+                dtypes.setdefault(event["name"], set()).add(str(kind))
 
-    mx.export_function(note, lambda x: model.encode_image(x).arrays(), pixels)
-    assert {"Matmul", "Convolution"} <= set(seen)
-    assert all(kinds == {str(dtype)} for kinds in seen.values()), seen
+    with as_on_gpu():
+        mx.export_function(note, lambda *arrays: tuple(step.function(*arrays)), *step.arrays)
+    assert dtypes == dict.fromkeys(("Matmul", "AddMM", "Convolution"), {str(dtype)})
 
 
 @pytest.mark.skipif(mx.default_device().type != mx.cpu, reason="a CPU's form")

@@ -44,7 +44,7 @@ def test_padded_heads_give_the_same_features() -> None:
     pixels = mx.random.normal((1, CONFIG.image_size, CONFIG.image_size, 3))
     want = model.encode_image(pixels)
     for block in model.image_encoder.trunk.blocks:
-        pad_heads(block.attn)
+        pad_heads(block.attn, 64)
     assert model.image_encoder.trunk.blocks[0].attn.qkv.bias.shape == (3 * 64,)
     got = model.encode_image(pixels)
     for a, b in zip(want.arrays(), got.arrays(), strict=True):

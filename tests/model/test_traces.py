@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sam2_mlx.model.traces import compile_wanted
+from sam2_mlx.ops.traces import compile_wanted
 from sam2_mlx.tracking.session import TrackingSession
 from tests.tiny import CONFIG, ToyClip, tiny_model
 

@@ -7,11 +7,11 @@ import mlx.nn as nn
 import numpy as np
 import pytest
 
-from sam2_mlx.ops import attention as attention_module
 from sam2_mlx.ops.activations import gelu
 from sam2_mlx.ops.attention import attention
+from sam2_mlx.ops.cpu import attention as cpu_attention
+from sam2_mlx.ops.cpu.exponential import row_maximum, softmax_weights
 from sam2_mlx.ops.depthwise import depthwise
-from sam2_mlx.ops.exponential import row_maximum, weights_cpu
 from sam2_mlx.ops.pooling import pool2x
 
 
@@ -20,9 +20,9 @@ def test_softmax_weights(length: int) -> None:
     rng = np.random.default_rng(0)
     scores = rng.uniform(-150, 20, (50, length)).astype(np.float32)
     below = (scores - scores.max(-1, keepdims=True)).astype(np.float64)
-    got = np.array(weights_cpu(mx.array(scores)), np.float64)
+    got = np.array(softmax_weights(mx.array(scores)), np.float64)
     assert np.abs(got / np.exp2(np.maximum(below, -126)) - 1).max() < 4e-7
-    edges = weights_cpu(mx.array([[3.0, 2.0, -1e9, -float("inf")]]))
+    edges = softmax_weights(mx.array([[3.0, 2.0, -1e9, -float("inf")]]))
     np.testing.assert_allclose(np.array(edges), [[1, 0.5, 2.0**-126, 2.0**-126]], rtol=1e-6)
 
 
@@ -52,7 +52,7 @@ def test_attention(
     value_dims: int,
     limit: int,
 ) -> None:
-    monkeypatch.setattr(attention_module, "_CPU_SCORES", limit)
+    monkeypatch.setattr(cpu_attention, "_SCORES", limit)
     rng = np.random.default_rng(0)
     q = 3 * rng.standard_normal((1, 2, queries, dims))
     k, v = rng.standard_normal((2, 2, keys, dims)), rng.standard_normal((2, 2, keys, value_dims))
@@ -68,7 +68,7 @@ def test_attention(
 @pytest.mark.parametrize("limit", [1, 300, 2**10, 2**22])
 @pytest.mark.parametrize("shared", [True, False])
 def test_batches_in_attention(monkeypatch: pytest.MonkeyPatch, limit: int, shared: bool) -> None:
-    monkeypatch.setattr(attention_module, "_CPU_SCORES", limit)
+    monkeypatch.setattr(cpu_attention, "_SCORES", limit)
     rng = np.random.default_rng(0)
     q = rng.standard_normal((1 if shared else 5, 2, 70, 8))
     k, v = rng.standard_normal((5, 2, 3, 8)), rng.standard_normal((5, 2, 3, 4))

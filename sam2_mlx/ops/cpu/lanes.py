@@ -19,6 +19,7 @@ from typing import Any
 import mlx.core as mx
 
 from sam2_mlx.ops.cpu.blas import threads_are_given, usable_cores
+from sam2_mlx.ops.device import on_cpu
 
 # More lanes than this hold more memory at once than they save time.
 _MOST = 8
@@ -50,7 +51,7 @@ def lane_count() -> int:
     Raises:
         ValueError: if `SAM2_MLX_LANES` is no number of at least 1.
     """
-    if _here.inside or mx.default_device().type != mx.cpu:
+    if _here.inside or not on_cpu():
         return 1
     return len(_lanes())
 

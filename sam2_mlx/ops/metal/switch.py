@@ -7,6 +7,8 @@ from enum import Enum
 
 import mlx.core as mx
 
+from sam2_mlx.ops.device import on_gpu
+
 SWITCH_VARIABLE = "SAM2_MLX_KERNELS"
 
 
@@ -36,7 +38,7 @@ def kernel_mode() -> KernelMode:
 
 def metal_in_use() -> bool:
     """Whether operations run on an Apple GPU now: it is there, and it is the default device."""
-    return bool(mx.metal.is_available() and mx.default_device() == mx.gpu)
+    return mx.metal.is_available() and on_gpu()
 
 
 def kernel_status() -> str:

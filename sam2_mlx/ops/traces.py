@@ -7,6 +7,8 @@ from collections.abc import Callable, Hashable
 
 import mlx.core as mx
 
+from sam2_mlx.ops.device import on_gpu
+
 _Function = Callable[..., tuple[mx.array, ...]]
 
 
@@ -21,7 +23,7 @@ def compile_wanted() -> bool:
     value = os.environ.get("SAM2_MLX_COMPILE", "auto")
     if value not in ("auto", "0", "1"):
         raise ValueError(f"SAM2_MLX_COMPILE is auto, 0 or 1; got {value!r}")
-    return mx.default_device().type == mx.gpu if value == "auto" else value == "1"
+    return on_gpu() if value == "auto" else value == "1"
 
 
 class Traces:

@@ -45,7 +45,7 @@ def _scaled(fraction: mx.array, rounded: mx.array) -> mx.array:
     return fraction + (rounded << 23)
 
 
-def weights_cpu(scores: mx.array) -> mx.array:
+def softmax_weights(scores: mx.array) -> mx.array:
     """Softmax weights up to a common factor for each row.
 
     Args:

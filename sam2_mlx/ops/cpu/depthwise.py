@@ -1,0 +1,39 @@
+"""Depthwise convolution on MLX's CPU backend, which convolves channel by channel."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import mlx.core as mx
+
+from sam2_mlx.ops.cpu.halves import in_float32
+from sam2_mlx.ops.cpu.lanes import spread
+
+
+@in_float32
+def depthwise(x: mx.array, weight: mx.array) -> mx.array:
+    """As `ops.depthwise.depthwise`."""
+    kernel = weight[..., 0].transpose(1, 2, 0)
+    result: mx.array = spread(_shifted, x, kernel, axis=-1)
+    return result
+
+
+@partial(mx.compile, shapeless=True)
+def _add_product(total: mx.array, x: mx.array, weight: mx.array) -> mx.array:
+    return total + x * weight
+
+
+def _shifted(x: mx.array, kernel: mx.array) -> mx.array:
+    # The padded rows are one long sequence of tokens, in which each tap of the kernel is a shift.
+    batch, height, width, channels = x.shape
+    side = kernel.shape[0]
+    edge, wide = side // 2, width + side - 1
+    padding = [(0, 0), (edge, edge + 1), (edge, edge), (0, 0)]
+    tokens = mx.pad(x, padding).reshape(batch, -1, channels)
+    length = height * wide
+    total = mx.zeros((batch, length, channels))
+    for row in range(side):
+        for column in range(side):
+            start = row * wide + column
+            total = _add_product(total, tokens[:, start : start + length], kernel[row, column])
+    return total.reshape(batch, height, wide, channels)[:, :, :width]
