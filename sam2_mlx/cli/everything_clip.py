@@ -82,16 +82,16 @@ def _add_new(
     room = search.max_objects - count
     if not room or (passed and (not search.every or passed % search.every)):
         return False
-    known = [mask for mask in masks if mask.any()]
-    found = find_objects(session.model, image, search.options, room, known)
-    if not found and not count and not search.every:
+    followed = [mask for mask in masks if mask.any()]
+    new = find_objects(session.model, image, search.options, room, followed)
+    if not new and not count and not search.every:
         raise ValueError(
             "nothing was found on the first frame; lower --min-iou and --min-stability, or "
             "point at an object with --point X,Y"
         )
-    for number, mask in enumerate(found, count + 1):
+    for number, mask in enumerate(new, count + 1):
         session.add(number, index, Prompt.from_mask(mask))
-    return bool(found)
+    return bool(new)
 
 
 def _empty_frame(source: FrameSource, index: int, image: np.ndarray) -> ShownFrame:
@@ -120,7 +120,7 @@ def find_objects(
     picture: np.ndarray,
     options: EverythingOptions,
     limit: int,
-    known: Sequence[np.ndarray] = (),
+    followed: Sequence[np.ndarray] = (),
 ) -> list[np.ndarray]:
     """Different objects in a picture, the surest first; of a whole and its parts only one.
 
@@ -129,23 +129,21 @@ def find_objects(
         picture: uint8 (H, W, 3) RGB.
         options: how to look.
         limit: at most so many.
-        known: bool (H, W) masks of objects that are known already.
+        followed: bool (H, W) masks of objects that are followed already.
 
     Returns:
         bool (H, W) masks.
     """
     records = find_everything(model, picture, options)
     records.sort(key=lambda record: -record["predicted_iou"] * record["stability_score"])
-    taken = list(known)
-    found: list[np.ndarray] = []
+    objects: list[np.ndarray] = []
     for record in records:
-        if len(found) == limit:
+        if len(objects) == limit:
             break
         mask = rle.decode(record["segmentation"])
-        if mask.any() and not any(_same_object(mask, other) for other in taken):
-            found.append(mask)
-            taken.append(mask)
-    return found
+        if mask.any() and not any(_same_object(mask, other) for other in (*followed, *objects)):
+            objects.append(mask)
+    return objects
 
 
 def _same_object(first: np.ndarray, second: np.ndarray) -> bool:

@@ -19,7 +19,7 @@ _SLOW_GFLOPS = 10.0
 
 
 def main(argv: list[str]) -> int:
-    """Print what `collect` found.
+    """Print what `collect` finds.
 
     Args:
         argv: the arguments after `info`.
@@ -35,8 +35,8 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     options = parser.parse_args(argv)
-    found = collect()
-    print(json.dumps(found, indent=2) if options.json else render(found))
+    facts = collect()
+    print(json.dumps(facts, indent=2) if options.json else render(facts))
     return 0
 
 
@@ -49,42 +49,42 @@ def collect() -> dict[str, Any]:
     """
     from sam2_mlx.ops.dtypes import dtype_name, resolve_dtype
 
-    found = runtime.describe()
-    found["default_dtype"] = dtype_name(resolve_dtype("auto"))
-    found["version"] = __version__
-    found["python"] = platform.python_version()
-    found["platform"] = _platform()
-    found["packages"] = {name: _version_of(name) for name in _PACKAGES}
-    found["gflops"] = round(runtime.measure_gflops(), 1)
-    found["models"] = _models()
-    return found
+    facts = runtime.describe()
+    facts["default_dtype"] = dtype_name(resolve_dtype("auto"))
+    facts["version"] = __version__
+    facts["python"] = platform.python_version()
+    facts["platform"] = _platform()
+    facts["packages"] = {name: _version_of(name) for name in _PACKAGES}
+    facts["gflops"] = round(runtime.measure_gflops(), 1)
+    facts["models"] = _models()
+    return facts
 
 
-def render(found: dict[str, Any]) -> str:
+def render(facts: dict[str, Any]) -> str:
     """The values of `collect` as lines to read.
 
     Args:
-        found: what `collect` returned.
+        facts: what `collect` returned.
 
     Returns:
         Lines of the form `name  value`, with a line for each problem.
     """
-    blas, compiling = found["blas"], found["compile"]
-    name = found["device_name"]
-    memory = f", {found['memory_bytes'] / 2**30:.0f} GiB" if found["memory_bytes"] else ""
+    blas, compiling = facts["blas"], facts["compile"]
+    name = facts["device_name"]
+    memory = f", {facts['memory_bytes'] / 2**30:.0f} GiB" if facts["memory_bytes"] else ""
     rows = [
-        ("sam2_mlx", f"{found['version']} (Python {found['python']}, {found['platform']})"),
-        ("packages", ", ".join(f"{key} {value}" for key, value in found["packages"].items())),
-        ("device", found["device"] + (f" ({name}{memory})" if name else "")),
-        ("dtype", f"{found['default_dtype']} (what `auto` means here)"),
+        ("sam2_mlx", f"{facts['version']} (Python {facts['python']}, {facts['platform']})"),
+        ("packages", ", ".join(f"{key} {value}" for key, value in facts["packages"].items())),
+        ("device", facts["device"] + (f" ({name}{memory})" if name else "")),
+        ("dtype", f"{facts['default_dtype']} (what `auto` means here)"),
         ("BLAS", _blas_line(blas)),
-        ("speed", f"{found['gflops']:.0f} GFLOP/s (float32 matrix product, 1024 x 1024)"),
+        ("speed", f"{facts['gflops']:.0f} GFLOP/s (float32 matrix product, 1024 x 1024)"),
         ("compile", "on" if compiling["on"] else f"off ({compiling['problem']})"),
-        ("kernels", found["kernels"]),
-        *(("model", f"{key}: {place}") for key, place in found["models"].items()),
+        ("kernels", facts["kernels"]),
+        *(("model", f"{key}: {place}") for key, place in facts["models"].items()),
     ]
     lines = [f"{key:9} {value}" for key, value in rows]
-    lines += [f"problem   {problem}" for problem in _problems(found)]
+    lines += [f"problem   {problem}" for problem in _problems(facts)]
     return "\n".join(lines)
 
 
@@ -95,11 +95,11 @@ def _blas_line(blas: dict[str, Any]) -> str:
     return f"{source.get(blas['origin'], 'set by ' + blas['origin'])} ({blas['path']})"
 
 
-def _problems(found: dict[str, Any]) -> list[str]:
-    problems = [found["blas"]["problem"], found["mlx_conflict"]]
-    if not problems[0] and found["device"] == "cpu" and found["gflops"] < _SLOW_GFLOPS:
+def _problems(facts: dict[str, Any]) -> list[str]:
+    problems = [facts["blas"]["problem"], facts["mlx_conflict"]]
+    if not problems[0] and facts["device"] == "cpu" and facts["gflops"] < _SLOW_GFLOPS:
         problems.append(
-            f"{found['gflops']:.0f} GFLOP/s is slow; SAM2_MLX_BLAS=/path/to/libopenblas.so "
+            f"{facts['gflops']:.0f} GFLOP/s is slow; SAM2_MLX_BLAS=/path/to/libopenblas.so "
             "names a faster library"
         )
     return [problem for problem in problems if problem]
@@ -131,5 +131,5 @@ def _models() -> dict[str, str]:
     names = {published.repository: name for name, published in PUBLISHED.items()}
     folders = (cache_dir() / "models").glob("*--*")
     ids = sorted(folder.name.replace("--", "/", 1) for folder in folders if folder.is_dir())
-    found = {names.get(key, key): str(hub.cached(key)) for key in ids if hub.cached(key)}
-    return {BUNDLED: f"bundled ({BUNDLED_FOLDER})", **found}
+    facts = {names.get(key, key): str(hub.cached(key)) for key in ids if hub.cached(key)}
+    return {BUNDLED: f"bundled ({BUNDLED_FOLDER})", **facts}

@@ -222,11 +222,11 @@ def _without_metal(dtypes: Sequence[str]) -> list[str]:
 
 def _worst(got: Arrays, wanted: Arrays, binary: bool) -> tuple[float, float]:
     """The error of the output that uses up most of what it may differ by, and that limit."""
-    found = []
+    errors = []
     for ours, theirs in zip(got, wanted, strict=True):
         if binary:
-            found.append((float(np.mean(_numpy(ours) != _numpy(theirs))), MASK_LIMIT))
+            errors.append((float(np.mean(_numpy(ours) != _numpy(theirs))), MASK_LIMIT))
         else:
-            found.append((relative_error(ours, theirs), LIMITS[theirs.dtype]))
+            errors.append((relative_error(ours, theirs), LIMITS[theirs.dtype]))
     # Not a number is the worst.
-    return max(found, key=lambda f: f[0] / f[1] if f[0] == f[0] else float("inf"))
+    return max(errors, key=lambda f: f[0] / f[1] if f[0] == f[0] else float("inf"))

@@ -64,10 +64,10 @@ def load_model(choice: ModelChoice) -> Sam:
     from sam2_mlx.ops.dtypes import dtype_name
     from sam2_mlx.ops.runtime import report_once
 
-    known = None if Path(choice.name).exists() else model_name(choice.name)
-    if known is not None:
+    published = None if Path(choice.name).exists() else model_name(choice.name)
+    if published is not None:
         # Before hundreds of megabytes are downloaded for nothing.
-        _check_memory(choice, MODELS[known])
+        _check_memory(choice, MODELS[published])
     keep_freed_memory()
     mx.set_cache_limit(_CACHE_BYTES)
     report_once()

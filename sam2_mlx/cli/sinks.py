@@ -12,14 +12,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
 from sam2_mlx.cli.follow import ShownFrame
 from sam2_mlx.cli.stop import StopSignals
 from sam2_mlx.media.frame_source import FrameSource
 
 if TYPE_CHECKING:
     from sam2_mlx.live.window import Preview
+    from sam2_mlx.media.png_sequence import PngSequence
+    from sam2_mlx.media.video_writer import VideoWriter
 
 
 class Sink(Protocol):
@@ -47,28 +47,6 @@ def all_or_nothing() -> Iterator[list[Sink]]:
         raise
 
 
-class PictureWriter(Protocol):
-    """What `VideoWriter` and `PngSequence` have in common."""
-
-    frames: int
-
-    @property
-    def sound_problem(self) -> str | None:
-        """Why the sound is not complete, or None."""
-
-    def start_sound_at(self, origin: Fraction) -> None:
-        """Choose which moment of the source's sound is second 0."""
-
-    def write(self, frame: np.ndarray, time: Fraction, duration: Fraction) -> None:
-        """Add a frame."""
-
-    def finish(self) -> None:
-        """Complete it and give it its name."""
-
-    def abort(self) -> None:
-        """Drop what was written."""
-
-
 class VideoSink:
     """The frames with their masks drawn, or the objects alone, each at its own time.
 
@@ -78,7 +56,7 @@ class VideoSink:
         alone: leave out what is not an object.
     """
 
-    def __init__(self, writer: PictureWriter, source: FrameSource, alone: bool) -> None:
+    def __init__(self, writer: VideoWriter | PngSequence, source: FrameSource, alone: bool) -> None:
         self._writer = writer
         self._source = source
         self._alone = alone
@@ -138,18 +116,18 @@ class Tally:
     Args:
         prompts: ids of the objects that were pointed at.
         prompted: number of the frame that they were pointed at on.
-        found: objects were found instead of pointed at: those not seen were never there.
+        search: objects were looked for instead of pointed at: those not seen were never there.
 
     Attributes:
         frames: how many frames came.
         missed: ids of prompted objects that were not found where they were pointed at.
     """
 
-    def __init__(self, prompts: Collection[int], prompted: int, found: bool) -> None:
+    def __init__(self, prompts: Collection[int], prompted: int, search: bool) -> None:
         self._prompts = prompts
         self._prompted = prompted
-        self._found = found
-        self._seen: Counter[int] = Counter()
+        self._search = search
+        self._counts: Counter[int] = Counter()
         self.frames = 0
         self.missed: list[int] = []
 
@@ -158,7 +136,7 @@ class Tally:
         self.frames += 1
         for number, mask in zip(frame.object_ids, frame.masks, strict=True):
             visible = bool(mask.any())
-            self._seen[number] += visible
+            self._counts[number] += visible
             if frame.index == self._prompted and number in self._prompts and not visible:
                 self.missed.append(number)
 
@@ -168,7 +146,7 @@ class Tally:
     abort = finish
 
     def __str__(self) -> str:
-        counts = (item for item in self._seen.items() if item[1] or not self._found)
+        counts = (item for item in self._counts.items() if item[1] or not self._search)
         return ", ".join(f"object {number} on {count}" for number, count in counts) or "no object"
 
 

@@ -120,12 +120,12 @@ class VideoJob:
     def _end(self, damage: DamagedClip | None, stop: StopSignals, frames: int) -> int:
         """The exit code, and why it is not zero."""
         verb = "hold" if self.outputs.masks or self.outputs.scores else "holds"
-        kept = f"{self.outputs} {verb} the {plural(frames, 'frame')} so far"
-        kept = kept if frames else "nothing was written"
+        rest = f"{self.outputs} {verb} the {plural(frames, 'frame')} so far"
+        rest = rest if frames else "nothing was written"
         if damage is not None:
-            report(f"{damage}; {kept}")
+            report(f"{damage}; {rest}")
             return INVALID
         if stop.received:
-            print(f"sam2-mlx: interrupted; {kept}", file=sys.stderr)
+            print(f"sam2-mlx: interrupted; {rest}", file=sys.stderr)
             return 128 + stop.received
         return 0

@@ -11,14 +11,14 @@ from pathlib import Path
 from sam2_mlx.cli.arguments import FORMATS
 from sam2_mlx.cli.errors import UsageError
 from sam2_mlx.cli.outputs import check_outputs
-from sam2_mlx.cli.sinks import PictureWriter, VideoSink
+from sam2_mlx.cli.sinks import VideoSink
 from sam2_mlx.files import check_target
 from sam2_mlx.media.encodings import H264, PRORES_4444, WEBM_ALPHA
 from sam2_mlx.media.frame_source import FrameSource
 from sam2_mlx.media.mask_writer import MaskWriter, open_mask_writer
 from sam2_mlx.media.png_sequence import PngSequence
 from sam2_mlx.media.score_writer import ScoreLines
-from sam2_mlx.media.video_writer import check_video_name, write_like
+from sam2_mlx.media.video_writer import VideoWriter, check_video_name, write_like
 
 PIPE = "-"
 # In the order of `FORMATS`; the last is a folder of pictures.
@@ -115,7 +115,7 @@ class VideoOutputs:
         if self.scores is not None:
             yield ScoreLines(self.scores)
 
-    def _picture_writer(self, source: FrameSource, first: int) -> PictureWriter:
+    def _picture_writer(self, source: FrameSource, first: int) -> VideoWriter | PngSequence:
         encoding = _ENCODINGS[self.format]
         if encoding is None:
             assert self.pictures is not None

@@ -70,12 +70,12 @@ def _following(args: argparse.Namespace) -> Following:
     resume = Path(args.resume) if args.resume else None
     option = "--resume" if resume else "--save-session"
     if resume or args.save_session:
-        for given, other in (
+        for present, other in (
             (args.reverse, "--reverse"),
             (args.both and resume, "--both"),
             (args.every > 1, "--every"),
         ):
-            if given:
+            if present:
                 raise UsageError(f"{option} follows every frame forward; leave out {other}")
     if resume and (args.frame or args.start):
         raise UsageError("--resume goes on after the session's last frame; leave out --frame")

@@ -28,9 +28,9 @@ class Finder:
         self.calls: list[tuple[int, int, int, int]] = []
         self.there: dict[int, list[np.ndarray]] = {0: [disc(30, 20), disc(70, 40)]}
 
-    def __call__(self, model, picture, options, limit, known=()) -> list[np.ndarray]:
+    def __call__(self, model, picture, options, limit, followed=()) -> list[np.ndarray]:
         frame = read_number(picture)
-        self.calls.append((frame, limit, len(known), options.points_per_side))
+        self.calls.append((frame, limit, len(followed), options.points_per_side))
         return self.there.get(frame, [])[:limit]
 
 

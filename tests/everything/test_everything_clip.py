@@ -82,7 +82,7 @@ def test_objects_are_different_and_new(nano) -> None:
     for index, mask in enumerate(found):
         for other in found[:index]:
             assert (mask & other).sum() <= 0.5 * min(mask.sum(), other.sum())
-    again = find_objects(nano, draw_shapes(), OPTIONS, 4, known=found[:1])
+    again = find_objects(nano, draw_shapes(), OPTIONS, 4, followed=found[:1])
     assert all((mask & found[0]).sum() <= 0.5 * mask.sum() for mask in again)
 
 
