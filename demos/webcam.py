@@ -10,13 +10,13 @@ Press h in the window for the keys.
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import sam2_mlx
 from sam2_mlx.cli.arguments import OneLineParser
 from sam2_mlx.cli.errors import guarded
 from sam2_mlx.cli.model import ModelChoice, load_model
+from sam2_mlx.cli.process import be_command
 from sam2_mlx.live.capture import Capture
 from sam2_mlx.live.feeds import open_feed
 from sam2_mlx.live.viewer import Viewer
@@ -61,4 +61,4 @@ def _run(args: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    be_command(main)

@@ -4,7 +4,16 @@ Importing this package is cheap: no weights, no video or picture library. Public
 imported when they are first used.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
+
+import sys as _sys
+
+# While `python -m` imports the packages of a module, that is all that argv says.
+_is_module = _sys.argv[:1] == ["-m"] and any(w.startswith("sam2_mlx") for w in _sys.orig_argv)
+if _is_module or "".join(_sys.argv[:1]).endswith("sam2-mlx"):
+    # This process is a command: Ctrl-C while it imports is no traceback.
+    from .cli import starting as _starting  # noqa: F401
 
 from importlib import import_module
 from pathlib import Path

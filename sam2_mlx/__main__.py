@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
+from typing import NoReturn
 
 from sam2_mlx import __version__
-from sam2_mlx.cli.errors import guarded
+from sam2_mlx.cli.errors import INVALID, check_address_space, guarded
+from sam2_mlx.cli.process import be_command
 
 # name: (module of the package, what it does); a module is imported only when its command is called.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -35,17 +37,34 @@ def main(argv: Sequence[str] | None = None) -> int:
         the input, 128 and its number for a signal (130 for Ctrl-C).
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    return guarded(lambda: _dispatch(arguments))
+
+
+def run(*words: str) -> NoReturn:
+    """Be the process of a command.
+
+    Args:
+        words: arguments before those of the process.
+    """
+    be_command(lambda: main([*words, *sys.argv[1:]]))
+
+
+def _dispatch(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_help())
-        return 0 if arguments else 2
+        return 0 if arguments else INVALID
     name, *rest = arguments
     if name in ("-V", "--version"):
         print(f"sam2-mlx {__version__}")
         return 0
     if name not in COMMANDS:
         print(f"sam2-mlx: {_unknown(name)}", file=sys.stderr)
-        return 2
-    return guarded(lambda: import_module(f"sam2_mlx.{COMMANDS[name][0]}").main(rest))
+        return INVALID
+    if not {"-h", "--help"} & set(rest):
+        check_address_space()
+    module, _ = COMMANDS[name]
+    command: Callable[[list[str]], int] = import_module(f"sam2_mlx.{module}").main
+    return command(rest)
 
 
 def _help() -> str:
@@ -70,4 +89,4 @@ def _unknown(name: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import os
+import resource
+import signal
 import sys
+import warnings
 from collections.abc import Callable
 
+from sam2_mlx.cli.process import Handling, interrupt, silence_stdout
+
 INVALID = 2
-INTERRUPTED = 130
+# Shared libraries alone take 1 GB of it, the bundled model another half.
+_LEAST_ADDRESS_SPACE = 2 * 10**9
 
 
 class UsageError(ValueError):
@@ -15,34 +20,58 @@ class UsageError(ValueError):
 
 
 def guarded(work: Callable[[], int]) -> int:
-    """Do a command's work and turn its errors into one line and an exit code.
+    """Do a command's work and turn its errors and signals into one line and an exit code.
 
     Args:
         work: does it and returns the exit code.
 
     Returns:
-        The exit code: 2 for input that cannot be carried out, 130 for Ctrl-C. A reader of standard
-        output that went away (`| head`) is no error.
+        The exit code: 2 for input that cannot be carried out, 128 and its number for a signal
+        (130 for Ctrl-C). A reader of standard output that went away (`| head`) is no error.
     """
+    code = None
     try:
-        code = work()
-        sys.stdout.flush()
-        return code
-    except KeyboardInterrupt:
-        print("sam2-mlx: interrupted; nothing was written", file=sys.stderr)
-        return INTERRUPTED
+        with Handling(interrupt), warnings.catch_warnings():
+            # What Pillow has to say about a file is in our own line, or of no use.
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            code = work()
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except KeyboardInterrupt as problem:
+        # A signal that came when all was done changes nothing.
+        if code is None:
+            print("sam2-mlx: interrupted; nothing was written", file=sys.stderr)
+            code = 128 + getattr(problem, "number", signal.SIGINT)
     except BrokenPipeError:
-        # Python flushes stdout once more at exit; give it somewhere to go.
-        if sys.stdout is sys.__stdout__:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        silence_stdout()
         return 0
     # Bad input: every layer below raises these with a message for the user.
     except (ValueError, OSError) as problem:
         report(problem)
         return INVALID
+    except ImportError as problem:
+        report(f"a library cannot be loaded ({problem}); is there memory enough, and is it whole?")
+        return INVALID
     except MemoryError:
         report("out of memory; use a smaller --image-size or a smaller picture")
         return INVALID
+    return code
+
+
+def check_address_space() -> None:
+    """Check that the process may have the memory that the libraries under it need.
+
+    Where it runs out they end the process in ways that cannot be caught.
+
+    Raises:
+        UsageError: if it may not.
+    """
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY and limit < _LEAST_ADDRESS_SPACE:
+        raise UsageError(
+            f"this process may have {limit / 1e9:.1f} GB of address space (ulimit -v) and needs "
+            f"{_LEAST_ADDRESS_SPACE / 1e9:.0f} GB or more; raise the limit"
+        )
 
 
 def note(text: str) -> None:

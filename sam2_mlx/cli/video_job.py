@@ -66,6 +66,16 @@ class VideoJob:
         Raises:
             ValueError, OSError: if nothing could be written; nothing is left behind then.
         """
+        try:
+            return self._run(choice)
+        except BrokenPipeError:
+            # That alone is no error: players are closed.
+            if self.outputs.pictures is not None or not self.outputs.others:
+                raise
+            report("the reader of standard output went away; nothing was written")
+            return INVALID
+
+    def _run(self, choice: ModelChoice) -> int:
         stop, damage = StopSignals(), None
         tally = Tally(self.prompts, self.stretch.prompted, self.following.search is not None)
         with all_or_nothing() as sinks:
@@ -91,8 +101,8 @@ class VideoJob:
                     damage = problem
                 for sink in sinks:
                     sink.finish()
-        self._say_what_was_written(video, tally, time.perf_counter() - begin)
-        return self._end(damage, stop, tally.frames)
+                self._say_what_was_written(video, tally, time.perf_counter() - begin)
+            return self._end(damage, stop, tally.frames)
 
     def _frames(self, session: Any, stop: StopSignals) -> Iterator[ShownFrame]:
         with progress_bar("frames", self.stretch.num_tracked) as bar:

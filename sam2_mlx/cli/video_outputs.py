@@ -43,6 +43,11 @@ class VideoOutputs:
     scores: Path | None = None
     session: Path | None = None
 
+    @property
+    def others(self) -> list[Path]:
+        """What is written beside the pictures."""
+        return [path for path in (self.masks, self.scores, self.session) if path is not None]
+
     @classmethod
     def typed(cls, args: argparse.Namespace, stem: str) -> VideoOutputs:
         """Outputs as they are typed; without a name the clip gives it.
@@ -120,8 +125,11 @@ class VideoOutputs:
         if encoding is None:
             assert self.pictures is not None
             return PngSequence(self.pictures)
-        target = self.pictures if self.pictures is not None else sys.stdout.buffer
-        return write_like(target, source, first, encoding)
+        if self.pictures is not None:
+            return write_like(self.pictures, source, first, encoding)
+        if sys.stdout is None:
+            raise UsageError("--output - needs a standard output, and it is closed; name a file")
+        return write_like(sys.stdout.buffer, source, first, encoding)
 
     def __str__(self) -> str:
         targets = [self.pictures or "standard output", self.masks, self.scores]
