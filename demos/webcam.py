@@ -17,7 +17,9 @@ from sam2_mlx.cli.arguments import OneLineParser
 from sam2_mlx.cli.errors import guarded
 from sam2_mlx.cli.model import ModelChoice, load_model
 from sam2_mlx.cli.process import be_command
+from sam2_mlx.cli.stop import StopSignals
 from sam2_mlx.live.capture import Capture
+from sam2_mlx.live.controls import Controls
 from sam2_mlx.live.feeds import open_feed
 from sam2_mlx.live.viewer import Viewer
 from sam2_mlx.live.window import HighguiWindow
@@ -44,9 +46,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+class _Window(HighguiWindow):
+    """A window that is closed by Ctrl-C too, so that a recording is completed."""
+
+    stop = StopSignals()
+
+    def poll(self, controls: Controls, scale: float) -> str | None:
+        """The key that was pressed; None ends."""
+        return None if self.stop.received else super().poll(controls, scale)
+
+
 def _run(args: argparse.Namespace) -> int:
     # The window comes first: see sam2_mlx/live/window.py.
-    window = HighguiWindow("sam2_mlx")
+    window = _Window("sam2_mlx")
     feed = open_feed(args.source, live=not args.every_frame)
     model = load_model(ModelChoice(args.model, args.dtype, args.image_size))
     # A correction that is to last must not roll out of the memory after some frames.
@@ -54,10 +66,11 @@ def _run(args: argparse.Namespace) -> int:
     session = sam2_mlx.TrackingSession(model, options=options)
     capture = Capture(feed, keep_all=args.every_frame)
     try:
-        Viewer(session, capture, window, args.folder, args.width).run()
+        with window.stop:
+            Viewer(session, capture, window, args.folder, args.width).run()
     finally:
         capture.close()
-    return 0
+    return 128 + window.stop.received if window.stop.received else 0
 
 
 if __name__ == "__main__":

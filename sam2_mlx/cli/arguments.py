@@ -110,6 +110,17 @@ def join_values(argv: Sequence[str]) -> list[str]:
     return joined
 
 
+def read_count(text: str) -> int:
+    """A number of frames as it is typed, 1 or more.
+
+    Raises:
+        argparse.ArgumentTypeError: if it is not.
+    """
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
+        raise argparse.ArgumentTypeError(f"need a number of frames, 1 or more; got {text}")
+    return int(text)
+
+
 def read_frame_rate(text: str) -> Fraction:
     """A frame rate as it is typed: `25`, `29.97` or `30000/1001`.
 

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sam2_mlx.cli.arguments import OneLineParser, add_model_arguments
+from sam2_mlx.cli.arguments import OneLineParser, add_model_arguments, read_count
 from sam2_mlx.cli.errors import INVALID, UsageError, report
 from sam2_mlx.cli.model import ModelChoice, load_model
+from sam2_mlx.cli.outputs import check_outputs, plural
+from sam2_mlx.cli.process import Interrupted
 from sam2_mlx.cli.progress import progress_bar
+from sam2_mlx.cli.stop import StopSignals
+from sam2_mlx.files import StagedFile, StagedFolder
 from sam2_mlx.tracking.policies import POLICIES
 
 if TYPE_CHECKING:
@@ -68,7 +74,10 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument("--set", metavar="NAME", help="a list of sequences that the dataset brings")
     group.add_argument("--sequences", metavar="A,B", help="only these sequences")
     group.add_argument(
-        "--max-frames", metavar="N", type=_count, help="only the first N frames of each sequence"
+        "--max-frames",
+        metavar="N",
+        type=read_count,
+        help="only the first N frames of each sequence",
     )
     group.add_argument(
         "--masks", metavar="FOLDER", help="score the masks in this folder; no model is run"
@@ -108,24 +117,30 @@ def _run(args: argparse.Namespace) -> int:
     from sam2_mlx.evaluation.report import as_json, table
     from sam2_mlx.evaluation.runs import GivenPrompt
 
-    _check(args)
     prompt = GivenPrompt.parse(args.prompt)
     dataset = open_dataset(Path(args.dataset), args.set)
+    _check(args, dataset)
     if args.sequences:
         dataset = dataset.chosen([name for name in args.sequences.split(",") if name])
     source, settings = _source(args, prompt)
     begin = time.perf_counter()
-    scores, failed = _score_all(dataset, source, args)
+    stop = StopSignals()
+    scores, failed = _score_all(dataset, source, args, stop)
     settings["seconds"] = round(time.perf_counter() - begin, 1)
     settings |= {"dataset": dataset.root.resolve().name, "layout": dataset.layout, "set": args.set}
     if args.json:
         content = json.dumps(as_json(scores, failed, settings), indent=1)
-        Path(args.json).write_text(content + "\n", encoding="utf-8")
+        with StagedFile(Path(args.json)) as file:
+            file.write_text(content + "\n", encoding="utf-8")
     print(table(scores, dataset.layout, failed))
+    if stop.received:
+        scored = f"{len(scores)} of {plural(len(dataset.names), 'sequence')}"
+        print(f"sam2-mlx: interrupted; {scored} were scored", file=sys.stderr)
+        return 128 + stop.received
     return INVALID if failed else 0
 
 
-def _check(args: argparse.Namespace) -> None:
+def _check(args: argparse.Namespace, dataset: Dataset) -> None:
     if args.masks and args.save_masks:
         raise UsageError("--masks scores masks that are saved already; leave out --save-masks")
     if args.json and not Path(args.json).resolve().parent.is_dir():
@@ -134,6 +149,17 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(f"--json {args.json} is a folder; name a file")
     if args.fill_holes < 0:
         raise UsageError(f"--fill-holes is an area of 0 or more; got {args.fill_holes:g}")
+    outputs = [
+        (option, Path(name) if name else None)
+        for option, name in (("--json", args.json), ("--save-masks", args.save_masks))
+    ]
+    check_outputs(outputs, [dataset.root, *dataset.root.iterdir()])
+    for option, target in outputs:
+        # The next run would take it for frames or true masks.
+        if target is not None and dataset.root.resolve() in target.resolve().parents:
+            raise UsageError(f"{target} is in the dataset; give {option} another name")
+    if args.save_masks and Path(args.save_masks).is_file():
+        raise UsageError(f"{args.save_masks} is a file; give --save-masks the name of a folder")
 
 
 def _source(args: argparse.Namespace, prompt: GivenPrompt) -> tuple[MaskSource, dict[str, Any]]:
@@ -158,20 +184,23 @@ def _source(args: argparse.Namespace, prompt: GivenPrompt) -> tuple[MaskSource, 
 
 
 def _score_all(
-    dataset: Dataset, source: MaskSource, args: argparse.Namespace
+    dataset: Dataset, source: MaskSource, args: argparse.Namespace, stop: StopSignals
 ) -> tuple[list[SequenceScore], dict[str, str]]:
     """Score each sequence; one that cannot be scored is reported, and the others go on."""
     from sam2_mlx.evaluation.scores import score_sequence
 
     scores: list[SequenceScore] = []
     failed: dict[str, str] = {}
-    with progress_bar("frames", leave=False) as bar:
+    with stop, progress_bar("frames", leave=False) as bar:
         for name in dataset.names:
             bar.set_description_str(name, refresh=False)
             try:
                 sequence = dataset.open(name, args.max_frames)
-                on_frame = _saving(sequence, args.save_masks, bar.update)
-                scores.append(score_sequence(sequence, source, on_frame))
+                with _staged(sequence, args.save_masks) as folder:
+                    on_frame = _on_frame(sequence, folder, bar, stop)
+                    scores.append(score_sequence(sequence, source, on_frame))
+            except Interrupted:
+                break
             # Damaged files; the messages of these are for the user.
             except (ValueError, OSError) as problem:
                 failed[name] = " ".join(str(problem).split())
@@ -180,18 +209,34 @@ def _score_all(
     return scores, failed
 
 
-def _saving(
-    sequence: AnnotatedSequence, folder: str | None, update: Callable[[int], object]
+def _on_frame(
+    sequence: AnnotatedSequence, folder: Path | None, bar: Any, stop: StopSignals
 ) -> Callable[[FrameResult], None]:
     def on_frame(result: FrameResult) -> None:
-        update(1)
-        if folder:
-            sequence.save(Path(folder), result.frame, result.masks)
+        bar.update()
+        if folder is not None:
+            sequence.save(folder, result.frame, result.masks)
+        if stop.received:
+            raise Interrupted(stop.received)
 
     return on_frame
 
 
-def _count(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"need a number of frames, 1 or more; got {text}")
-    return int(text)
+def _staged(sequence: AnnotatedSequence, folder: str | None) -> AbstractContextManager[Path | None]:
+    """Where the masks of a sequence go until it is done."""
+    if not folder:
+        return nullcontext()
+    frames = range(sequence.frames.num_frames)
+    names = {sequence.file_name(frame) for frame in frames} | {*sequence.objects.values()}
+
+    def written(earlier: Path) -> list[str]:
+        """What an earlier run wrote: masks of frames, and folders that hold no others."""
+        return [
+            entry.name
+            for entry in earlier.iterdir()
+            if entry.name in names
+            and (entry.is_file() or all(file.name in names for file in entry.iterdir()))
+        ]
+
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return StagedFolder(Path(folder) / sequence.name, written)

@@ -118,6 +118,8 @@ class _Unheard:
 def _unraisable(unraisable: Any) -> None:
     """Ask again for the end, where an interrupt came within a callback that cannot raise."""
     if isinstance(unraisable.exc_value, Interrupted):
-        signal.raise_signal(unraisable.exc_value.number)
+        # Not at once: within this function it would be lost again.
+        number = unraisable.exc_value.number
+        threading.Timer(0.01, signal.raise_signal, [number]).start()
     else:
         sys.__unraisablehook__(unraisable)

@@ -10,6 +10,7 @@ from sam2_mlx.cli.arguments import (
     add_model_arguments,
     add_prompt_arguments,
     join_values,
+    read_count,
     read_frame_rate,
 )
 from sam2_mlx.cli.everything_options import DEFAULT_MAX_OBJECTS, add_everything_arguments
@@ -86,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--every",
         metavar="N",
-        type=_read_stride,
+        type=read_count,
         default=1,
         help="use each N-th frame only, counted from the prompted one; the others are left out",
     )
@@ -158,10 +159,3 @@ def _add_memory_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--resume", metavar="FILE", help="go on after the last frame of a saved session"
     )
-
-
-def _read_stride(text: str) -> int:
-    """A frame stride as it is typed."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"need a number of frames, 1 or more; got {text}")
-    return int(text)

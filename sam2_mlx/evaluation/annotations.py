@@ -73,7 +73,7 @@ class AnnotatedSequence(ABC):
         """Save the masks of a frame in this layout, so that other evaluators can read them.
 
         Args:
-            folder: gets a folder for each sequence; a file that is there is replaced.
+            folder: of this sequence; a file that is there is replaced.
             frame: index of the frame.
             masks: bool (H, W) by object id.
 
@@ -158,7 +158,7 @@ class DavisSequence(AnnotatedSequence):
         """One palette PNG with all objects; see `AnnotatedSequence.save`."""
         numbers = sorted(masks)
         image = palette_image(np.stack([masks[number] for number in numbers]), numbers)
-        _write(folder / self.name / self.file_name(frame), image)
+        _write(folder / self.file_name(frame), image)
 
     def load(self, folder: Path, frame: int, needed: set[int]) -> dict[int, np.ndarray]:
         """The objects of one palette PNG; see `AnnotatedSequence.load`."""
@@ -211,7 +211,7 @@ class SavSequence(AnnotatedSequence):
     def save(self, folder: Path, frame: int, masks: Mapping[int, np.ndarray]) -> None:
         """A PNG for each object; see `AnnotatedSequence.save`."""
         for number, mask in masks.items():
-            file = folder / self.name / self.objects[number] / self.file_name(frame)
+            file = folder / self.objects[number] / self.file_name(frame)
             _write(file, palette_image(mask[None], [1]))
 
     def load(self, folder: Path, frame: int, needed: set[int]) -> dict[int, np.ndarray]:

@@ -244,6 +244,19 @@ class TestPipe:
         assert capsys.readouterr().err.count("\n") <= 2  # the bar alone
         assert {path.name for path in Path().iterdir()} == {"clip.mp4"}
 
+    @pytest.mark.parametrize("other", ["--save-masks m", "--scores s.jsonl", "--save-session s"])
+    def test_other_results_are_not_lost_without_a_word(
+        self, monkeypatch, capsys, other: str
+    ) -> None:
+        monkeypatch.setattr(
+            sys, "stdout", SimpleNamespace(buffer=_Closed(1500), flush=lambda: None)
+        )
+        other = other.replace("session s", "session s.safetensors")
+        assert main(["clip.mp4", "--point", "30,20", "--output", "-", *other.split()]) == 2
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert error.endswith("reader of standard output went away; nothing was written")
+        assert {path.name for path in Path().iterdir()} == {"clip.mp4"}
+
 
 @pytest.mark.usefixtures("fake", "clip")
 def test_a_preview_shows_every_frame_and_can_end_it(monkeypatch, capsys) -> None:

@@ -1,0 +1,300 @@
+"""Ends commands in every way that a machine has, and counts what is left: `make faults`.
+
+    python -m tests.cli.campaign [--short] [--seed N]
+
+Prints a table. Fails if an output is broken, a session is lost, a traceback is shown, something
+hangs, or a partial file outlives the next run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image
+
+from sam2_mlx.media import open_frames
+from sam2_mlx.tracking.saved_session import saved_facts
+from tests.cli.machine_faults import LAST, VIDEO, faults, hear_signals, machine
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 60
+"""Seconds after which a command hangs."""
+
+
+@dataclass
+class Row:
+    """What came of one kind of fault.
+
+    Attributes:
+        kind: of fault.
+        runs: how many there were.
+        ends: how they ended, in words.
+        problems: what was wrong, each with the run that showed it.
+    """
+
+    kind: str
+    runs: int = 0
+    ends: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A process that is over; `code` is None where it had to be killed for hanging."""
+
+    code: int | None
+    out: str
+    err: str
+
+    @property
+    def problems(self) -> list[str]:
+        """What no process may show."""
+        if self.code is None:
+            return ["hangs"]
+        words = ("Traceback", "Exception ignored", "terminate called", "Segmentation", "Warning")
+        found = [f"{word}: {self.err[-600:]}" for word in words if word in self.err]
+        # Before the first line of this project Python itself answers a signal.
+        ours = "sam2_mlx" in self.err or "site-packages" in self.err
+        return found if ours or "KeyboardInterrupt" not in self.err else []
+
+
+def start(command: str, folder: Path, **options: object) -> subprocess.Popen[str]:
+    """Start `sam2-mlx` with arguments, or a module where they begin with `-m`."""
+    words = command.split()
+    words = words if words[0] == "-m" else ["-m", "sam2_mlx", *words]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
+        [sys.executable, *words],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default"},
+        text=True,
+        **{"preexec_fn": hear_signals, **options},
+    )
+
+
+def end(process: subprocess.Popen[str]) -> Ended:
+    """Wait for the end of a process."""
+    try:
+        out, err = process.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        return Ended(None, "", "")
+    return Ended(process.returncode, out or "", err or "")
+
+
+def broken(folder: Path) -> list[str]:
+    """What is wrong with the outputs that have their names."""
+    frames: dict[str, int] = {}
+    try:
+        if (folder / "out.mp4").exists():
+            with open_frames(folder / "out.mp4") as video:
+                frames["video"] = sum(1 for _ in video)
+                assert video.note is None, video.note
+        if (folder / "masks").exists():
+            entries = json.loads((folder / "masks" / "masks.json").read_text())["frames"]
+            names = {path.name for path in (folder / "masks").iterdir()}
+            assert names == {"masks.json", *(entry["file"] for entry in entries)}, "masks"
+            for name in names - {"masks.json"}:
+                with Image.open(folder / "masks" / name) as image:
+                    image.load()
+            frames["masks"] = len(entries)
+        if (folder / "scores.jsonl").exists():
+            lines = (folder / "scores.jsonl").read_text().splitlines()
+            frames["scores"] = len([json.loads(line)["objects"][1]["id"] for line in lines])
+        if (folder / "session.safetensors").exists():
+            frame = saved_facts(folder / "session.safetensors").frame
+            # A session that has gone on beyond the frames that were written loses them.
+            assert frame is not None and frame < frames.get("video", 0), "the session is ahead"
+    except (AssertionError, ValueError, OSError, KeyError, IndexError) as problem:
+        return [f"broken: {problem!r} with {frames}"]
+    return []
+
+
+def hidden(folder: Path) -> list[str]:
+    """Partial files."""
+    return [path.name for path in folder.rglob("*") if path.name.startswith(".")]
+
+
+class Campaign:
+    """All kinds of faults, one after the other.
+
+    Args:
+        folder: for everything that is written.
+        random: chooses the moments.
+        share: of the full number of runs.
+    """
+
+    def __init__(self, folder: Path, random: random.Random, share: float) -> None:
+        self.folder = folder
+        self.random = random
+        self.share = share
+        begin = time.monotonic()
+        whole = end(start(VIDEO.format(end=LAST), folder))
+        assert whole.code == 0, whole.err
+        self.seconds = time.monotonic() - begin
+        assert not [*broken(folder), *hidden(folder)], [*broken(folder), *hidden(folder)]
+        # What is there before each run: outputs of a shorter one.
+        self.earlier = folder / "earlier"
+        self.earlier.mkdir()
+        assert end(start(VIDEO.format(end=4), self.earlier)).code == 0
+
+    def count(self, full: int) -> int:
+        """How many runs there are of a kind that has so many in full."""
+        return max(1, round(full * self.share))
+
+    def signals(self, number: signal.Signals, full: int) -> Row:
+        """Signals at random moments of a run that replaces earlier outputs."""
+        row = Row(number.name)
+        for _ in range(self.count(full)):
+            place = self.folder / "run"
+            shutil.copytree(self.earlier, place)
+            process = start(VIDEO.format(end=LAST), place)
+            moment = self.random.uniform(0, 1.05 * self.seconds)
+            try:
+                process.wait(moment)
+            except subprocess.TimeoutExpired:
+                process.send_signal(number)
+            ended = end(process)
+            problems = [*ended.problems, *broken(place)]
+            if number != signal.SIGKILL and hidden(place):
+                problems.append(f"left behind: {hidden(place)}")
+            self._take(row, ended, problems, f"after {moment:.2f} s")
+            following = end(start(VIDEO.format(end=0), place))
+            rest = [*hidden(place), *broken(place), *following.problems]
+            if following.code != 0 or rest:
+                row.problems.append(f"next run after {moment:.2f} s: {following.err[-200:]} {rest}")
+            shutil.rmtree(place)
+        return row
+
+    def resumed(self, full: int) -> Row:
+        """A session that goes on in its own place is killed, and goes on again."""
+        row = Row("SIGKILL of --resume")
+        more = (
+            "video demo --model nano --image-size 64 --resume s.safetensors "
+            "--save-session s.safetensors --output {name}.mp4 --end {end}"
+        )
+        first = VIDEO.format(end=9).replace("session.safetensors", "s.safetensors")
+        for _ in range(self.count(full)):
+            place = self.folder / "run"
+            place.mkdir()
+            assert end(start(first, place)).code == 0
+            process = start(more.format(name="b", end=LAST), place)
+            moment = self.random.uniform(0.5, 1.05) * self.seconds
+            try:
+                process.wait(moment)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            ended = end(process)
+            frame = saved_facts(place / "s.safetensors").frame
+            problems = [] if frame in (9, LAST) else [f"the session is at frame {frame}"]
+            if frame == LAST and not (place / "b.mp4").exists():
+                problems.append("the session has moved on and the video is lost")
+            last = end(start(more.format(name="c", end=LAST + 3), place))
+            if last.code != 0 or hidden(place):
+                problems.append(f"cannot go on: {last.err[-200:]} {hidden(place)}")
+            self._take(row, ended, problems, f"after {moment:.2f} s")
+            shutil.rmtree(place)
+        return row
+
+    def lacking(self) -> Row:
+        """Closed streams, readers that leave, a full disk, too few handles, too little memory."""
+        row = Row("streams, disk, handles")
+        known = list(faults())
+        if self.share < 1:
+            known = self.random.sample(known, self.count(len(known)))
+        for fault in known:
+            place = self.folder / "run"
+            shutil.copytree(self.earlier, place)
+            with machine(fault, place) as options:
+                ended = end(start(fault.command, place, **options))
+            problems = [*ended.problems, *broken(place)]
+            if ended.code not in fault.codes:
+                problems.append(f"code {ended.code}, not {fault.codes}: {ended.err[-300:]}")
+            if hidden(place):
+                problems.append(f"left behind: {hidden(place)}")
+            self._take(row, ended, problems, fault.name)
+            shutil.rmtree(place)
+        return row
+
+    def camera(self, full: int) -> Row:
+        """The webcam demo and the preview, with a camera and a window that go away."""
+        row = Row("webcam and preview")
+        for _ in range(self.count(full)):
+            keys = "." * self.random.randint(3, 12) + "r" + "." * self.random.randint(5, 30)
+            frames = self.random.randint(1, 400)
+            for command, files in (
+                (f"webcam {frames} {keys} --model nano --image-size 64", "recording*.mp4"),
+                (f"preview {frames % 9 + 1} demo --point 9,9 --model nano --image-size 64 "
+                 "--output p.mp4", "p.mp4"),
+            ):  # fmt: skip
+                place = self.folder / "run"
+                place.mkdir()
+                ended = end(start(f"-m tests.cli.fake_camera {command}", place))
+                problems = [*ended.problems, *(f"left behind: {name}" for name in hidden(place))]
+                for file in place.glob(files):
+                    with open_frames(file) as video:
+                        if not sum(1 for _ in video):
+                            problems.append(f"{file.name} is empty")
+                self._take(row, ended, problems, command)
+                shutil.rmtree(place)
+        return row
+
+    def _take(self, row: Row, ended: Ended, problems: list[str], run: str) -> None:
+        row.runs += 1
+        if "wrote" in ended.out or "wrote standard output" in ended.err:
+            row.ends["done" if ended.code == 0 else "frames kept"] += 1
+        elif ended.code == 0:
+            row.ends["nothing said"] += 1
+        else:
+            row.ends["one line" if ended.err.strip() else "no word"] += 1
+        row.problems += [f"{run}: {problem}" for problem in problems]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the campaign; 0 where nothing was wrong."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--short", action="store_true", help="one run in twenty")
+    parser.add_argument("--seed", type=int, help="of the moments and of what is left out")
+    args = parser.parse_args(argv)
+    seed = random.SystemRandom().randrange(2**32) if args.seed is None else args.seed
+    print(f"seed {seed}")
+    with tempfile.TemporaryDirectory() as folder:
+        campaign = Campaign(Path(folder), random.Random(seed), 0.05 if args.short else 1)
+        rows = []
+        for run in (
+            lambda: campaign.signals(signal.SIGKILL, 60),
+            lambda: campaign.signals(signal.SIGINT, 30),
+            lambda: campaign.signals(signal.SIGTERM, 30),
+            lambda: campaign.signals(signal.SIGHUP, 15),
+            lambda: campaign.resumed(15),
+            campaign.lacking,
+            lambda: campaign.camera(15),
+        ):
+            rows.append(run())
+            print(render(rows[-1]), flush=True)
+    problems = [problem for row in rows for problem in row.problems]
+    print("\n".join(problems))
+    return 1 if problems else 0
+
+
+def render(row: Row) -> str:
+    """A row of the table."""
+    ends = ", ".join(f"{count} {words}" for words, count in row.ends.most_common())
+    return f"| {row.kind} | {row.runs} | {ends} | {len(row.problems)} |"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
