@@ -25,6 +25,7 @@ PROBE_SECONDS = 4.0
 
 _ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 _FILENAME = re.compile(r"[A-Za-z0-9][\w.+-]{0,200}\.(?:pt|pth|safetensors)", re.ASCII)
+_PORTS = {"http": 80, "": 80, "socks4": 1080, "socks5": 1080, "socks5h": 1080}
 _GET_FILE = "or download the checkpoint elsewhere and give its path"
 
 _T = TypeVar("_T")
@@ -196,7 +197,7 @@ def _explained(repository: str, ask: Callable[[], _T]) -> _T:
     page = f"https://huggingface.co/{repository}"
     # The hub's HTTP errors derive from those of the HTTP library in use, whichever it is.
     transport = [base for base in HfHubHTTPError.__bases__ if issubclass(base, Exception)]
-    failures: tuple[type[Exception], ...] = (OSError, RuntimeError, *transport)
+    failures: tuple[type[Exception], ...] = (OSError, RuntimeError, UnicodeError, *transport)
     try:
         return ask()
     except DownloadError:
@@ -212,10 +213,21 @@ def _explained(repository: str, ask: Callable[[], _T]) -> _T:
     except HFValidationError as error:
         raise ValueError(f"{repository!r} is not a Hugging Face id: {error}") from error
     except failures as error:
+        if _blames_the_token(error):
+            raise DownloadError(
+                f"Hugging Face does not take this machine's token for {repository}; remove it "
+                "(unset HF_TOKEN, hf auth logout) or log in anew with: hf auth login"
+            ) from None
         line = str(error).strip().splitlines() or [type(error).__name__]
         raise DownloadError(
             f"could not download {repository}: {line[0]}; try again, {_GET_FILE}"
         ) from error
+
+
+def _blames_the_token(error: Exception) -> bool:
+    # A token that cannot stand in a header is in the message, which must not be shown then.
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return status in (401, 403) or isinstance(error, UnicodeError) or "Bearer" in str(error)
 
 
 def _offline(repository: str) -> str:
@@ -231,14 +243,15 @@ def _probe(repository: str) -> None:
             f"HF_HUB_OFFLINE is set and {repository} is not in the cache; unset it, {_GET_FILE}"
         )
     endpoint = urllib.parse.urlsplit(constants.ENDPOINT)
-    proxy = urllib.request.getproxies().get(endpoint.scheme)
+    proxies = urllib.request.getproxies()
+    proxy = proxies.get(endpoint.scheme) or proxies.get("all")
     if proxy and not urllib.request.proxy_bypass(endpoint.hostname or ""):
         endpoint = urllib.parse.urlsplit(proxy if "//" in proxy else f"//{proxy}")
     answered = threading.Event()
 
     def connect() -> None:
         try:
-            port = endpoint.port or (80 if endpoint.scheme == "http" else 443)
+            port = endpoint.port or _PORTS.get(endpoint.scheme, 443)
             with socket.create_connection((endpoint.hostname, port), PROBE_SECONDS):
                 answered.set()
         except (OSError, ValueError):

@@ -20,6 +20,7 @@ import numpy as np
 from sam2_mlx.checkpoints.tensors import CheckpointError, DamagedError, StoredTensor, shortened
 from sam2_mlx.checkpoints.unpickle import Name, Object, Storage, TensorRecord, read_pickle
 from sam2_mlx.files import quoted
+from sam2_mlx.ops.tensor_file import MAX_LENGTH
 
 MAX_PICKLE_BYTES = 64 * 2**20
 # Bytes of values that are read, as a multiple of the file: tensors may share a storage, but a
@@ -179,6 +180,7 @@ def _validated(
         or strides is None
         or offset is None
         or len(shape) != len(strides)
+        or max(shape, default=0) > MAX_LENGTH
     ):
         raise CheckpointError(f"describes the tensor {quoted(key)} in a way PyTorch does not")
     count = math.prod(shape)

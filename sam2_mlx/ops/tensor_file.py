@@ -17,6 +17,8 @@ from sam2_mlx.files import FileError, quoted
 MAX_HEADER_BYTES = 2**24
 """The longest header that is read: 16 MB; that of the largest published model has 0.1 MB."""
 MAX_DIMENSIONS = 16
+MAX_LENGTH = 2**31 - 1
+"""The most values along an axis that MLX takes."""
 
 # The format's element types: -> (what `read` returns, the numpy type of the raw bytes).
 _DTYPES = {
@@ -106,11 +108,12 @@ def _checked(name: str, entry: Any) -> _Entry:
             "first"
         )
     dtype, raw = _DTYPES[kind]
-    sizes = all(type(number) is int and 0 <= number < 2**48 for number in numbers)
+    whole = all(type(number) is int and 0 <= number < 2**48 for number in numbers)
     if not (
-        sizes
+        whole
         and isinstance(shape, list)
         and len(shape) <= MAX_DIMENSIONS
+        and max(shape, default=0) <= MAX_LENGTH
         and end - begin == math.prod(shape) * np.dtype(raw).itemsize
     ):
         raise FileError(f"is cut short or damaged (the sizes of {quoted(name)})")

@@ -62,6 +62,13 @@ def missing(kind: Any) -> Exception:
     return error
 
 
+def answered(status: int) -> Exception:
+    """An HTTP error with this status."""
+    error = missing(errors.HfHubHTTPError)
+    error.response = type("Response", (), {"status_code": status})  # type: ignore[attr-defined]
+    return error
+
+
 @pytest.fixture
 def remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Remote:
     """The hub replaced, and connected."""
@@ -220,6 +227,9 @@ def test_other_repositories(
         (errors.OfflineModeIsEnabled("offline"), "could not download some/model: offline"),
         (missing(errors.HfHubHTTPError), "could not download some/model: 404 client error; try"),
         (OSError(28, "No space left on device"), "No space left on device"),
+        (answered(401), "does not take this machine's token for some/model; remove it"),
+        (RuntimeError("Illegal header value b'Bearer hf_secret\\n'"), "token for some/model"),
+        (UnicodeEncodeError("ascii", "hf_secret", 0, 1, "no"), "token for some/model"),
         (RuntimeError("xet: broken"), "could not download some/model: xet: broken"),
         (errors.HfHubHTTPError.__bases__[0]("reset by peer"), "reset by peer"),
     ],
@@ -231,7 +241,7 @@ def test_everything_that_can_go_wrong_is_one_line(
     remote.error = error
     with pytest.raises(DownloadError, match=words) as caught:
         load("some/model")
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and "hf_secret" not in str(caught.value)
 
 
 def test_a_foreign_model_leaves_nothing_in_the_cache(
@@ -310,29 +320,36 @@ def test_a_network_that_never_answers_is_given_up(
         release.set()
 
 
-@pytest.mark.parametrize("proxy", [None, "http://proxy.example:3128", "proxy.example:3128"])
+@pytest.mark.parametrize(
+    ("proxies", "where"),
+    [
+        ({}, ("hub.example", 443)),
+        ({"https": "http://proxy.example:3128"}, ("proxy.example", 3128)),
+        ({"https": "proxy.example:3128"}, ("proxy.example", 3128)),
+        ({"http": "http://other.example:1"}, ("hub.example", 443)),
+        ({"all": "http://proxy.example"}, ("proxy.example", 80)),
+        ({"all": "socks5://proxy.example"}, ("proxy.example", 1080)),
+        ({"all": "socks5://x.example", "https": "https://y.example"}, ("y.example", 443)),
+    ],
+    ids=str,
+)
 def test_the_probe_asks_what_the_hub_would_ask(
-    unreachable: None, monkeypatch: pytest.MonkeyPatch, proxy: str | None
+    unreachable: None,
+    monkeypatch: pytest.MonkeyPatch,
+    proxies: dict[str, str],
+    where: tuple[str, int],
 ) -> None:
     asked: list[tuple[tuple[str, int], float]] = []
 
-    class Connection:
-        def __enter__(self) -> None:
-            pass
-
-        def __exit__(self, *_: object) -> None:
-            pass
-
-    def connect(address: tuple[str, int], timeout: float) -> Connection:
+    def connect(address: tuple[str, int], timeout: float) -> Any:
         asked.append((address, timeout))
-        return Connection()
+        return nullcontext()
 
     monkeypatch.setattr(socket, "create_connection", connect)
     monkeypatch.setattr(hub.urllib.request, "proxy_bypass", lambda host: False)
-    monkeypatch.setattr(hub.urllib.request, "getproxies", lambda: {"https": proxy} if proxy else {})
+    monkeypatch.setattr(hub.urllib.request, "getproxies", lambda: proxies)
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "https://hub.example")
     hub._probe("some/model")
-    where = ("proxy.example", 3128) if proxy else ("hub.example", 443)
     assert asked == [(where, hub.PROBE_SECONDS)]
 
 

@@ -22,6 +22,7 @@ from sam2_mlx.model.sam import Sam
 from sam2_mlx.tracking.saved_session import load_session, save_session, saved_facts
 from sam2_mlx.tracking.session import TrackingSession
 from tests.checkpoints.torch_files import write_model
+from tests.fuzz.bombs import spoil_with_a_bomb
 from tests.fuzz.mutate import spoil_bytes, spoil_json, spoil_pickle
 from tests.tiny import CONFIG, ToyClip, tiny_model
 
@@ -159,6 +160,7 @@ def _use_session(path: Path) -> None:
 
 KINDS: dict[str, Kind] = {
     "pt": Kind(_spoil_torch, _use_torch),
+    "bombs": Kind(spoil_with_a_bomb, _use_torch),
     "safetensors": Kind(_spoil_safetensors, load),
     "config": Kind(_spoil_config, load),
 }

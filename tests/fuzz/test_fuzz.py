@@ -12,6 +12,7 @@ from tests.fuzz.kinds import KINDS, Kind
 from tests.fuzz.worker import do_case
 
 CASES = 25
+FEWER = {"bombs": 5}  # each takes seconds
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def worker() -> Iterator[Worker]:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_spoiled_files(worker: Worker, name: str) -> None:
-    outcomes = [worker.do(name, case) for case in range(CASES)]
+    outcomes = [worker.do(name, case) for case in range(FEWER.get(name, CASES))]
     assert [o for o in outcomes if o[0] not in ("loaded", "refused")] == []
     assert "refused" in {outcome for outcome, _ in outcomes}
 

@@ -55,13 +55,14 @@ def do_case(kind: Kind, case: int, folder: Path) -> tuple[str, str]:
     before, home = _status("VmRSS"), os.getcwd()
     _forget_peak()
     begin = time.process_time()
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (int(begin) + CPU_SECONDS + 1, hard))
+    limits = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(begin) + CPU_SECONDS + 1, limits[1]))
     os.chdir(folder)
     try:
         outcome, detail = _used(kind, path)
     finally:
         os.chdir(home)
+        resource.setrlimit(resource.RLIMIT_CPU, limits)
     seconds = time.process_time() - begin
     growth = (_status("VmHWM") - before) / 2**20
     if any(folder.rglob("executed")):
