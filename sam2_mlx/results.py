@@ -46,7 +46,11 @@ class FrameMasks:
             logits = mx.zeros((0, 1, *self.size))
         else:
             logits = resize_maps(self.coarse, self.size)
-        return without_overlap(logits) if self.non_overlap and self.object_ids else logits
+        if self.non_overlap and self.object_ids:
+            logits = without_overlap(logits)
+        # Another thread may read it, but only this one can compute it.
+        mx.async_eval(logits)
+        return logits
 
     @cached_property
     def masks(self) -> np.ndarray:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import mlx.core as mx
 import mlx.nn as nn
 
+from sam2_mlx.ops.activations import relu
 from sam2_mlx.ops.derived import Derived
 from sam2_mlx.ops.independent import by_row
 from sam2_mlx.ops.products import conv2d, linear
@@ -114,12 +115,6 @@ class Upsample2x(nn.Module):
         x = linear(x.reshape(-1, channels), matrix, bias)
         x = x.reshape(batch, height, width, 2, 2, -1).transpose(0, 1, 3, 2, 4, 5)
         return x.reshape(batch, 2 * height, 2 * width, -1)
-
-
-def relu(x: mx.array) -> mx.array:
-    """The positive part; MLX's own by a name, as the compiled function cannot be pickled."""
-    positive: mx.array = nn.relu(x)
-    return positive
 
 
 class MLP(nn.Module):

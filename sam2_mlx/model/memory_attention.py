@@ -10,6 +10,7 @@ import mlx.nn as nn
 from sam2_mlx.config import MemoryConfig
 from sam2_mlx.model.attention import RoPEAttention
 from sam2_mlx.model.layers import Linear, add_norm
+from sam2_mlx.ops.activations import relu
 from sam2_mlx.ops.independent import by_grid, by_row
 from sam2_mlx.ops.rope import MemoryLayout
 from sam2_mlx.ops.windows import Grid
@@ -82,7 +83,7 @@ class MemoryAttentionLayer(nn.Module):
 
     @by_row
     def _feed_forward(self, x: mx.array) -> mx.array:
-        return self.linear2(nn.relu(self.linear1(x)))
+        return self.linear2(relu(self.linear1(x)))
 
 
 def repeated(x: mx.array, rows: int) -> mx.array:

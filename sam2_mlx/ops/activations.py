@@ -1,10 +1,12 @@
-"""The exact GELU."""
+"""The exact GELU, and the positive part."""
 
 from __future__ import annotations
 
-import mlx.core as mx
-import mlx.nn as nn
+import math
 
+import mlx.core as mx
+
+from sam2_mlx.ops.compiled import compiled
 from sam2_mlx.ops.cpu import gelu as cpu
 from sam2_mlx.ops.device import on_cpu
 
@@ -18,5 +20,15 @@ def gelu(x: mx.array) -> mx.array:
     Returns:
         The same shape and dtype.
     """
-    result: mx.array = (cpu.gelu if on_cpu() else nn.gelu)(x)
-    return result
+    return cpu.gelu(x) if on_cpu() else _gelu(x)
+
+
+@compiled
+def _gelu(x: mx.array) -> mx.array:
+    return x * (1 + mx.erf(x / math.sqrt(2))) / 2
+
+
+@compiled
+def relu(x: mx.array) -> mx.array:
+    """The positive part."""
+    return mx.maximum(x, 0)

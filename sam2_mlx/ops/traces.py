@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Hashable
 
 import mlx.core as mx
@@ -26,8 +27,17 @@ def compile_wanted() -> bool:
     return on_gpu() if value == "auto" else value == "1"
 
 
+class _OfThread(threading.local):
+    """What a thread compiled; see `ops.compiled`."""
+
+    def __init__(self) -> None:
+        self.compiled: dict[Hashable, _Function] = {}
+
+
 class Traces:
     """Compiled functions by a static key; MLX traces each again only for new shapes.
+
+    Each thread has its own.
 
     Attributes:
         count: traces so far; constant once a video is in its steady state.
@@ -35,7 +45,7 @@ class Traces:
 
     def __init__(self) -> None:
         self.count = 0
-        self._compiled: dict[Hashable, _Function] = {}
+        self._own = _OfThread()
 
     def __reduce__(self) -> tuple[type[Traces], tuple[()]]:
         # A copy compiles anew.
@@ -51,11 +61,12 @@ class Traces:
         """
         if not compile_wanted():
             return function(*arrays)
-        if key not in self._compiled:
+        compiled = self._own.compiled
+        if key not in compiled:
 
             def traced(*inputs: mx.array) -> tuple[mx.array, ...]:
                 self.count += 1
                 return function(*inputs)
 
-            self._compiled[key] = mx.compile(traced)
-        return self._compiled[key](*arrays)
+            compiled[key] = mx.compile(traced)
+        return compiled[key](*arrays)

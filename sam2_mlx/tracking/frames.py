@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import mlx.core as mx
@@ -21,7 +22,16 @@ from sam2_mlx.transforms import check_picture, normalise, resize_frame
 @dataclass(frozen=True)
 class _Frame:
     image: np.ndarray
-    features: ImageFeatures
+    pixels: np.ndarray
+    model: Sam
+
+    @cached_property
+    def features(self) -> ImageFeatures:
+        """Being computed from when they are first asked for, by whichever thread asks."""
+        pixels = normalise(self.pixels[None], self.model.dtype)
+        features = self.model.encode_image(pixels)
+        mx.async_eval(features.arrays())
+        return features
 
 
 class CurrentFrame:
@@ -47,13 +57,13 @@ class CurrentFrame:
         self.__dict__.update(state, _reading=threading.Lock())
 
     def show(self, index: int, image: np.ndarray) -> None:
-        """Make a frame the only one; it is encoded when its features are first evaluated.
+        """Make a frame the only one; it is encoded when its features are first asked for.
 
         Args:
             index: its number.
             image: uint8 (H, W, 3) RGB.
         """
-        self._frames = {index: self._encode(image, self._resize(image))}
+        self._frames = {index: _Frame(image, self._resize(image), self._model)}
 
     def features(self, index: int) -> ImageFeatures:
         """Features of a frame, read from the source if it is not at hand.
@@ -69,8 +79,7 @@ class CurrentFrame:
 
     def prepare(self, index: int) -> None:
         """Read the frame that comes next and start to encode it, beside the current one."""
-        frame = self._frame(index)
-        mx.async_eval(frame.features.coarse, *frame.features.fine)
+        self.features(index)
 
     def _frame(self, index: int) -> _Frame:
         if index not in self._frames:
@@ -79,7 +88,7 @@ class CurrentFrame:
             image, pixels = self._read(index)
             # The last one read before stays: it is the one being worked on.
             last = list(self._frames.items())[-1:]
-            self._frames = {**dict(last), index: self._encode(image, pixels)}
+            self._frames = {**dict(last), index: _Frame(image, pixels, self._model)}
         return self._frames[index]
 
     def _read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
@@ -95,10 +104,6 @@ class CurrentFrame:
 
     def _resize(self, image: np.ndarray) -> np.ndarray:
         return resize_frame(check_picture(image), self._model.config.image_size)
-
-    def _encode(self, image: np.ndarray, pixels: np.ndarray) -> _Frame:
-        features = self._model.encode_image(normalise(pixels[None], self._model.dtype))
-        return _Frame(image, features)
 
     @contextmanager
     def reading_ahead(self, order: Sequence[int], depth: int) -> Iterator[None]:

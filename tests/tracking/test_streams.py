@@ -203,8 +203,8 @@ def test_one_evaluation_a_frame(model, monkeypatch: pytest.MonkeyPatch) -> None:
         calls.clear()
         session.step(CLIP.read(2))
         counts.append((calls.count("async_eval"), calls.count("eval")))
-    # The work itself, and the scores as numbers; `eval` only meets constants.
-    assert counts[0][0] == 2
+    # The encoder, the objects together, and the scores as numbers; `eval` only meets constants.
+    assert counts[0][0] == 3
     assert counts[0] == counts[1]
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import mlx.core as mx
 
+from sam2_mlx.ops.compiled import compiled
 from sam2_mlx.ops.cpu.halves import in_float32
 from sam2_mlx.ops.cpu.lanes import spread
 
@@ -18,7 +17,7 @@ def depthwise(x: mx.array, weight: mx.array) -> mx.array:
     return result
 
 
-@partial(mx.compile, shapeless=True)
+@compiled
 def _add_product(total: mx.array, x: mx.array, weight: mx.array) -> mx.array:
     return total + x * weight
 

@@ -6,9 +6,9 @@ is shallow and uses no constant twice; each loop costs a pass over memory.
 
 from __future__ import annotations
 
-from functools import partial
-
 import mlx.core as mx
+
+from sam2_mlx.ops.compiled import compiled
 
 # 2**r for |r| <= 1/2, relative error below 2e-7 (Cephes, exp2f).
 _P = (
@@ -24,12 +24,12 @@ _ROUNDER = 12582912.0
 _LOWEST = -126.0
 
 
-@partial(mx.compile, shapeless=True)
+@compiled
 def _below(scores: mx.array, top: mx.array) -> mx.array:
     return mx.maximum(scores - top, _LOWEST)
 
 
-@partial(mx.compile, shapeless=True)
+@compiled
 def _fraction(x: mx.array) -> tuple[mx.array, mx.array]:
     rounded = x + _ROUNDER
     r = x - (rounded - _ROUNDER)
@@ -39,7 +39,7 @@ def _fraction(x: mx.array) -> tuple[mx.array, mx.array]:
     return (low + middle * square) + (high + _P[0] * square) * (square * square), rounded
 
 
-@partial(mx.compile, shapeless=True)
+@compiled
 def _scaled(fraction: mx.array, rounded: mx.array) -> mx.array:
     # Adding to the exponent bits multiplies by a power of two.
     return fraction + (rounded << 23)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import mlx.core as mx
 
+from sam2_mlx.ops.compiled import compiled
 from sam2_mlx.ops.cpu.halves import in_float32
 
 # erf(z) = z * P(z*z) / Q(z*z) for |z| <= 4, absolute error below 1e-6 (as in Eigen and XLA).
@@ -34,25 +33,25 @@ _Q = (
 
 # Four loops over the array. An expression any deeper, or a constant used twice, would be cut into
 # more and slower ones.
-@partial(mx.compile, shapeless=True)
+@compiled
 def _square(x: mx.array) -> mx.array:
     return mx.minimum(0.5 * (x * x), _REACH * _REACH)
 
 
-@partial(mx.compile, shapeless=True)
+@compiled
 def _over(s: mx.array) -> mx.array:
     square = s * s
     low = (_P[6] + _P[5] * s) + (_P[4] + _P[3] * s) * square
     return low + ((_P[2] + _P[1] * s) + _P[0] * square) * (square * square)
 
 
-@partial(mx.compile, shapeless=True)
+@compiled
 def _under(s: mx.array) -> mx.array:
     square = s * s
     return ((_Q[4] + _Q[3] * s) + (_Q[2] + _Q[1] * s) * square) + _Q[0] * (square * square)
 
 
-@partial(mx.compile, shapeless=True)
+@compiled
 def _joined(x: mx.array, over: mx.array, under: mx.array) -> mx.array:
     # The magnitude of x * erf(x / sqrt(2)) is at most that of x.
     return 0.5 * (x + mx.minimum((x * x) * (over / under), mx.abs(x)))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import mlx.core as mx
 import numpy as np
 
+from sam2_mlx.ops.compiled import compiled
 from sam2_mlx.ops.cpu.lanes import spread
 from sam2_mlx.ops.derived import Derived
 
@@ -24,12 +23,12 @@ def _rotate(x: mx.array, cosines: mx.array, sines: mx.array) -> mx.array:
     return _turned(x32, other, cosines, sines).astype(x.dtype)
 
 
-@partial(mx.compile, shapeless=True)
+@compiled
 def _neighbours(pairs: mx.array) -> mx.array:
     return (pairs << 32) | (pairs >> 32)
 
 
-@partial(mx.compile, shapeless=True)
+@compiled
 def _turned(x: mx.array, other: mx.array, cosines: mx.array, sines: mx.array) -> mx.array:
     return x * cosines + other * sines
 
