@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 ORACLE ?= python
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test coverage bare fuzz mutants swift lint format parity golden bench clip build clean
+.PHONY: help install demo test coverage bare fuzz mutants faults swift lint format parity golden bench clip build clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | \
@@ -49,6 +49,9 @@ bare:  ## both README commands on a minimal Debian, made on the spot (root and d
 
 fuzz: $(READY)  ## spoiled checkpoints, configs, sessions and media for ten minutes
 	$(PYTHON) -m tests.fuzz
+
+faults: $(READY)  ## kill, interrupt and starve commands, and count what is left (SEED=number)
+	$(PYTHON) -m tests.cli.campaign $(if $(SEED),--seed $(SEED))
 
 mutants: $(READY)  ## break the package in small ways; a test must catch each
 	$(PYTHON) -m tests.mutants

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import sys as _sys
 
-# While `python -m` imports the packages of a module, that is all that argv says.
-_is_module = _sys.argv[:1] == ["-m"] and any(w.startswith("sam2_mlx") for w in _sys.orig_argv)
-if _is_module or "".join(_sys.argv[:1]).endswith("sam2-mlx"):
+# While `python -m` imports the package of a module, argv is "-m" alone.
+_doors = {"sam2_mlx", "sam2_mlx.video", "sam2_mlx.image"} if _sys.argv[:1] == ["-m"] else set()
+if _doors & set(_sys.orig_argv) or "".join(_sys.argv[:1]).endswith("sam2-mlx"):
     # This process is a command: Ctrl-C while it imports is no traceback.
     from .cli import starting as _starting  # noqa: F401
 

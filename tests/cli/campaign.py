@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -155,6 +156,16 @@ class Campaign:
         """How many runs there are of a kind that has so many in full."""
         return max(1, round(full * self.share))
 
+    def rows(self) -> Iterator[Row]:
+        """Every kind, one after the other."""
+        yield self.signals(signal.SIGKILL, 60)
+        yield self.signals(signal.SIGINT, 30)
+        yield self.signals(signal.SIGTERM, 30)
+        yield self.signals(signal.SIGHUP, 15)
+        yield self.resumed(15)
+        yield self.lacking()
+        yield self.camera(15)
+
     def signals(self, number: signal.Signals, full: int) -> Row:
         """Signals at random moments of a run that replaces earlier outputs."""
         row = Row(number.name)
@@ -274,17 +285,9 @@ def main(argv: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         campaign = Campaign(Path(folder), random.Random(seed), 0.05 if args.short else 1)
         rows = []
-        for run in (
-            lambda: campaign.signals(signal.SIGKILL, 60),
-            lambda: campaign.signals(signal.SIGINT, 30),
-            lambda: campaign.signals(signal.SIGTERM, 30),
-            lambda: campaign.signals(signal.SIGHUP, 15),
-            lambda: campaign.resumed(15),
-            campaign.lacking,
-            lambda: campaign.camera(15),
-        ):
-            rows.append(run())
-            print(render(rows[-1]), flush=True)
+        for row in campaign.rows():
+            print(render(row), flush=True)
+            rows.append(row)
     problems = [problem for row in rows for problem in row.problems]
     print("\n".join(problems))
     return 1 if problems else 0
