@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from .predictors.install import install_as_sam2 as install_as_sam2
     from .predictors.mask_generator import SAM2AutomaticMaskGenerator as SAM2AutomaticMaskGenerator
     from .predictors.video_predictor import SAM2VideoPredictor as SAM2VideoPredictor
-    from .results import FrameMasks as FrameMasks
     from .tracking.options import TrackingOptions as TrackingOptions
+    from .tracking.results import FrameMasks as FrameMasks
     from .tracking.saved_session import load_session as load_session
     from .tracking.saved_session import save_session as save_session
     from .tracking.session import TrackingSession as TrackingSession
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "FrameMasks": ".results",
+    "FrameMasks": ".tracking.results",
     "MODELS": ".config",
     "ModelConfig": ".config",
     "SAM2AutomaticMaskGenerator": ".predictors.mask_generator",

@@ -18,7 +18,6 @@ LAYERS = {
     # data and arithmetic; no weights
     "config": 0,
     "prompts": 0,
-    "results": 0,
     "transforms": 0,
     "files": 0,
     "media": 0,

@@ -24,8 +24,8 @@ from sam2_mlx.prompts import Prompt
 
 if TYPE_CHECKING:
     from sam2_mlx.model.sam import Sam
-    from sam2_mlx.results import FrameMasks
     from sam2_mlx.tracking.policies import MemoryKind
+    from sam2_mlx.tracking.results import FrameMasks
 
 # Frames that are decoded and resized while the model works on those before.
 _READ_AHEAD = 3

@@ -13,9 +13,9 @@ from sam2_mlx.evaluation.annotations import AnnotatedSequence
 from sam2_mlx.evaluation.clicks import correction_click
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.ops.masks import mask_box
-from sam2_mlx.results import FrameMasks
 from sam2_mlx.tracking.options import TrackingOptions
 from sam2_mlx.tracking.policies import MemoryKind
+from sam2_mlx.tracking.results import FrameMasks
 from sam2_mlx.tracking.session import TrackingSession
 
 

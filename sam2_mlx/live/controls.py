@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Protocol
 
-from sam2_mlx.results import FrameMasks
+from sam2_mlx.tracking.results import FrameMasks
 
 # A mouse that moved less than this between press and release was clicked, not dragged.
 _DRAG_PIXELS = 5

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sam2_mlx.results import FrameMasks
+from sam2_mlx.tracking.results import FrameMasks
 
 
 @dataclass

@@ -17,8 +17,8 @@ from sam2_mlx.predictors.inference_state import InferenceState
 from sam2_mlx.predictors.overrides import TRACKING
 from sam2_mlx.predictors.torch_like import TorchLike, TorchModule, as_array
 from sam2_mlx.prompts import Prompt
-from sam2_mlx.results import FrameMasks
 from sam2_mlx.tracking.options import TrackingOptions
+from sam2_mlx.tracking.results import FrameMasks
 from sam2_mlx.tracking.session import TrackingSession
 
 _Masks = tuple[int, list[int], Any]

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from sam2_mlx.ops import rle
-from sam2_mlx.results import FrameMasks
 from sam2_mlx.serving.fields import choice, integer, part
+from sam2_mlx.tracking.results import FrameMasks
 
 LOW8_SCALE, LOW8_ZERO = 8.0, 128.0
 """A byte of `low8` is the logit times 8 plus 128, within 0 and 255; 128 and less is outside."""

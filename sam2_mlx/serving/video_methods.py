@@ -10,7 +10,6 @@ import numpy as np
 
 from sam2_mlx.media.reader import open_frames
 from sam2_mlx.prompts import Prompt
-from sam2_mlx.results import FrameMasks
 from sam2_mlx.serving.conversation import MAX_CREDIT, Answer, Conversation, Job, Video, Work
 from sam2_mlx.serving.fields import (
     choice,
@@ -29,6 +28,7 @@ from sam2_mlx.serving.method import NUMBER, Engine, method
 from sam2_mlx.serving.pixels import MAX_SIDE, PIXELS, PixelLayout
 from sam2_mlx.tracking.options import TrackingOptions
 from sam2_mlx.tracking.policies import MemoryKind
+from sam2_mlx.tracking.results import FrameMasks
 from sam2_mlx.tracking.saved_session import load_session, save_session
 from sam2_mlx.tracking.session import TrackingSession
 

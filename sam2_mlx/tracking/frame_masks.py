@@ -11,8 +11,8 @@ import numpy as np
 from sam2_mlx.config import ModelConfig
 from sam2_mlx.model.memory import ABSENT_LOGIT, ObjectMask
 from sam2_mlx.ops.masks import fill_holes
-from sam2_mlx.results import FrameMasks
 from sam2_mlx.tracking.options import TrackingOptions
+from sam2_mlx.tracking.results import FrameMasks
 
 # Logit given to filled holes: just above the threshold.
 _HOLE_LOGIT = 0.1

@@ -14,11 +14,11 @@ from sam2_mlx.media.frame_source import Frames
 from sam2_mlx.model.memory import ObjectMask
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.prompts import Prompt
-from sam2_mlx.results import FrameMasks
 from sam2_mlx.tracking.frame_masks import frame_masks, joined_masks, without_holes
 from sam2_mlx.tracking.frames import CurrentFrame
 from sam2_mlx.tracking.options import TrackingOptions
 from sam2_mlx.tracking.policies import MemoryKind, policy_named
+from sam2_mlx.tracking.results import FrameMasks
 from sam2_mlx.tracking.track_frame import (
     Answers,
     gather_memory,

@@ -10,8 +10,8 @@ import mlx.core as mx
 import numpy as np
 
 from sam2_mlx.prompts import Prompt
-from sam2_mlx.results import FrameMasks
 from sam2_mlx.tracking.options import TrackingOptions
+from sam2_mlx.tracking.results import FrameMasks
 
 SIZE = (96, 64)  # of the clip, width and height
 RADIUS = 10

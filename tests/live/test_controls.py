@@ -8,7 +8,7 @@ import mlx.core as mx
 import pytest
 
 from sam2_mlx.live.controls import HELP, Action, Button, Controls
-from sam2_mlx.results import FrameMasks
+from sam2_mlx.tracking.results import FrameMasks
 
 
 class FakeSession:

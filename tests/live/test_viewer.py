@@ -22,7 +22,7 @@ from sam2_mlx.live.viewer import Viewer
 from sam2_mlx.media import open_frames
 from sam2_mlx.media.errors import MediaError
 from sam2_mlx.media.overlay import object_color
-from sam2_mlx.results import FrameMasks
+from sam2_mlx.tracking.results import FrameMasks
 from sam2_mlx.tracking.session import TrackingSession
 from tests.tiny import ToyClip
 

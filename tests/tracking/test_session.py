@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from sam2_mlx.ops.masks import fill_holes
-from sam2_mlx.results import FrameMasks
 from sam2_mlx.tracking.options import TrackingOptions
+from sam2_mlx.tracking.results import FrameMasks
 from sam2_mlx.tracking.session import TrackingSession
 from tests.tiny import ToyClip, tiny_model
 

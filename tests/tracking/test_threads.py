@@ -12,7 +12,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from sam2_mlx.results import FrameMasks
+from sam2_mlx.tracking.results import FrameMasks
 from sam2_mlx.tracking.session import TrackingSession
 from tests.tiny import ToyClip, tiny_model
 

@@ -8,7 +8,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from sam2_mlx.results import FrameMasks
+from sam2_mlx.tracking.results import FrameMasks
 
 
 def some(count: int, size: tuple[int, int], non_overlap: bool = False) -> FrameMasks:
