@@ -25,6 +25,8 @@ MAX_JSON_BYTES = 2**24
 """The longest JSON file that is read: 16 MB; a config has a few kilobytes."""
 
 _PARTIAL = re.compile(r"\.sam2-mlx\.([0-9a-f]{8})\.(\d+)\.\d+\.partial(?:\..*)?", re.DOTALL)
+# A Path has one slash where there were two.
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _LONGEST_SUFFIX = 16
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 100
@@ -75,6 +77,21 @@ def platform_cache() -> Path:
 def quoted(value: object) -> str:
     """A value from a file as a message shows it: short, and without control characters."""
     return _SHORT.repr(value)
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """A path as people write it: `~` at its start is the home folder.
+
+    Raises:
+        FileError: if it is an address on a network.
+    """
+    place = Path(path)
+    if _ADDRESS.match(os.fspath(path)) and not place.exists():
+        raise FileError(f"{os.fspath(path)} is an address; download it and give the file")
+    try:
+        return place.expanduser()
+    except RuntimeError:
+        return place  # nobody has that name
 
 
 def open_regular(path: Path) -> BinaryIO:

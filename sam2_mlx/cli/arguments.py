@@ -7,9 +7,11 @@ import re
 import sys
 from collections.abc import Sequence
 from fractions import Fraction
+from pathlib import Path
 from typing import NoReturn
 
 from sam2_mlx.config import MODELS
+from sam2_mlx.files import FileError, expanded
 
 DTYPES = ("float32", "float16", "bfloat16")
 FORMATS = ("video", "prores4444", "webm-alpha", "png-sequence")
@@ -63,6 +65,7 @@ def add_prompt_arguments(parser: argparse.ArgumentParser, masks: bool) -> None:
         add(
             "--objects-from",
             metavar="FILE",
+            type=file_path,
             help="a palette PNG with the masks of several objects: each value but 0 is an id",
         )
 
@@ -108,6 +111,20 @@ def join_values(argv: Sequence[str]) -> list[str]:
         else:
             joined.append(text)
     return joined
+
+
+def file_path(text: str) -> Path:
+    """A file or folder as it is typed; see `expanded`.
+
+    Raises:
+        argparse.ArgumentTypeError: if it is an address, or nothing.
+    """
+    try:
+        if text:
+            return expanded(text)
+    except FileError as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from None
+    raise argparse.ArgumentTypeError("need a name; got an empty one")
 
 
 def read_count(text: str) -> int:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
 
-from sam2_mlx.cli.arguments import DTYPES, OneLineParser
+from sam2_mlx.cli.arguments import DTYPES, OneLineParser, file_path
 
 
 def main(argv: list[str]) -> int:
@@ -54,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         "source",
         help="a .pt or .safetensors file, a folder, a model name (tiny), or a Hugging Face id",
     )
-    parser.add_argument("out", type=Path, help="the folder to make")
+    parser.add_argument("out", type=file_path, help="the folder to make")
     parser.add_argument(
         "--dtype", choices=DTYPES, default="float32", help="of the weights; float32 by default"
     )

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sam2_mlx.cli.arguments import OneLineParser, add_model_arguments, read_count
+from sam2_mlx.cli.arguments import OneLineParser, add_model_arguments, file_path, read_count
 from sam2_mlx.cli.errors import INVALID, UsageError, report
 from sam2_mlx.cli.model import ModelChoice, load_model
 from sam2_mlx.cli.outputs import check_outputs, plural
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "dataset", metavar="DATASET", help="a folder in the layout of DAVIS or SA-V"
+        "dataset", metavar="DATASET", type=file_path, help="a folder in the layout of DAVIS or SA-V"
     )
     group = parser.add_argument_group("what to score")
     group.add_argument("--set", metavar="NAME", help="a list of sequences that the dataset brings")
@@ -80,7 +80,10 @@ def _parser() -> argparse.ArgumentParser:
         help="only the first N frames of each sequence",
     )
     group.add_argument(
-        "--masks", metavar="FOLDER", help="score the masks in this folder; no model is run"
+        "--masks",
+        metavar="FOLDER",
+        type=file_path,
+        help="score the masks in this folder; no model is run",
     )
     group = parser.add_argument_group("how objects are followed")
     group.add_argument(
@@ -105,9 +108,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_model_arguments(parser)
     group = parser.add_argument_group("output")
-    group.add_argument("--json", metavar="FILE", help="also write all numbers as JSON")
     group.add_argument(
-        "--save-masks", metavar="FOLDER", help="also save the masks, in the dataset's layout"
+        "--json", metavar="FILE", type=file_path, help="also write all numbers as JSON"
+    )
+    group.add_argument(
+        "--save-masks",
+        metavar="FOLDER",
+        type=file_path,
+        help="also save the masks, in the dataset's layout",
     )
     return parser
 
@@ -118,7 +126,7 @@ def _run(args: argparse.Namespace) -> int:
     from sam2_mlx.evaluation.runs import GivenPrompt
 
     prompt = GivenPrompt.parse(args.prompt)
-    dataset = open_dataset(Path(args.dataset), args.set)
+    dataset = open_dataset(args.dataset, args.set)
     _check(args, dataset)
     if args.sequences:
         dataset = dataset.chosen([name for name in args.sequences.split(",") if name])
@@ -130,7 +138,7 @@ def _run(args: argparse.Namespace) -> int:
     settings |= {"dataset": dataset.root.resolve().name, "layout": dataset.layout, "set": args.set}
     if args.json:
         content = json.dumps(as_json(scores, failed, settings), indent=1)
-        with StagedFile(Path(args.json)) as file:
+        with StagedFile(args.json) as file:
             file.write_text(content + "\n", encoding="utf-8")
     print(table(scores, dataset.layout, failed))
     if stop.received:
@@ -143,22 +151,19 @@ def _run(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace, dataset: Dataset) -> None:
     if args.masks and args.save_masks:
         raise UsageError("--masks scores masks that are saved already; leave out --save-masks")
-    if args.json and not Path(args.json).resolve().parent.is_dir():
+    if args.json and not args.json.resolve().parent.is_dir():
         raise UsageError(f"--json {args.json}: there is no such folder; make it first")
-    if args.json and Path(args.json).is_dir():
+    if args.json and args.json.is_dir():
         raise UsageError(f"--json {args.json} is a folder; name a file")
     if args.fill_holes < 0:
         raise UsageError(f"--fill-holes is an area of 0 or more; got {args.fill_holes:g}")
-    outputs = [
-        (option, Path(name) if name else None)
-        for option, name in (("--json", args.json), ("--save-masks", args.save_masks))
-    ]
+    outputs = [("--json", args.json), ("--save-masks", args.save_masks)]
     check_outputs(outputs, [dataset.root, *dataset.root.iterdir()])
     for option, target in outputs:
         # The next run would take it for frames or true masks.
         if target is not None and dataset.root.resolve() in target.resolve().parents:
             raise UsageError(f"{target} is in the dataset; give {option} another name")
-    if args.save_masks and Path(args.save_masks).is_file():
+    if args.save_masks and args.save_masks.is_file():
         raise UsageError(f"{args.save_masks} is a file; give --save-masks the name of a folder")
 
 
@@ -167,7 +172,7 @@ def _source(args: argparse.Namespace, prompt: GivenPrompt) -> tuple[MaskSource, 
     from sam2_mlx.evaluation.runs import ModelMasks, SavedMasks
 
     if args.masks:
-        return SavedMasks(Path(args.masks)), {"masks": Path(args.masks).name}
+        return SavedMasks(args.masks), {"masks": args.masks.name}
     from sam2_mlx.ops.dtypes import dtype_name
 
     model = load_model(ModelChoice(args.model, args.dtype, args.image_size, follow=True))
@@ -222,7 +227,9 @@ def _on_frame(
     return on_frame
 
 
-def _staged(sequence: AnnotatedSequence, folder: str | None) -> AbstractContextManager[Path | None]:
+def _staged(
+    sequence: AnnotatedSequence, folder: Path | None
+) -> AbstractContextManager[Path | None]:
     """Where the masks of a sequence go until it is done."""
     if not folder:
         return nullcontext()
@@ -238,5 +245,5 @@ def _staged(sequence: AnnotatedSequence, folder: str | None) -> AbstractContextM
             and (entry.is_file() or all(file.name in names for file in entry.iterdir()))
         ]
 
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    return StagedFolder(Path(folder) / sequence.name, written)
+    folder.mkdir(parents=True, exist_ok=True)
+    return StagedFolder(folder / sequence.name, written)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from sam2_mlx.cli.arguments import OneLineParser, add_model_arguments
+from sam2_mlx.cli.arguments import OneLineParser, add_model_arguments, file_path
 from sam2_mlx.cli.everything_options import add_everything_arguments
 
 _EXAMPLES = """\
@@ -45,11 +45,17 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("folder", metavar="FOLDER", help="a folder of pictures, or one picture")
+    parser.add_argument(
+        "folder", metavar="FOLDER", type=file_path, help="a folder of pictures, or one picture"
+    )
     add_everything_arguments(parser)
     add_model_arguments(parser)
     group = parser.add_argument_group("output")
     group.add_argument(
-        "-o", "--output", metavar="FOLDER", help="where the results go; NAME_everything by default"
+        "-o",
+        "--output",
+        metavar="FOLDER",
+        type=file_path,
+        help="where the results go; NAME_everything by default",
     )
     return parser

@@ -35,12 +35,12 @@ def run(args: argparse.Namespace) -> int:
         ValueError, OSError: for arguments or input that cannot be carried out.
     """
     options = read_everything_options(args)
-    source = Path(args.folder)
+    source = args.folder
     if not source.exists():
         raise FileNotFoundError(f"no file or folder {source}; check the path")
     pictures = list_pictures(source) if source.is_dir() else [source]
     name = source.resolve().name if source.is_dir() else source.stem
-    output = Path(args.output) if args.output else Path(f"{name}_everything")
+    output = args.output or Path(f"{name}_everything")
     _make_folder(output, pictures)
     choice = ModelChoice(args.model, args.dtype, args.image_size)
     return _Batch(pictures, output, options).run(choice)

@@ -52,9 +52,9 @@ def run_everything_picture(args: argparse.Namespace, path: Path, picture: np.nda
             flag = "--" + option.replace("_", "-")
             raise UsageError(f"--everything needs no prompts and no {flag}; leave one of them out")
     options = read_everything_options(args)
-    drawing = Path(args.output) if args.output else Path(f"{path.stem}_masked.png")
+    drawing = args.output or Path(f"{path.stem}_masked.png")
     check_picture_name(drawing)
-    document = Path(args.save_masks) if args.save_masks else None
+    document = args.save_masks
     if document is not None and document.suffix.lower() != ".json":
         raise UsageError(
             f"--everything saves masks as COCO; give --save-masks FILE.json: {document}"

@@ -8,6 +8,7 @@ from sam2_mlx.cli.arguments import (
     OneLineParser,
     add_model_arguments,
     add_prompt_arguments,
+    file_path,
     join_values,
 )
 from sam2_mlx.cli.everything_options import add_everything_arguments
@@ -50,7 +51,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("picture", metavar="PICTURE", help="a JPEG, PNG, WebP or TIFF file")
+    parser.add_argument(
+        "picture", metavar="PICTURE", type=file_path, help="a JPEG, PNG, WebP or TIFF file"
+    )
     add_prompt_arguments(parser, masks=False)
     parser.add_argument(
         "--everything", action="store_true", help="mask everything in the picture, without prompts"
@@ -59,13 +62,25 @@ def _parser() -> argparse.ArgumentParser:
     add_model_arguments(parser)
     group = parser.add_argument_group("output")
     add = group.add_argument
-    add("-o", "--output", metavar="FILE", help="the drawn picture; PICTURE_masked.png by default")
+    add(
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=file_path,
+        help="the drawn picture; PICTURE_masked.png by default",
+    )
     add(
         "--save-masks",
         metavar="WHERE",
+        type=file_path,
         help="also save the masks: a folder for a palette PNG, FILE.npz, or FILE.json (COCO)",
     )
-    add("--cutout", metavar="FILE", help="also save the objects alone, the rest transparent (.png)")
+    add(
+        "--cutout",
+        metavar="FILE",
+        type=file_path,
+        help="also save the objects alone, the rest transparent (.png)",
+    )
     add(
         "--all-masks",
         action="store_true",

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ValueError, OSError: for arguments or input that cannot be carried out.
     """
-    path = Path(args.picture)
+    path = args.picture
     picture = load_picture(path)
     choice = ModelChoice(args.model, args.dtype, args.image_size)
     if args.everything:
@@ -83,13 +83,12 @@ def _outputs(
     args: argparse.Namespace, path: Path, choice: ModelChoice
 ) -> tuple[list[Path], Path | None, Path | None]:
     """Where the drawn pictures, the cut-out and the masks go, checked."""
-    output = Path(args.output) if args.output else Path(f"{path.stem}_masked.png")
+    output = args.output or Path(f"{path.stem}_masked.png")
     check_picture_name(output)
     names = [output]
     if args.all_masks:
         names = [output.with_name(f"{output.stem}_{rank}{output.suffix}") for rank in (1, 2, 3)]
-    cutout = Path(args.cutout) if args.cutout else None
-    saved = Path(args.save_masks) if args.save_masks else None
+    cutout, saved = args.cutout, args.save_masks
     outputs = [*(("--output", name) for name in names), ("--cutout", cutout)]
     check_outputs([*outputs, ("--save-masks", saved)], [path, *choice.files])
     if cutout is not None:

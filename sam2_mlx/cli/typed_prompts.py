@@ -10,6 +10,7 @@ import numpy as np
 from PIL import ImageOps
 
 from sam2_mlx.cli.errors import UsageError
+from sam2_mlx.files import expanded
 from sam2_mlx.media.errors import MediaError
 from sam2_mlx.media.palette import read_values
 from sam2_mlx.media.pictures import open_picture, picture_size
@@ -64,8 +65,9 @@ def read_prompts(
 
 def mask_files(args: argparse.Namespace) -> list[Path]:
     """The pictures that prompts are read from."""
-    files = [_split_tag("--mask", text)[1] for text in getattr(args, "mask", ())]
-    return [Path(name) for name in (*files, getattr(args, "objects_from", None)) if name]
+    masks = [expanded(_split_tag("--mask", text)[1]) for text in getattr(args, "mask", ())]
+    objects = getattr(args, "objects_from", None)
+    return [*masks, objects] if objects else masks
 
 
 def read_mask(path: Path, object_id: int, width: int, height: int) -> np.ndarray:
@@ -179,9 +181,9 @@ def _read_masks(
         number, name = _split_tag("--mask", text)
         if number in pointed or number in masks:
             raise UsageError(f"--mask {text}: object {number} takes one mask, or points and a box")
-        masks[number] = read_mask(Path(name), number, width, height)
+        masks[number] = read_mask(expanded(name), number, width, height)
     file = getattr(args, "objects_from", None)
-    for number, mask in read_object_masks(Path(file), width, height).items() if file else ():
+    for number, mask in read_object_masks(file, width, height).items() if file else ():
         if number in pointed or number in masks:
             raise UsageError(f"object {number} is in {file} and has other prompts; keep one")
         masks[number] = mask

@@ -9,6 +9,7 @@ from sam2_mlx.cli.arguments import (
     OneLineParser,
     add_model_arguments,
     add_prompt_arguments,
+    file_path,
     join_values,
     read_count,
     read_frame_rate,
@@ -61,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "clip",
         metavar="CLIP",
+        type=file_path,
         help="a video, a folder of pictures, a pattern (frames/%%05d.png), or the word demo",
     )
     add_prompt_arguments(parser, masks=True)
@@ -98,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         "-o",
         "--output",
         metavar="FILE",
+        type=file_path,
         help="the video (.mp4, .mov, .mkv), CLIP_masked.mp4 by default; - is standard output",
     )
     group.add_argument(
@@ -110,11 +113,13 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--save-masks",
         metavar="WHERE",
+        type=file_path,
         help="also save the masks: a folder for palette PNGs, FILE.npz, or FILE.json (COCO)",
     )
     group.add_argument(
         "--scores",
         metavar="FILE",
+        type=file_path,
         help="also save each object's scores, area and box on each frame, as JSON lines",
     )
     group.add_argument(
@@ -154,8 +159,12 @@ def _add_memory_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--save-session",
         metavar="FILE",
+        type=file_path,
         help="save what is remembered after the last frame (.safetensors)",
     )
     group.add_argument(
-        "--resume", metavar="FILE", help="go on after the last frame of a saved session"
+        "--resume",
+        metavar="FILE",
+        type=file_path,
+        help="go on after the last frame of a saved session",
     )

@@ -20,7 +20,7 @@ from sam2_mlx.media.png_sequence import PngSequence
 from sam2_mlx.media.score_writer import ScoreLines
 from sam2_mlx.media.video_writer import VideoWriter, check_video_name, write_like
 
-PIPE = "-"
+PIPE = Path("-")
 # In the order of `FORMATS`; the last is a folder of pictures.
 _ENCODINGS = dict(zip(FORMATS, (H264, PRORES_4444, WEBM_ALPHA, None), strict=True))
 
@@ -65,20 +65,17 @@ class VideoOutputs:
         if args.output == PIPE and encoding is not None:
             pictures = None
         elif args.output is not None:
-            pictures = Path(args.output)
+            pictures = args.output
         if pictures is not None and encoding is not None:
             check_video_name(pictures, encoding)
-        masks, scores, session = (
-            Path(name) if name else None
-            for name in (args.save_masks, args.scores, args.save_session)
-        )
+        session = args.save_session
         if session is not None and session.suffix != ".safetensors":
             raise UsageError(
                 f"--save-session needs a name that ends in .safetensors; got {session}"
             )
         if session is not None:
             check_target(session)
-        return cls(pictures, args.format, masks, scores, session)
+        return cls(pictures, args.format, args.save_masks, args.scores, session)
 
     def check(self, inputs: Iterable[Path]) -> None:
         """Check that nothing written takes the place of an input or of anything else written.

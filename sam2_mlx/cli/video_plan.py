@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         ValueError, OSError: for arguments or input that cannot be carried out.
     """
     preview = _preview() if args.preview else None
-    clip = demo_clip() if args.clip == "demo" and not Path("demo").exists() else Path(args.clip)
+    clip = demo_clip() if args.clip == Path("demo") and not args.clip.exists() else args.clip
     following = _following(args)
     outputs = VideoOutputs.typed(args, _stem(clip))
     choice = ModelChoice(args.model, args.dtype, args.image_size, follow=True)
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 def _inputs(args: argparse.Namespace, clip: FrameSource, choice: ModelChoice) -> list[Path]:
     """What is read; a saved session may go on in its own place."""
     frames = clip.files if isinstance(clip, PictureFrames) else []
-    resumed = [Path(args.resume)] if args.resume and args.resume != args.save_session else []
+    resumed = [args.resume] if args.resume and args.resume != args.save_session else []
     return [clip.path, *frames, *mask_files(args), *resumed, *choice.files]
 
 
@@ -67,7 +67,7 @@ def _preview() -> Preview:
 def _following(args: argparse.Namespace) -> Following:
     """The memory, and saved sessions, which only go forward and frame by frame."""
     search = _search(args)
-    resume = Path(args.resume) if args.resume else None
+    resume = args.resume
     option = "--resume" if resume else "--save-session"
     if resume or args.save_session:
         for present, other in (

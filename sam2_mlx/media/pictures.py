@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from sam2_mlx.files import expanded
 from sam2_mlx.media.errors import MediaError
 from sam2_mlx.media.frame_source import MAX_PIXELS, FrameSource, StreamFormat
 
@@ -53,7 +54,7 @@ def load_picture(
         return _array_to_rgb(picture)
     if isinstance(picture, Image.Image):
         return _image_to_rgb(picture, "the picture", upright)
-    path = Path(picture)
+    path = expanded(picture)
     if not path.is_file():
         raise _not_a_file(path)
     try:

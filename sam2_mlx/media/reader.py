@@ -8,6 +8,7 @@ import re
 from fractions import Fraction
 from pathlib import Path
 
+from sam2_mlx.files import expanded
 from sam2_mlx.media.errors import MediaError
 from sam2_mlx.media.frame_source import FrameSource
 from sam2_mlx.media.pictures import (
@@ -40,9 +41,9 @@ def open_frames(
 
     Raises:
         FileNotFoundError: if nothing is there.
-        MediaError: if it holds no frames that can be read.
+        MediaError: if it is an address, or holds no frames that can be read.
     """
-    place = Path(path)
+    place = expanded(path)
     rate = DEFAULT_FRAME_RATE if frame_rate is None else Fraction(frame_rate)
     if rate <= 0:
         raise ValueError(f"the frame rate must be above zero; got {frame_rate}")
@@ -70,7 +71,10 @@ def _match(pattern: Path) -> list[Path]:
     """The files of a pattern in the order of their numbers."""
     counter = _COUNTER.search(pattern.name)
     if counter is None:
-        found = [Path(name) for name in glob.glob(str(pattern))]
+        # A folder that is there is taken as it is written, brackets and all.
+        literal = pattern.parent.is_dir()
+        folder = glob.escape(str(pattern.parent)) if literal else str(pattern.parent)
+        found = [Path(name) for name in glob.glob(os.path.join(folder, pattern.name))]
         files = sort_by_number([file for file in found if file.is_file()])
     else:
         files = _match_counter(pattern, counter)

@@ -93,3 +93,19 @@ def test_a_disk_that_ignores_case(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("sys.platform", "darwin")
     with pytest.raises(UsageError, match="overwrite each other"):
         check_outputs(outputs, [])
+
+
+def test_home_is_home_for_inputs_and_outputs(inputs, fake, monkeypatch) -> None:
+    monkeypatch.setenv("HOME", str(Path("shots").resolve()))
+    assert video(["~/%d.png", "--point", "3,3", "--output=~/a.mp4", "--scores=~/s.jsonl"]) == 0
+    assert image(["~/nobody.png", "--point", "3,3"]) == 2
+    assert {path.name for path in Path("shots").iterdir()} >= {"a.mp4", "s.jsonl"}
+
+
+@pytest.mark.parametrize("address", ["https://example.org/a.mp4", "rtsp://10.0.0.1/s", "s3://b/a"])
+def test_addresses_are_not_taken_for_files(inputs, capsys, address: str) -> None:
+    for command in (video, image):
+        with pytest.raises(SystemExit):
+            command([address, "--point", "3,3"])
+        (error,) = capsys.readouterr().err.splitlines()
+        assert f"{address} is an address; download it and give the file" in error
