@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "image": ("cli.image", "mask objects in a picture"),
     "everything": ("cli.everything", "find and mask everything in pictures, without prompts"),
     "convert": ("cli.convert", "turn a checkpoint into this package's format"),
+    "export": ("cli.export", "write a model as a bundle, for apps without Python"),
     "info": ("cli.info", "say what MLX runs on here, and which models are at hand"),
     "bench": ("cli.bench.command", "measure speed, memory and work on this machine"),
     "eval": ("cli.evaluate", "score masks on annotated videos (DAVIS or SA-V layout)"),

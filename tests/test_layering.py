@@ -33,6 +33,7 @@ LAYERS = {
     "live": 3,
     # doors for other programs
     "serving": 4,
+    "exporting": 4,
     # commands
     "cli": 5,
     "__main__": 5,

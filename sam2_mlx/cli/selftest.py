@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from sam2_mlx.cli.arguments import DTYPES, OneLineParser
 
@@ -21,9 +22,13 @@ def main(argv: list[str]) -> int:
         The exit code: 0 if everything agrees, 1 if something does not.
 
     Raises:
-        ValueError: for a value of SAM2_MLX_KERNELS that means nothing.
+        ValueError: for a value of SAM2_MLX_KERNELS that means nothing, or a bundle that is damaged
+            or gives other numbers.
+        FileNotFoundError: if there is no bundle.
     """
     options = _parser().parse_args(argv)
+    if options.bundle is not None:
+        return _check(options.bundle)
     from sam2_mlx.cli.kernel_cases import compare
 
     failed = compare([options.dtype] if options.dtype else DTYPES, options.quick)
@@ -34,6 +39,16 @@ def main(argv: list[str]) -> int:
     return 0
 
 
+def _check(folder: Path) -> int:
+    from sam2_mlx.exporting.bundle import read_bundle
+    from sam2_mlx.exporting.check import check_bundle
+
+    for name, error in check_bundle(read_bundle(folder), folder).items():
+        print(f"{name:8} off by {error:.1e} of its largest value")
+    print("the bundle gives what its model gives")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = OneLineParser(
         prog="sam2-mlx selftest",
@@ -41,5 +56,8 @@ def _parser() -> argparse.ArgumentParser:
         "speed of both. Without Metal, compare plain MLX with numpy.",
     )
     parser.add_argument("--dtype", choices=DTYPES, help="only this one")
+    parser.add_argument(
+        "--bundle", metavar="FOLDER", type=Path, help="prove a bundle of sam2-mlx export instead"
+    )
     parser.add_argument("--quick", action="store_true", help="small sizes; speed means little")
     return parser

@@ -40,6 +40,11 @@ def grid_encoding(side: int, dim: int, temperature: float = 10000.0) -> mx.array
     return mx.array(np.concatenate([y, x], axis=2).reshape(side * side, dim).astype(np.float32))
 
 
+def time_frequencies(dim: int, temperature: float = 10000.0) -> np.ndarray:
+    """What `time_encoding` divides a distance by, float32 (dim/2,): for sines and cosines alike."""
+    return _frequencies(dim // 2, temperature)
+
+
 def time_encoding(
     distances: Sequence[float] | np.ndarray, dim: int, temperature: float = 10000.0
 ) -> mx.array:
@@ -55,5 +60,5 @@ def time_encoding(
 
     Source: sam2/modeling/sam2_utils.py, get_1d_sine_pe.
     """
-    angle = np.asarray(distances, np.float32)[:, None] / _frequencies(dim // 2, temperature)
+    angle = np.asarray(distances, np.float32)[:, None] / time_frequencies(dim, temperature)
     return mx.array(np.concatenate([np.sin(angle), np.cos(angle)], axis=1).astype(np.float32))

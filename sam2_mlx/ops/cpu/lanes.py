@@ -12,7 +12,8 @@ import ctypes
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -54,6 +55,16 @@ def lane_count() -> int:
     if _here.inside or not on_cpu():
         return 1
     return len(_lanes())
+
+
+@contextmanager
+def one_lane() -> Iterator[None]:
+    """Leave what this thread builds meanwhile on the default stream."""
+    before, _here.inside = _here.inside, True
+    try:
+        yield
+    finally:
+        _here.inside = before
 
 
 @lru_cache(maxsize=1)
