@@ -22,8 +22,7 @@ def main(argv: list[str]) -> int:
     """
     options = _parser().parse_args(argv)
     from sam2_mlx.checkpoints.load import load
-    from sam2_mlx.exporting.bundle import MODEL, export_bundle, read_bundle
-    from sam2_mlx.exporting.check import check_bundle
+    from sam2_mlx.exporting.bundle import MODEL, check_bundle, export_bundle, read_bundle
 
     model = load(options.model, dtype=options.dtype, image_size=options.image_size)
     facts = export_bundle(model, options.out)

@@ -40,8 +40,7 @@ def main(argv: list[str]) -> int:
 
 
 def _check(folder: Path) -> int:
-    from sam2_mlx.exporting.bundle import read_bundle
-    from sam2_mlx.exporting.check import check_bundle
+    from sam2_mlx.exporting.bundle import check_bundle, read_bundle
 
     for name, error in check_bundle(read_bundle(folder), folder).items():
         print(f"{name:8} off by {error:.1e} of its largest value")

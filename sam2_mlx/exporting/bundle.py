@@ -11,8 +11,10 @@ from typing import Any
 
 import mlx.core as mx
 
-from sam2_mlx.exporting.functions import Arrays, Functions
-from sam2_mlx.exporting.tracing import Arguments, write_functions
+from sam2_mlx.exporting.check import compare, make_check
+from sam2_mlx.exporting.facts import Arguments, Facts, memory_example
+from sam2_mlx.exporting.functions import Functions
+from sam2_mlx.exporting.tracing import write_functions
 from sam2_mlx.files import FileError, StagedFolder, read_json, sha256
 from sam2_mlx.model.sam import Sam
 
@@ -26,49 +28,6 @@ MAX_POINTS = 10
 """Points of a prompt, the two corners of a box included."""
 
 Tiers = Sequence[tuple[int, int]]
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What `bundle.json` says; an app reads it before it opens the functions.
-
-    Attributes:
-        format: of the bundle.
-        mlx: version of MLX that wrote it; major and minor must be those of the reader.
-        device: cpu or gpu; the functions run on no other.
-        model: name of the model.
-        dtype: of weights and activations.
-        storage_dtype: of memory tokens.
-        image_size: side of the input in pixels.
-        mask_size: side of the logits.
-        grid: side of the coarse features.
-        hidden_dim: channels of the coarse features and of pointers.
-        memory_dim: channels of a memory token.
-        memories: spatial memories that a frame looks at beside further prompted ones.
-        max_pointers: frames whose pointers are looked at.
-        tiers: (spatial memories, pointers) that there is room for, ascending.
-        points: points of a prompt at most.
-        tolerance: of the check, relative to the largest value.
-        sha256: of the other files.
-    """
-
-    format: int
-    mlx: str
-    device: str
-    model: str
-    dtype: str
-    storage_dtype: str
-    image_size: int
-    mask_size: int
-    grid: int
-    hidden_dim: int
-    memory_dim: int
-    memories: int
-    max_pointers: int
-    tiers: list[list[int]]
-    points: int
-    tolerance: float
-    sha256: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -101,8 +60,6 @@ def export_bundle(model: Sam, out: Path, tiers: Tiers = TIERS, points: int = MAX
     Raises:
         ValueError: if the model has no memory, cannot be exported, or the folder not be written.
     """
-    from sam2_mlx.exporting.check import make_check
-
     if model.config.memory is None:
         raise ValueError(
             f"{model.config.name} has no memory; a bundle follows objects: export a SAM 2 model"
@@ -141,6 +98,22 @@ def read_bundle(folder: Path) -> Bundle:
         return Bundle(facts, mx.import_function(str(folder / MODEL)), check)
     except (RuntimeError, MemoryError) as problem:
         raise FileError(f"{folder} cannot be read ({problem}); export it again") from problem
+
+
+def check_bundle(bundle: Bundle, folder: Path) -> dict[str, float]:
+    """Run a bundle's functions and compare with what its model gave.
+
+    Args:
+        bundle: as read.
+        folder: where it is, for messages.
+
+    Returns:
+        For each output how far it is off, relative to the largest value.
+
+    Raises:
+        ValueError: if one is off by more than the bundle's tolerance.
+    """
+    return compare(bundle.call, bundle.facts, bundle.check, folder)
 
 
 def _written(folder: Path) -> list[str]:
@@ -233,29 +206,3 @@ def _calls(functions: Functions, model: Sam, tiers: Tiers, points: int) -> list[
         calls += [{**masks, **prompt}, {**masks, **prompt, "previous": logits}]
     calls += [memory_example(facts, coarse, tier) for tier in tiers]
     return calls
-
-
-def memory_example(facts: Facts, coarse: mx.array, tier: tuple[int, int]) -> Arguments:
-    """Arguments of `Functions.attend` with nothing in them.
-
-    Args:
-        facts: of the bundle.
-        coarse: features of the frame.
-        tier: spatial memories and pointers that there is room for.
-    """
-    spatial, pointers = tier
-    tokens = (1, spatial, facts.grid**2, facts.memory_dim)
-    return {
-        "coarse": coarse,
-        "spatial": mx.zeros(tokens, getattr(mx, facts.storage_dtype)),
-        "slots": mx.zeros((spatial,), mx.int32),
-        "pointers": mx.zeros((1, pointers, facts.hidden_dim), coarse.dtype),
-        "distances": mx.zeros((1, pointers)),
-        "used": mx.array([spatial, pointers], mx.int32),
-    }
-
-
-def run(bundle: Bundle, **arrays: mx.array) -> Arrays:
-    """Call a function of a bundle."""
-    found: Arrays = tuple(bundle.call(**arrays))
-    return found

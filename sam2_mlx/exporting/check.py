@@ -6,17 +6,16 @@ bundle on its own device before it uses it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import mlx.core as mx
 import numpy as np
 
-from sam2_mlx.exporting.bundle import Bundle, Facts, memory_example, run
-from sam2_mlx.exporting.functions import Arrays
+from sam2_mlx.exporting.facts import Facts, memory_example
 
 _SLOT, _DISTANCE = -1, 1.0
-Call = Callable[..., Arrays]
+Call = Callable[..., Sequence[mx.array]]
 
 
 def make_check(call: Call, facts: Facts) -> dict[str, mx.array]:
@@ -70,12 +69,14 @@ def follow(call: Call, facts: Facts, inputs: dict[str, mx.array]) -> dict[str, m
     return {name: value.astype(mx.float32) for name, value in found.items()}
 
 
-def check_bundle(bundle: Bundle, folder: Path) -> dict[str, float]:
-    """Run a bundle's functions and compare.
+def compare(call: Call, facts: Facts, check: dict[str, mx.array], where: Path) -> dict[str, float]:
+    """Run functions on the inputs of a check.
 
     Args:
-        bundle: as read.
-        folder: where it is, for messages.
+        call: the functions.
+        facts: of the bundle.
+        check: as `make_check` gave it.
+        where: the bundle, for messages.
 
     Returns:
         For each output how far it is off, relative to the largest value.
@@ -83,17 +84,16 @@ def check_bundle(bundle: Bundle, folder: Path) -> dict[str, float]:
     Raises:
         ValueError: if one is off by more than the bundle's tolerance.
     """
-    found = follow(lambda **arrays: run(bundle, **arrays), bundle.facts, bundle.check)
     errors = {}
-    for name, value in found.items():
-        wanted = bundle.check[f"expect.{name}"]
+    for name, value in follow(call, facts, check).items():
+        wanted = check[f"expect.{name}"]
         error = mx.abs(value - wanted).max() / mx.maximum(mx.abs(wanted).max(), 1e-6)
         errors[name] = float(np.array(error))
     worst = max(errors, key=lambda name: errors[name] if errors[name] == errors[name] else np.inf)
-    if not errors[worst] <= bundle.facts.tolerance:
+    if not errors[worst] <= facts.tolerance:
         raise ValueError(
-            f"{folder} gives other numbers than its model: {worst} is off by {errors[worst]:.2g} "
-            f"of its largest value, {bundle.facts.tolerance:g} is allowed; export it again here"
+            f"{where} gives other numbers than its model: {worst} is off by {errors[worst]:.2g} "
+            f"of its largest value, {facts.tolerance:g} is allowed; export it again here"
         )
     return errors
 

@@ -11,11 +11,11 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
+from sam2_mlx.exporting.facts import Arguments
 from sam2_mlx.ops.cpu.lanes import one_lane
 from sam2_mlx.ops.metal.switch import SWITCH_VARIABLE, KernelMode
 
 Arrays = tuple[mx.array, ...]
-Arguments = dict[str, mx.array]
 
 
 @contextmanager

@@ -15,8 +15,15 @@ import pytest
 from sam2_mlx.__main__ import main
 from sam2_mlx.cli.bench.models import seeded_model
 from sam2_mlx.config import MODELS
-from sam2_mlx.exporting.bundle import CHECK, FACTS, MODEL, TIERS, export_bundle, read_bundle
-from sam2_mlx.exporting.check import check_bundle
+from sam2_mlx.exporting.bundle import (
+    CHECK,
+    FACTS,
+    MODEL,
+    TIERS,
+    check_bundle,
+    export_bundle,
+    read_bundle,
+)
 from sam2_mlx.exporting.functions import Functions
 from sam2_mlx.exporting.tracing import plain_operations, write_functions
 from sam2_mlx.model.sam import Sam
