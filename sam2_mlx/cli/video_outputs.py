@@ -121,7 +121,7 @@ class VideoOutputs:
         encoding = _ENCODINGS[self.format]
         if encoding is None:
             assert self.pictures is not None
-            return PngSequence(self.pictures)
+            return PngSequence(self.pictures, source.format.pixel_aspect)
         if self.pictures is not None:
             return write_like(self.pictures, source, first, encoding)
         if sys.stdout is None:

@@ -20,7 +20,7 @@ from sam2_mlx.cli.typed_prompts import mask_files, read_prompts
 from sam2_mlx.cli.video_job import VideoJob
 from sam2_mlx.cli.video_outputs import VideoOutputs
 from sam2_mlx.media import FrameSource, demo_clip, open_frames
-from sam2_mlx.media.pictures import PictureFrames
+from sam2_mlx.media.picture_frames import PictureFrames
 from sam2_mlx.media.strided import StridedFrames
 
 if TYPE_CHECKING:
@@ -39,15 +39,20 @@ def run(args: argparse.Namespace) -> int:
     outputs = VideoOutputs.typed(args, _stem(clip))
     choice = ModelChoice(args.model, args.dtype, args.image_size, follow=True)
     with open_frames(clip, args.frame_rate) as whole:
-        if whole.note:
-            note(whole.note)
+        told = len(whole.notes)
+        for line in whole.notes:
+            note(line)
         stretch = _stretch(args, whole)
         source, stretch = _strided(whole, stretch, args.every)
         resumed = following.resume is not None
         needed = not resumed and not args.everything
         prompts = read_prompts(args, source.width, source.height, needed=needed)
         outputs.check(_inputs(args, whole, choice))
-        return VideoJob(source, prompts, stretch, outputs, following, preview).run(choice)
+        try:
+            return VideoJob(source, prompts, stretch, outputs, following, preview).run(choice)
+        finally:
+            for line in whole.notes[told:]:
+                note(line)
 
 
 def _inputs(args: argparse.Namespace, clip: FrameSource, choice: ModelChoice) -> list[Path]:

@@ -14,7 +14,8 @@ from sam2_mlx.evaluation.annotations import (
     SavSequence,
 )
 from sam2_mlx.media.frame_source import FrameSource
-from sam2_mlx.media.pictures import PICTURE_SUFFIXES, PictureFrames, list_pictures
+from sam2_mlx.media.picture_frames import PictureFrames
+from sam2_mlx.media.pictures import PICTURE_SUFFIXES, list_pictures
 from sam2_mlx.media.reader import DEFAULT_FRAME_RATE
 
 Layout = Literal["davis", "sav"]

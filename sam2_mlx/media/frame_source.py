@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+
+from sam2_mlx.media.timeline import Jumps
 
 # About 128 million pixels: well above any camera, well below what fills the memory.
 MAX_PIXELS = 2**27
@@ -49,6 +51,21 @@ class StreamFormat:
     colors: ColorTags = ColorTags()
 
 
+@dataclass(frozen=True)
+class SoundStream:
+    """A sound stream of a file.
+
+    Attributes:
+        index: its number among all streams of the file.
+        steady: whether it has no gaps and no overlaps, so that it may be copied.
+        jumps: where its clock jumps; see `media.timeline`.
+    """
+
+    index: int
+    steady: bool = True
+    jumps: Jumps = ()
+
+
 class Frames(Protocol):
     """What following objects needs of a clip: any object that has this will do."""
 
@@ -76,16 +93,26 @@ class FrameSource(ABC):
         format: size (as displayed: rotation applied), frame rate, pixel shape and colours.
         num_frames: exact number of frames.
         origin: seconds from the container's zero to frame 0; its sound counts from the same zero.
-        has_audio: whether `path` is a file with sound.
-        note: something the user should know (the file ends early, for example), or None.
+        sound: the sound streams of `path`, if it is a file that has any.
+        notes: what the user should know, such as that the file ends early. Reading may add to it.
     """
 
     path: Path
     format: StreamFormat
     num_frames: int
     origin: Fraction = Fraction(0)
-    has_audio: bool = False
-    note: str | None = None
+    sound: tuple[SoundStream, ...] = ()
+    notes: Sequence[str] = ()
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether `path` is a file with sound."""
+        return bool(self.sound)
+
+    @property
+    def note(self) -> str | None:
+        """All of `notes` in one line, or None."""
+        return "; ".join(self.notes) or None
 
     @property
     def width(self) -> int:

@@ -1,4 +1,4 @@
-"""Pictures of any kind -> upright 8-bit RGB, and series of pictures as frames."""
+"""Pictures of any kind -> upright 8-bit RGB."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 import re
 import struct
 import warnings
-from collections.abc import Sequence
-from fractions import Fraction
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +16,32 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from sam2_mlx.files import expanded
 from sam2_mlx.media.errors import MediaError
-from sam2_mlx.media.frame_source import MAX_PIXELS, FrameSource, StreamFormat
+from sam2_mlx.media.frame_source import MAX_PIXELS
 
 PICTURE_SUFFIXES = frozenset(
     ".bmp .jfif .jpe .jpeg .jpg .pgm .png .pnm .ppm .tga .tif .tiff .webp .jp2 .avif".split()
 )
 _APPLE_SUFFIXES = (".heic", ".heif")
+# Pictures too, which whoever put them in a folder expects to see.
+_UNREAD_SUFFIXES = frozenset(
+    ".heic .heif .exr .hdr .dng .cr2 .cr3 .nef .arw .orf .rw2 .raf .psd .jxl .svg .gif .dpx".split()
+)
 _ORIENTATION = 0x0112
 # Pixels that are taken out of a picture at once.
 _PORTION = 2**22
-# What Pillow's plugins raise for damaged data.
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error)
+DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    AttributeError,
+    RuntimeError,
+    struct.error,
+)
+"""What Pillow's plugins raise for damaged data."""
 
 
 def load_picture(
@@ -34,12 +49,13 @@ def load_picture(
 ) -> np.ndarray:
     """Read a picture as RGB.
 
-    Orientation tags are applied; 16-bit, grey, palette and CMYK pictures become 8-bit RGB; what
-    is transparent is shown on white, as a viewer does.
+    Orientation tags are applied; grey, palette and CMYK pictures become RGB; what is transparent
+    is shown on white, as a viewer does. Of values of 16 or 32 bits the largest decides how many
+    bits are used (12, say), and those become 8.
 
     Args:
         picture: a file, a PIL image, or an array (H, W, 3), (H, W, 4), (H, W, 1) or (H, W) of
-            uint8 in [0, 255] or uint16 in [0, 65535].
+            uint8 or uint16.
         upright: turn it as its orientation tag says; else its pixels stay as they lie.
 
     Returns:
@@ -53,17 +69,47 @@ def load_picture(
     if isinstance(picture, np.ndarray):
         return _array_to_rgb(picture)
     if isinstance(picture, Image.Image):
-        return _image_to_rgb(picture, "the picture", upright)
-    path = expanded(picture)
+        return image_to_rgb(picture, "the picture", upright=upright)
+    return read_picture(expanded(picture), upright=upright)
+
+
+def read_picture(path: Path, bits: int | None = None, upright: bool = True) -> np.ndarray:
+    """Read a picture file as `load_picture` does.
+
+    Args:
+        path: the file.
+        bits: how many bits the values of a 16-bit picture take; as many as it has by default.
+        upright: see `load_picture`.
+
+    Returns:
+        uint8 (H, W, 3) RGB.
+
+    Raises:
+        MediaError, FileNotFoundError: see `load_picture`.
+    """
     if not path.is_file():
         raise _not_a_file(path)
-    try:
-        with open_picture(path) as image:
-            return _image_to_rgb(image, str(path), upright)
-    except MediaError:
-        raise
-    except _DAMAGE as problem:
-        raise _damaged(path, problem) from problem
+    with open_picture(path) as image, quiet(), _damage_named(path):
+        return image_to_rgb(image, str(path), bits, upright)
+
+
+def deep_bits(path: Path, page: int = 0) -> int | None:
+    """How many bits the values of a 16-bit or 32-bit picture take.
+
+    Args:
+        path: the picture.
+        page: which one, in a file of several.
+
+    Returns:
+        8 or more; None for a picture of 8 bits.
+
+    Raises:
+        MediaError: if it is no picture or is damaged.
+    """
+    with open_picture(path) as image, quiet(), _damage_named(path):
+        image.seek(page)
+        values = _deep_values(image)
+    return None if values is None else _bits(values)
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -80,12 +126,12 @@ def picture_size(path: Path) -> tuple[int, int]:
     """
     with open_picture(path) as image:
         width, height = image.size
-        # Asking a PNG without the tag for it would decode the whole picture.
-        plain = image.format == "PNG" and "exif" not in image.info
+        # Asking a PNG without the tag for it would decode the whole picture; Pillow turns a TIFF.
+        plain = image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info)
         try:
             turned = not plain and image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
-        except _DAMAGE as problem:
-            raise _damaged(path, problem) from problem
+        except DAMAGE as problem:
+            raise damaged(path, problem) from problem
     return (height, width) if turned else (width, height)
 
 
@@ -96,23 +142,34 @@ def list_pictures(folder: Path) -> list[Path]:
         folder: an existing folder.
 
     Returns:
-        Paths; hidden files, other kinds of files and folders are left out.
+        Paths; hidden files, other kinds of files and folders are left out. `left_out` names
+        those among them that are pictures.
 
     Raises:
         MediaError: if there is none.
     """
-    found = [
+    pictures = _visible_files(folder, PICTURE_SUFFIXES)
+    if not pictures:
+        reason = left_out(folder) or "frames must be files such as 00000.jpg or 00000.png"
+        raise MediaError(f"{folder} holds no pictures; {reason}")
+    return sort_by_number(pictures)
+
+
+def left_out(folder: Path) -> str | None:
+    """A line about pictures in a folder that `list_pictures` leaves out; None without any."""
+    files = sorted(_visible_files(folder, _UNREAD_SUFFIXES))
+    if not files:
+        return None
+    more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+    return f"{files[0].name}{more} cannot be read; save them as JPEG or PNG"
+
+
+def _visible_files(folder: Path, suffixes: frozenset[str]) -> list[Path]:
+    return [
         path
         for path in folder.iterdir()
-        if path.suffix.lower() in PICTURE_SUFFIXES
-        and not path.name.startswith(".")
-        and not path.is_dir()
+        if path.suffix.lower() in suffixes and not path.name.startswith(".") and not path.is_dir()
     ]
-    if not found:
-        raise MediaError(
-            f"{folder} holds no pictures; frames must be files such as 00000.jpg or 00000.png"
-        )
-    return sort_by_number(found)
 
 
 def sort_by_number(paths: Sequence[Path]) -> list[Path]:
@@ -128,64 +185,33 @@ def sort_by_number(paths: Sequence[Path]) -> list[Path]:
     return sorted(paths, key=key)
 
 
-class PictureFrames(FrameSource):
-    """Pictures as the frames of a clip.
-
-    Args:
-        path: what was opened: the folder, pattern or single file.
-        files: the pictures in order; all of the size of the first.
-        frame_rate: frames a second.
-
-    Raises:
-        MediaError: if the first picture cannot be read.
-    """
-
-    def __init__(self, path: Path, files: Sequence[Path], frame_rate: Fraction) -> None:
-        self.path = path
-        self.files = list(files)
-        self.num_frames = len(self.files)
-        width, height = picture_size(self.files[0])
-        self.format = StreamFormat(width, height, frame_rate)
-        stems = [file.stem for file in self.files]
-        self._names = stems if len(set(stems)) == len(stems) else None
-        self._last: tuple[int, np.ndarray] | None = None
-
-    def time(self, index: int) -> Fraction:
-        """Exact seconds from frame 0 to a frame."""
-        return index / self.frame_rate
-
-    def name(self, index: int) -> str:
-        """The picture's own name, or the frame's number where two pictures share one."""
-        return self._names[index] if self._names else f"{index:05d}"
-
-    def read(self, index: int) -> np.ndarray:
-        """One frame; see `FrameSource.read`."""
-        index = self.check_index(index)
-        if self._last is not None and self._last[0] == index:
-            return self._last[1]
-        file = self.files[index]
-        frame = load_picture(file)
-        if frame.shape[:2] != (self.height, self.width):
-            raise MediaError(
-                f"frame {index} ({file.name}) has {frame.shape[1]}x{frame.shape[0]} pixels but "
-                f"{self.files[0].name} has {self.width}x{self.height}; make all of one size"
-            )
-        frame.flags.writeable = False
-        self._last = (index, frame)
-        return frame
-
-    def close(self) -> None:
-        """Forget the last picture."""
-        self._last = None
-
-
 def _not_a_file(path: Path) -> Exception:
     if path.is_dir():
         return MediaError(f"{path} is a folder; give one picture in it")
     return FileNotFoundError(f"no file {path}; check the path")
 
 
-def _damaged(path: Path, problem: BaseException) -> MediaError:
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Pillow's warnings, of damage or of many pixels, from being printed beside our errors."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """Turn what damaged data raises into an error that names the file."""
+    try:
+        yield
+    except MediaError:
+        raise
+    except DAMAGE as problem:
+        raise damaged(path, problem) from problem
+
+
+def damaged(path: Path, problem: BaseException) -> MediaError:
+    """The error for a picture whose decoder gave up."""
     reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
     return MediaError(f"{path} cannot be decoded ({reason}); it is damaged, save it again")
 
@@ -204,9 +230,7 @@ def open_picture(path: Path) -> Image.Image:
         FileNotFoundError: if there is no such file.
     """
     try:
-        with warnings.catch_warnings():
-            # Pillow warns from 89 million pixels on; the limit here is our own.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with quiet():
             image = Image.open(path)
     except Image.DecompressionBombError as problem:
         raise MediaError(
@@ -220,30 +244,94 @@ def open_picture(path: Path) -> Image.Image:
         else:
             hint = "give a JPEG, PNG, WebP or TIFF file"
         raise MediaError(f"{path} is not a picture that can be read; {hint}") from problem
-    width, height = image.size
-    if width * height > MAX_PIXELS:
+    try:
+        check_pixels(path, image.size)
+    except MediaError:
         image.close()
-        raise MediaError(
-            f"{path} has {width}x{height} pixels (at most {MAX_PIXELS:,}); make it smaller"
-        )
+        raise
     return image
 
 
-def _image_to_rgb(image: Image.Image, name: str, upright: bool = True) -> np.ndarray:
-    if image.mode.startswith("I"):
-        # 16-bit grey: Pillow's own conversion would clip it at 255.
-        values = np.asarray(ImageOps.exif_transpose(image)).astype(np.int32)
-        return _grey_to_rgb((np.clip(values, 0, 0xFFFF) + 128) // 257)
+def check_pixels(path: Path, size: tuple[int, int]) -> None:
+    """Refuse a picture that would fill the memory.
+
+    Raises:
+        MediaError: if (width, height) is too large.
+    """
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise MediaError(
+            f"{path} has {width}x{height} pixels (at most {MAX_PIXELS:,}); make it smaller"
+        )
+
+
+def image_to_rgb(
+    image: Image.Image, name: str, bits: int | None = None, upright: bool = True
+) -> np.ndarray:
+    """One picture, or the page at hand of several, as RGB; see `read_picture`."""
     if image.mode == "F":
         raise MediaError(f"{name} holds floating-point numbers; save it with 8 or 16 bits")
+    # Before the orientation is asked for, which can unpack the whole picture.
+    values = _deep_values(image)
+    turn = image.getexif().get(_ORIENTATION, 1) if upright else 1
+    if values is not None:
+        # Pillow's own conversion would clip grey at 255, and keep of colours the upper half.
+        image = Image.fromarray(_to_8_bits(values, bits))
+        image.getexif()[_ORIENTATION] = turn
     # Pillow would copy the whole picture even where it lies as it should.
-    if upright and image.getexif().get(_ORIENTATION, 1) != 1:
-        image = ImageOps.exif_transpose(image)
-    if image.has_transparency_data:
-        layers = image.convert("RGBA")
+    turned = ImageOps.exif_transpose(image) if turn != 1 else image
+    if turned.has_transparency_data:
+        layers = turned.convert("RGBA")
         page = Image.new("RGBA", layers.size, "white")
-        image = Image.alpha_composite(page, layers)
-    return _pixels(image if image.mode == "RGB" else image.convert("RGB"))
+        turned = Image.alpha_composite(page, layers)
+    return _pixels(turned if turned.mode == "RGB" else turned.convert("RGB"))
+
+
+def _deep_values(image: Image.Image) -> np.ndarray | None:
+    """The values of a picture with more than 8 bits, (H, W) or (H, W, 3 or 4); else None."""
+    if image.mode.startswith("I"):
+        return np.asarray(image)
+    tiles = getattr(image, "tile", None)
+    if not tiles or ";16" not in str(tiles[0].args) or image.mode not in ("RGB", "RGBA"):
+        return None
+    # Of colours with 16 bits Pillow gives the upper half; FFmpeg gives all of it.
+    import av
+
+    kind = {"PNG": "png_pipe", "TIFF": "tiff_pipe"}.get(image.format or "")
+    path = getattr(image, "filename", "")
+    if not kind or not path:
+        return None
+    try:
+        with av.open(f"file:{os.fspath(path)}", format=kind) as container:
+            stream = container.streams.video[0]
+            if image.format == "TIFF":
+                stream.codec_context.options = {"page": str(image.tell() + 1)}
+            values: np.ndarray = next(container.decode(stream)).to_ndarray(
+                format="rgb48le" if image.mode == "RGB" else "rgba64le"
+            )
+    except (av.FFmpegError, StopIteration, ValueError):
+        return None
+    return values
+
+
+def _bits(values: np.ndarray) -> int:
+    """How many bits the largest value takes, at least 8; alpha does not count."""
+    colors = values[..., :3] if values.ndim == 3 else values
+    return max(8, int(colors.max(initial=0)).bit_length())
+
+
+def _to_8_bits(values: np.ndarray, bits: int | None = None) -> np.ndarray:
+    """Values of so many bits as 8: by default of as many as the largest takes."""
+    bits = _bits(values) if bits is None else bits
+    grey = values if values.ndim == 2 else values[..., :3]
+    if bits > 16:
+        grey, bits = grey >> (bits - 16), 16
+    top = 2**bits - 1
+    table = ((np.arange(top + 1) * 255 + top // 2) // top).astype(np.uint8)
+    scaled = table[np.clip(grey, 0, top)]
+    if values.ndim == 3 and values.shape[2] == 4:
+        scaled = np.dstack([scaled, (values[..., 3] >> 8).astype(np.uint8)])
+    return scaled
 
 
 def _pixels(image: Image.Image) -> np.ndarray:
@@ -259,9 +347,9 @@ def _pixels(image: Image.Image) -> np.ndarray:
 
 
 def _array_to_rgb(array: np.ndarray) -> np.ndarray:
-    if array.dtype == np.uint16:
-        array = ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
     channels = array.shape[2] if array.ndim == 3 else 1
+    if array.dtype == np.uint16 and array.ndim in (2, 3):
+        array = _to_8_bits(array)
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or channels not in (1, 3, 4):
         raise ValueError(
             "a picture array needs shape (H, W, 3) and type uint8, RGB in [0, 255]; "
@@ -272,7 +360,7 @@ def _array_to_rgb(array: np.ndarray) -> np.ndarray:
     if channels == 1:
         return _grey_to_rgb(array.reshape(array.shape[:2]))
     if channels == 4:
-        return _image_to_rgb(Image.fromarray(array), "the picture")
+        return image_to_rgb(Image.fromarray(array), "the picture")
     return np.ascontiguousarray(array)
 
 

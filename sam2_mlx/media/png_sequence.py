@@ -21,6 +21,7 @@ class PngSequence:
 
     Args:
         target: the folder; one that was written by this class is replaced.
+        pixel_aspect: width of a pixel over its height, which `frames.json` tells.
 
     Attributes:
         target: as given.
@@ -33,8 +34,9 @@ class PngSequence:
 
     sound_problem: str | None = None
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, pixel_aspect: Fraction = Fraction(1)) -> None:
         self.target = target
+        self._aspect = f"{pixel_aspect.numerator}:{pixel_aspect.denominator}"
         self.frames = 0
         self._times: list[float] = []
         self._staged = StagedFolder(target, _written)
@@ -68,9 +70,10 @@ class PngSequence:
         Raises:
             MediaError: if it cannot be completed.
         """
-        content = json.dumps({"seconds": [round(time, 6) for time in self._times]})
+        seconds = [round(time, 6) for time in self._times]
+        content = {"seconds": seconds, "pixel_aspect": self._aspect}
         try:
-            (self._staged.path / _MARKER).write_text(content + "\n")
+            (self._staged.path / _MARKER).write_text(json.dumps(content) + "\n")
         except OSError as problem:
             self.abort()
             raise writing_failed(self.target, problem) from problem

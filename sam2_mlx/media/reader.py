@@ -11,9 +11,10 @@ from pathlib import Path
 from sam2_mlx.files import expanded
 from sam2_mlx.media.errors import MediaError
 from sam2_mlx.media.frame_source import FrameSource
+from sam2_mlx.media.picture_frames import PictureFrames, open_picture_file
 from sam2_mlx.media.pictures import (
     PICTURE_SUFFIXES,
-    PictureFrames,
+    left_out,
     list_pictures,
     load_picture,
     sort_by_number,
@@ -33,8 +34,9 @@ def open_frames(
 
     Args:
         path: a video file (mp4, mov, mkv, webm and whatever else FFmpeg reads), a folder of
-            pictures, one picture, or a pattern: `frames/%05d.png` or `frames/*.jpg`.
-        frame_rate: frames a second of pictures; 24 if None. A video keeps its own.
+            pictures, one picture (of an animation or a TIFF all of them), or a pattern:
+            `frames/%05d.png` or `frames/*.jpg`.
+        frame_rate: frames a second of pictures; 24 if None. Videos and animations keep their own.
 
     Returns:
         The source; close it after use, or use it in a `with` statement.
@@ -48,10 +50,12 @@ def open_frames(
     if rate <= 0:
         raise ValueError(f"the frame rate must be above zero; got {frame_rate}")
     if place.is_dir():
-        return PictureFrames(place, list_pictures(place), rate)
+        others = left_out(place)
+        notes = [f"{place} has others that are left out: {others}"] if others else []
+        return PictureFrames(place, list_pictures(place), rate, notes)
     if place.is_file():
         if place.suffix.lower() in PICTURE_SUFFIXES:
-            return PictureFrames(place, [place], rate)
+            return open_picture_file(place, rate)
         from sam2_mlx.media.video_reader import VideoFrames
 
         return VideoFrames(place)

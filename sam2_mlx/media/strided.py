@@ -28,8 +28,8 @@ class StridedFrames(FrameSource):
         self.format = replace(source.format, frame_rate=source.frame_rate / step)
         self.num_frames = len(indices)
         self.origin = source.origin + source.time(indices[0])
-        self.has_audio = source.has_audio
-        self.note = source.note
+        self.sound = source.sound
+        self.notes = source.notes
         self._source = source
         self._indices = indices
         self._end = min(indices[-1] + step, source.num_frames)

@@ -1,22 +1,32 @@
-"""Which frames a video file holds: read from its packets, without decoding."""
+"""Which frames a video file holds and when they are shown."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 import numpy as np
 
+from sam2_mlx.media.containers import open_video
 from sam2_mlx.media.errors import MediaError
+from sam2_mlx.media.frame_source import SoundStream
+from sam2_mlx.media.timeline import Jumps, mended
+from sam2_mlx.media.video_scan import Scan, scan_video
 
-# Only what the file itself holds: a playlist must not make us open network addresses.
-OPEN_OPTIONS = {"protocol_whitelist": "file", "fflags": "genpts"}
-# FFmpeg's demuxers for text and playlists take files that are no videos.
-_NOT_VIDEO = frozenset({"tty", "concat", "hls", "dash", "txt"})
+# To count frames their pixels are not needed.
+_COUNTING = {"skip_loop_filter": "all", "skip_idct": "all"}
+_DEFAULT_RATE = Fraction(25)
+_FASTEST = 1000
+# Times that are equal or turned round are spread, in units this much finer.
+_FINER = 1000
+_MOST = 0.75
+_GAP = 3.5
 
 
 @dataclass(frozen=True)
@@ -24,70 +34,81 @@ class VideoIndex:
     """The frames of a video in the order they are shown.
 
     Attributes:
-        stamps: presentation time of each frame in units of `time_base`, rising.
-        keyframes: numbers of the frames from which decoding can start, rising; the first is 0.
+        times: int64 (N,), when each frame is shown, in units of `time_base`, rising.
         time_base: seconds of one unit.
-        seekable: False where the file has no usable times: frames are then counted.
+        keyframes: numbers of the frames from which decoding can start, rising; the first is 0.
         frame_rate: frames a second; their mean where the rate varies.
         constant: whether frame i is shown at i / frame_rate, up to the rounding of the file.
-        expected: number of frames that the header announces, or None.
+        stamp: which time of a packet marks its frame; None where frames can only be counted.
+        stamps: that time of each frame.
+        jumps: where the clock of the file jumps.
+        sound: the sound streams.
+        notes: what is wrong with the file.
     """
 
-    stamps: np.ndarray
-    keyframes: tuple[int, ...]
+    times: np.ndarray
     time_base: Fraction
-    seekable: bool
+    keyframes: tuple[int, ...]
     frame_rate: Fraction
     constant: bool
-    expected: int | None = None
+    stamp: Literal["pts", "dts"] | None
+    stamps: tuple[int, ...]
+    jumps: Jumps = ()
+    sound: tuple[SoundStream, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.stamps)
+        return len(self.times)
+
+    @property
+    def seekable(self) -> bool:
+        """Whether decoding can start at any keyframe."""
+        return self.stamp is not None and not self.jumps
 
     def time(self, index: int) -> Fraction:
         """Exact seconds from frame 0 to a frame, or to the end for the number of frames."""
         if self.constant:
             return index / self.frame_rate
-        if index == len(self.stamps):
+        if index == len(self.times):
             # The last frame lasts as long as a typical one.
-            steps = np.diff(self.stamps)
+            steps = np.diff(self.times)
             step = int(np.median(steps)) if len(steps) else 0
             last = step * self.time_base if step else 1 / self.frame_rate
             return self.time(index - 1) + last
-        return int(self.stamps[index] - self.stamps[0]) * self.time_base
+        return int(self.times[index] - self.times[0]) * self.time_base
 
     def keyframe_at(self, index: int) -> int:
         """Number of the last keyframe at or before a frame."""
         return self.keyframes[bisect_right(self.keyframes, index) - 1]
 
+    def number(self, frame: Any) -> int | None:
+        """The number of a decoded frame whose packet was `stamped`; None if it is not listed."""
+        return self._numbers.get(frame.pts)
 
-def open_video(path: Path) -> tuple[Any, Any]:
-    """Open a video file.
+    @cached_property
+    def _numbers(self) -> dict[int, int]:
+        return {stamp: number for number, stamp in enumerate(self.stamps)}
 
-    Args:
-        path: an existing file.
+    def stamped(self, packets: Iterator[Any]) -> Iterator[Any]:
+        """Packets, from the first or from a keyframe on, whose frames `number` knows."""
+        for packet in mended(packets, self.jumps):
+            if self.stamp == "dts":
+                packet.pts = packet.dts
+            yield packet
 
-    Returns:
-        PyAV's container and its first video stream (never a cover picture).
-
-    Raises:
-        MediaError: if it is not a video.
-    """
-    try:
-        # The prefix keeps a name such as `a:b.mp4` from being read as an address.
-        container = av.open(f"file:{path}", mode="r", options=dict(OPEN_OPTIONS))
-    except (av.FFmpegError, OSError, ValueError) as problem:
-        raise MediaError(_cannot_open(path, problem)) from problem
-    streams = [s for s in container.streams.video if not _is_cover(s)]
-    if container.format.name in _NOT_VIDEO or not streams:
-        container.close()
-        raise MediaError(f"{path} holds no video; give a video file, a picture or a folder of them")
-    stream = streams[0]
-    if stream.codec_context is None:
-        container.close()
-        raise MediaError(f"the video in {path} has a codec that cannot be decoded; convert it")
-    stream.thread_type = "AUTO"
-    return container, stream
+    def from_frame(self, first: int) -> VideoIndex:
+        """The index without the frames before one."""
+        times = self.times[first:]
+        rate, constant = _pace(times, self.time_base, self.frame_rate)
+        keys = (0, *(key - first for key in self.keyframes if key > first))
+        return replace(
+            self,
+            times=times,
+            keyframes=keys,
+            frame_rate=rate,
+            constant=constant,
+            stamps=self.stamps[first:],
+        )
 
 
 def index_video(path: Path) -> VideoIndex:
@@ -102,130 +123,168 @@ def index_video(path: Path) -> VideoIndex:
     Raises:
         MediaError: if it is not a video or holds no frames.
     """
-    container, stream = open_video(path)
-    with container:
-        rate = stream.average_rate or stream.guessed_rate or None
-        time_base = stream.time_base or Fraction(1, 90000)
-        entries, total = _list_packets(container, stream)
-        # Of the containers, only mp4's own count of frames can be relied on.
-        promised = stream.frames if "mp4" in container.format.name else 0
-        expected = promised if promised > total else None
-        # AVI knows no times, only the order of the packets; with B-frames that is another one.
-        guessed = container.format.name == "avi" and stream.codec_context.has_b_frames
-    stamps = [stamp for stamp, _ in entries]
-    if guessed or None in stamps or len(set(stamps)) != len(stamps):
-        return _count_frames(path, rate)
-    if not entries:
+    scan = scan_video(path)
+    packets = [number for number in range(len(scan.pts)) if number not in scan.hidden]
+    if not packets:
         raise MediaError(f"{path} holds no frames; the file is empty or was cut off")
-    if expected and len(entries) > 1:
-        # The file was cut off, most likely within the last packet that is there.
-        entries.pop()
-    entries.sort()
-    keys = tuple(number for number, (_, key) in enumerate(entries) if key)
-    return _make_index(
-        np.array([stamp for stamp, _ in entries], np.int64),
-        keys if keys and keys[0] == 0 else (0, *keys),
+    shown = scan.pts if _unique(scan.pts) or scan.delay else scan.dts
+    if scan.frame_a_packet and not scan.jumps and _unique(shown):
+        packets.sort(key=lambda number: _number(shown[number]))
+        keys = [scan.keys[number] for number in packets]
+    else:
+        packets, keys = _decode(path, scan)
+    times, time_base = _times(scan, packets)
+    rate, constant = _pace(times, time_base, scan.rate)
+    pts, dts = ([column[number] for number in packets] for column in (scan.pts, scan.dts))
+    stamp: Literal["pts", "dts"] | None = None
+    if _unique(pts) and pts == sorted(pts, key=_number):
+        stamp = "pts"
+    elif _unique(dts):
+        stamp = "dts"
+    stamps = tuple(map(_number, {"pts": pts, "dts": dts, None: ()}[stamp]))
+    keyframes = tuple(number for number, key in enumerate(keys) if key and number)
+    index = VideoIndex(
+        times,
         time_base,
+        (0, *keyframes),
         rate,
-        expected,
+        constant,
+        stamp,
+        stamps,
+        scan.jumps,
+        scan.sound,
     )
+    return replace(index, notes=tuple(_notes(path, scan, index)))
 
 
-def drop_before(index: VideoIndex, stamp: int) -> VideoIndex:
-    """The index without frames before the first one that the decoder can show.
-
-    Args:
-        index: of a file that begins in the middle of a group of pictures.
-        stamp: time of the first frame that was decoded.
-
-    Returns:
-        The shorter index.
-    """
-    first = int(np.searchsorted(index.stamps, stamp))
-    keys = tuple(key - first for key in index.keyframes if key > first)
-    return _make_index(
-        index.stamps[first:], (0, *keys), index.time_base, index.frame_rate, index.expected
-    )
+def _number(stamp: int | None) -> int:
+    """A time that is there."""
+    assert stamp is not None
+    return stamp
 
 
-def _list_packets(container: Any, stream: Any) -> tuple[list[tuple[Any, bool]], int]:
-    """(time, keyframe) of each shown frame, and the number of all packets."""
-    entries: list[tuple[Any, bool]] = []
-    total = 0
-    hidden_possible = stream.codec_context.name == "vp8"
-    corrupt = False
-    try:
-        for packet in container.demux(stream):
-            if packet.size == 0:
-                continue
-            total += 1
-            # VP8 keeps reference frames that are never shown as packets of their own.
-            hidden = hidden_possible and not bytes(packet)[0] & 0x10
-            if not (packet.is_discard or hidden):
-                entries.append((packet.pts, bool(packet.is_keyframe)))
-                corrupt = bool(packet.is_corrupt)
-    except av.FFmpegError:
-        # A damaged end: what came before it is there.
-        pass
-    if corrupt and len(entries) > 1:
-        entries.pop()  # the file was cut off within its last packet
-        total -= 1
-    return entries, total
+def _unique(stamps: Sequence[int | None]) -> bool:
+    return None not in stamps and len(set(stamps)) == len(stamps)
 
 
-def _count_frames(path: Path, rate: Fraction | None) -> VideoIndex:
-    """The index of a file whose packets carry no usable times: decode it once and count."""
-    container, stream = open_video(path)
-    frames: list[tuple[Any, bool]] = []
+def _decode(path: Path, scan: Scan) -> tuple[list[int], list[bool]]:
+    """The packet of each frame in the order they are shown, and whether it is a keyframe."""
+    container, stream = open_video(path, _COUNTING)
+    packets: list[int] = []
+    keys: list[bool] = []
+    sent = 0
     with container:
-        time_base = stream.time_base or Fraction(1, 90000)
         for packet in container.demux(stream):
+            if packet.size:
+                packet.pts = sent
+                sent += 1
+            elif packet.dts is not None:
+                continue  # an empty packet, which would end the decoding
             try:
-                frames += [(frame.pts, bool(frame.key_frame)) for frame in packet.decode()]
+                frames = packet.decode()
             except av.FFmpegError:
                 continue
-    if not frames:
+            packets += [sent - 1 if frame.pts is None else frame.pts for frame in frames]
+            keys += [bool(frame.key_frame) for frame in frames]
+    good = [place for place, number in enumerate(packets) if number < len(scan.pts)]
+    if not good:
         raise MediaError(f"{path} holds no frames that can be decoded")
-    rate = rate or Fraction(25)
-    stamps = [stamp for stamp, _ in frames]
-    if all(stamp is not None for stamp in stamps) and bool(np.all(np.diff(stamps) > 0)):
-        keys = tuple(number for number, (_, key) in enumerate(frames) if key and number)
-        return _make_index(np.array(stamps, np.int64), (0, *keys), time_base, rate, None)
-    numbers = np.arange(len(stamps), dtype=np.int64)
-    return VideoIndex(numbers, (0,), 1 / rate, False, rate, True)
+    return [packets[place] for place in good], [keys[place] for place in good]
 
 
-def _make_index(
-    stamps: np.ndarray,
-    keyframes: tuple[int, ...],
-    time_base: Fraction,
-    rate: Fraction | None,
-    expected: int | None,
-) -> VideoIndex:
-    span = int(stamps[-1] - stamps[0]) * time_base
-    mean = (len(stamps) - 1) / span if span else None
+def _times(scan: Scan, packets: list[int]) -> tuple[np.ndarray, Fraction]:
+    """When each frame is shown, and the unit of that."""
+    pts = [scan.pts[number] for number in packets]
+    dts = [scan.dts[number] for number in packets]
+    for stamps in (pts, _delayed(dts, scan.delay)):
+        if None not in stamps:
+            times = np.array(stamps, np.int64)
+            if bool(np.all(np.diff(times) > 0)):
+                return times, scan.time_base
+            spread = _spread(times)
+            if spread is not None:
+                return spread, scan.time_base / _FINER
+    rate = scan.rate
+    if scan.seconds:
+        rate = len(packets) / scan.seconds
+    if rate is None or not 0 < rate <= _FASTEST:
+        rate = _DEFAULT_RATE
+    return np.arange(len(packets), dtype=np.int64), 1 / rate
+
+
+def _delayed(stamps: Sequence[int | None], delay: int) -> Sequence[int | None]:
+    """Times of showing for times of decoding, as encoders give them.
+
+    Args:
+        stamps: when each frame is decoded, in the order they are shown.
+        delay: how many frames are decoded before the first one is shown, or more.
+    """
+    if None in stamps or len(stamps) < 2:
+        return stamps
+    times = np.array(stamps, np.int64)
+    rising = np.sort(times)
+    # No frame is shown before it is decoded.
+    delay = max(delay, int((np.searchsorted(rising, times) - np.arange(len(times))).max()))
+    last = rising[-1] + (rising[-1] - rising[-2]) * np.arange(1, delay + 1)
+    return [int(time) for time in np.append(rising[delay:], last)]
+
+
+def _spread(times: np.ndarray) -> np.ndarray | None:
+    """Times in finer units that rise: those out of order lie evenly between the others.
+
+    Returns:
+        int64 (N,), or None if too many are out of order.
+    """
+    later = np.minimum.accumulate(times[::-1])[::-1]
+    good = np.append(times[:-1] < later[1:], True)
+    if np.count_nonzero(good) < _MOST * len(times) or len(times) < 2:
+        return None
+    places = np.flatnonzero(good)
+    anchors = times[good] * _FINER
+    step = int(np.median(np.diff(anchors))) if len(anchors) > 1 else _FINER
+    # What lies before the first good one comes before it at the usual pace.
+    places = np.insert(places, 0, -1)
+    anchors = np.insert(anchors, 0, anchors[0] - step * (places[1] + 1))
+    return np.interp(np.arange(len(times)), places, anchors).round().astype(np.int64)
+
+
+def _pace(times: np.ndarray, time_base: Fraction, rate: Fraction | None) -> tuple[Fraction, bool]:
+    """Frames a second, and whether that is constant."""
+    span = int(times[-1] - times[0]) * time_base
+    mean = (len(times) - 1) / span if span else None
     for candidate in (rate, mean and mean.limit_denominator(1001)):
-        if candidate and _is_constant(stamps, time_base, candidate):
-            return VideoIndex(stamps, keyframes, time_base, True, candidate, True, expected)
-    mean = mean or rate or Fraction(25)
-    return VideoIndex(stamps, keyframes, time_base, True, mean, span == 0, expected)
+        if candidate and _is_constant(times, time_base, candidate):
+            return candidate, True
+    return mean or rate or _DEFAULT_RATE, span == 0
 
 
-def _is_constant(stamps: np.ndarray, time_base: Fraction, rate: Fraction) -> bool:
+def _is_constant(times: np.ndarray, time_base: Fraction, rate: Fraction) -> bool:
     """Whether the times are i / rate, rounded to whole units."""
     units = float(1 / (rate * time_base))
-    ideal = np.arange(len(stamps)) * units
-    return bool(np.all(np.abs(stamps - stamps[0] - ideal) <= min(1.01, 0.45 * units)))
+    ideal = np.arange(len(times)) * units
+    return bool(np.all(np.abs(times - times[0] - ideal) <= min(1.01, 0.45 * units)))
 
 
-def _is_cover(stream: Any) -> bool:
-    return bool(stream.disposition & stream.disposition.__class__.attached_pic)
-
-
-def _cannot_open(path: Path, problem: Exception) -> str:
-    if isinstance(problem, PermissionError):
-        return f"no permission to read {path}"
-    reason = getattr(problem, "strerror", None) or str(problem)
-    if path.stat().st_size == 0:
-        reason = "the file is empty"
-    return f"{path} is not a video that can be read ({reason}); give an mp4, mov, mkv or webm file"
+def _notes(path: Path, scan: Scan, index: VideoIndex) -> Iterator[str]:
+    """What the user should know of the file."""
+    if scan.num_pictures > 1:
+        yield f"{path} has {scan.num_pictures} video streams; {scan.picture}, is the one used"
+    end = float(index.times[0] * index.time_base + index.time(len(index)))
+    frame = float(1 / index.frame_rate)
+    if scan.missing:
+        yield (
+            f"{path} ends early: it should hold {len(index) + scan.missing} frames, "
+            f"{len(index)} are there"
+        )
+    elif scan.seconds is not None and float(scan.seconds - scan.end) > 1.5 * frame:
+        yield (
+            f"{path} ends early: it should last {float(scan.seconds):.2f} s, its "
+            f"{len(index)} frames end at {end:.2f} s"
+        )
+    steps = np.diff(index.times)
+    usual = np.median(steps) if len(steps) else 0
+    gaps = np.flatnonzero(steps > _GAP * usual)
+    if 0 < len(gaps) and np.mean(np.abs(steps - usual) <= max(1, 0.1 * usual)) > 0.9:
+        lost = int(np.sum(np.round(steps[gaps] / usual) - 1))
+        begin = float(index.time(int(gaps[0]) + 1))
+        yield f"{path} has gaps: about {lost} frames are missing, the first before {begin:.2f} s"

@@ -13,9 +13,10 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
+from sam2_mlx.media.containers import open_video
 from sam2_mlx.media.errors import MediaError
-from sam2_mlx.media.frame_source import MAX_PIXELS, ColorTags, FrameSource, StreamFormat
-from sam2_mlx.media.video_index import drop_before, index_video, open_video
+from sam2_mlx.media.frame_source import ColorTags, FrameSource, StreamFormat
+from sam2_mlx.media.video_index import index_video
 
 _MATRICES = {1: 1, 5: 5, 6: 5, 9: 9, 10: 9}
 _UNSPECIFIED = 2
@@ -37,6 +38,7 @@ class VideoFrames(FrameSource):
 
     def __init__(self, path: Path, cache_bytes: int = 2**28) -> None:
         self.path = path
+        self.notes: list[str] = []
         self._container: Any = None
         self._stream: Any = None
         self._frames: Iterator[Any] = iter(())
@@ -46,6 +48,7 @@ class VideoFrames(FrameSource):
         self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
         self._cache_bytes = cache_bytes
         self._reformatter = VideoReformatter()
+        self._other_sizes: set[tuple[int, int]] = set()
         self._index = index_video(path)
         self._describe(self._restart_and_peek())
 
@@ -116,13 +119,7 @@ class VideoFrames(FrameSource):
 
     def _number(self, frame: Any) -> int | None:
         """The number of a decoded frame; None if the index does not know it."""
-        if not self._index.seekable:
-            return self._next
-        stamps = self._index.stamps
-        if frame.pts is None:
-            return None
-        number = int(np.searchsorted(stamps, frame.pts))
-        return number if number < len(stamps) and stamps[number] == frame.pts else None
+        return self._next if self._index.stamp is None else self._index.number(frame)
 
     def _start_at(self, keyframe: int) -> None:
         """Make the next decoded frame be at or before `keyframe`, if the file allows it."""
@@ -143,7 +140,6 @@ class VideoFrames(FrameSource):
         if self._container is not None:
             self._container.close()
         self._container, self._stream = open_video(self.path)
-        self._check_size(self._stream.codec_context.width, self._stream.codec_context.height)
         self._problem = None
         self._next = 0
         self._frames = self._decode()
@@ -156,19 +152,20 @@ class VideoFrames(FrameSource):
             reason = f": {self._problem}" if self._problem else ""
             self.close()
             raise MediaError(f"no frame of {self.path} can be decoded{reason}; convert the file")
-        if self._index.seekable and first.pts is not None:
-            if self._index.stamps[0] < first.pts <= self._index.stamps[-1]:
-                self._index = drop_before(self._index, first.pts)
+        number = self._number(first)
+        if number:
+            self._index = self._index.from_frame(number)
         self._next = 1
         return first
 
     def _decode(self) -> Iterator[Any]:
         """Frames from where the container is; damaged packets are skipped and remembered."""
-        packets = self._container.demux(self._stream)
+        packets = self._index.stamped(self._container.demux(self._stream))
         while True:
             try:
                 packet = next(packets)
-                frames = packet.decode()
+                # An empty packet that is not the end of the stream would end the decoding.
+                frames = packet.decode() if packet.size or packet.dts is None else []
             except StopIteration:
                 return
             except av.FFmpegError as problem:
@@ -199,25 +196,25 @@ class VideoFrames(FrameSource):
         if _UNSPECIFIED not in (primaries, transfer) and self._matrix in _MATRICES:
             tags = ColorTags(primaries, transfer, _MATRICES[self._matrix])
         self.format = StreamFormat(width, height, index.frame_rate, aspect, tags)
-        self.origin = int(index.stamps[0]) * index.time_base if index.seekable else Fraction(0)
-        self.has_audio = bool(self._container.streams.audio)
-        if index.expected:
-            self.note = (
-                f"{self.path} ends early: it should hold {index.expected} frames, "
-                f"{self.num_frames} are there"
-            )
+        self.origin = int(index.times[0]) * index.time_base
+        self.sound = index.sound
+        self.notes = list(index.notes)
         self._cache[0] = self._to_rgb(first, 0)
 
     def _to_rgb(self, frame: Any, number: int) -> np.ndarray:
-        if (frame.width, frame.height) != self._coded_size:
-            raise MediaError(
-                f"frame {number} of {self.path} has {frame.width}x{frame.height} pixels, those "
-                f"before it {self._coded_size[0]}x{self._coded_size[1]}; convert it to one size"
+        size = (frame.width, frame.height)
+        if size != self._coded_size and size not in self._other_sizes:
+            self._other_sizes.add(size)
+            width, height = self._coded_size
+            self.notes.append(
+                f"frame {number} of {self.path} has {size[0]}x{size[1]} pixels, those before it "
+                f"{width}x{height}; it is scaled to their size"
             )
         full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
         matrix = _MATRICES.get(self._matrix)
         rgb: np.ndarray = self._reformatter.reformat(
             frame,
+            *self._coded_size,
             format="rgb24",
             src_colorspace=None if matrix is None else Colorspace(matrix),
             src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
@@ -229,13 +226,6 @@ class VideoFrames(FrameSource):
         rgb = np.ascontiguousarray(np.rot90(rgb, quarters))
         rgb.flags.writeable = False
         return rgb
-
-    def _check_size(self, width: int, height: int) -> None:
-        if width * height > MAX_PIXELS:
-            self.close()
-            raise MediaError(
-                f"{self.path} has {width}x{height} pixels (at most {MAX_PIXELS:,}); make it smaller"
-            )
 
 
 def _turn_of(frame: Any) -> tuple[int, bool]:

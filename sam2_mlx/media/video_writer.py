@@ -12,10 +12,11 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from sam2_mlx.files import StagedFile, writing_failed
-from sam2_mlx.media.audio import AudioTrack
+from sam2_mlx.media.audio import Soundtrack
 from sam2_mlx.media.encodings import H264, Encoding
 from sam2_mlx.media.errors import MediaError
 from sam2_mlx.media.frame_source import FrameSource, StreamFormat
+from sam2_mlx.media.webm import set_pixel_aspect
 
 # A container that can be read while it is being written.
 _PIPE_FORMAT, _PIPE_SUFFIX = "matroska", ".mkv"
@@ -62,7 +63,7 @@ class VideoWriter:
         self,
         target: Path | BinaryIO,
         format: StreamFormat,
-        audio: AudioTrack | None = None,
+        audio: Soundtrack | None = None,
         encoding: Encoding = H264,
     ) -> None:
         self.target = target if isinstance(target, Path) else Path("-")
@@ -148,6 +149,10 @@ class VideoWriter:
             self._mux(self._stream.encode(None))
             container, self._container = self._container, None
             container.close()
+            aspect = self._format.pixel_aspect
+            if self._staged and self.target.suffix.lower() == ".webm" and aspect != 1:
+                size = (self._stream.width, self._stream.height)
+                set_pixel_aspect(self._staged.path, size, aspect)
         except BrokenPipeError:
             self.abort()
             raise
@@ -273,5 +278,5 @@ def write_like(
     audio = None
     if source.has_audio and encoding.sound:
         start = source.origin + source.time(first)
-        audio = AudioTrack(source.path, start, suffix)
+        audio = Soundtrack(source.path, source.sound, start, suffix)
     return VideoWriter(target, source.format, audio, encoding)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -48,6 +50,8 @@ class Recipe:
         gop: distance of the keyframes.
         bframes: number of B-frames in a row.
         audio: codec of the sound, or None.
+        sound_rate: samples a second of the sound.
+        tracks: number of sound tracks; each sounds as if 5 s later than the one before.
         options: for the encoder.
     """
 
@@ -59,6 +63,8 @@ class Recipe:
     gop: int = 8
     bframes: int = 2
     audio: str | None = None
+    sound_rate: int = 48000
+    tracks: int = 1
     options: dict[str, str] = field(default_factory=dict)
 
 
@@ -79,10 +85,10 @@ def make_clip(path: Path, recipe: Recipe | None = None) -> Path:
         stream.width, stream.height = width, height
         stream.pix_fmt = {"mjpeg": "yuvj420p", "png": "rgb24"}.get(recipe.codec, "yuv420p")
         stream.gop_size, stream.max_b_frames = recipe.gop, recipe.bframes
-        sound = None
-        if recipe.audio is not None:
-            sound = container.add_stream(recipe.audio, rate=48000)
-            sound.codec_context.layout = "mono"
+        sounds = []
+        for _ in range(recipe.tracks if recipe.audio is not None else 0):
+            sounds.append(container.add_stream(recipe.audio, rate=recipe.sound_rate))
+            sounds[-1].codec_context.layout = "mono"
         if recipe.stamps is not None:
             stream.codec_context.time_base = Fraction(1, 1000)
         for number in range(recipe.frames):
@@ -94,8 +100,8 @@ def make_clip(path: Path, recipe: Recipe | None = None) -> Path:
             picture.time_base = 1 / recipe.rate if stamps is None else Fraction(1, 1000)
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
-        if sound is not None:
-            _write_tone(container, sound, recipe.frames / recipe.rate)
+        for number, sound in enumerate(sounds):
+            _write_tone(container, sound, float(recipe.frames / recipe.rate), 5.0 * number)
     return path
 
 
@@ -111,13 +117,13 @@ def rising_tone(seconds: float, start: float = 0.0) -> np.ndarray:
     return (0.5 * np.sin(2 * np.pi * (300 * time + 100 * time**2))).astype(np.float32)
 
 
-def read_sound(path: Path) -> tuple[np.ndarray, float]:
+def read_sound(path: Path, track: int = 0) -> tuple[np.ndarray, float]:
     """The sound of a file as float32 (N,) at 48 kHz from time 0, and when it ends."""
     with av.open(str(path)) as container:
         resampler = av.AudioResampler(format="flt", layout="mono", rate=48000)
         samples = np.zeros(48000 * 20, np.float32)
         end = 0
-        for frame in container.decode(audio=0):
+        for frame in _decoded(container, container.streams.audio[track]):
             begin = round(float(frame.time) * 48000)
             for part in resampler.resample(frame):
                 values = part.to_ndarray().ravel()
@@ -129,11 +135,18 @@ def read_sound(path: Path) -> tuple[np.ndarray, float]:
     return samples[:end], end / 48000
 
 
+def _decoded(container: Any, stream: Any) -> Iterator[Any]:
+    """The frames of a stream, of which damaged packets have none."""
+    for packet in container.demux(stream):
+        with suppress(av.FFmpegError):
+            yield from packet.decode()
+
+
 def pitch_at(samples: np.ndarray, time: float) -> float:
-    """The frequency in Hz around a time, by counting zero crossings over a tenth of a second."""
+    """The loudest frequency in Hz within a tenth of a second around a time."""
     window = samples[round((time - 0.05) * 48000) : round((time + 0.05) * 48000)]
-    crossings = np.flatnonzero((window[1:] > 0) & (window[:-1] <= 0))
-    return 48000 * (len(crossings) - 1) / (crossings[-1] - crossings[0])
+    spectrum = np.abs(np.fft.rfft(window * np.hanning(len(window)), 2**18))
+    return float(np.argmax(spectrum)) * 48000 / 2**18
 
 
 def set_rotation(path: Path, matrix: tuple[int, int, int, int]) -> Path:
@@ -147,18 +160,38 @@ def set_rotation(path: Path, matrix: tuple[int, int, int, int]) -> Path:
     return path
 
 
-def _write_tone(container: object, sound: object, seconds: Fraction) -> None:
-    tone = rising_tone(float(seconds))
-    rate = Fraction(1, 48000)
-    size = 1024
-    kind = sound.codec_context.format.name
-    for start in range(0, len(tone), size):
-        values = tone[None, start : start + size]
-        if kind.startswith("s16"):
-            values = (values * 32767).astype(np.int16)
-        elif kind.startswith("s32"):
-            values = (values * 2147483000.0).astype(np.int32)
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(values), format=kind, layout="mono")
-        frame.sample_rate, frame.pts, frame.time_base = 48000, start, rate
+def remux(
+    source: Path, target: Path, change: Callable[[av.Packet, float], av.Packet | None]
+) -> Path:
+    """Copy the packets of a clip, each as `change` gives it back, or not at all.
+
+    Args:
+        source: a clip.
+        target: name of the copy; the extension chooses the container.
+        change: takes a packet and the second at which it is shown.
+    """
+    with av.open(str(source)) as old, av.open(str(target), "w") as new:
+        streams = {s.index: new.add_stream_from_template(s, opaque=True) for s in old.streams}
+        for packet in old.demux():
+            if packet.size and packet.pts is not None:
+                fresh = change(packet, float(packet.pts * packet.time_base))
+                if fresh is not None:
+                    fresh.stream = streams[packet.stream_index]
+                    new.mux(fresh)
+    return target
+
+
+def shifted(packet: av.Packet, seconds: float) -> av.Packet:
+    """The packet, shown later."""
+    ticks = round(seconds / packet.time_base)
+    packet.pts, packet.dts = packet.pts + ticks, packet.dts + ticks
+    return packet
+
+
+def _write_tone(container: object, sound: object, seconds: float, begin: float) -> None:
+    tone = rising_tone(seconds, begin)
+    for start in range(0, len(tone), 1024):
+        frame = av.AudioFrame.from_ndarray(tone[None, start : start + 1024], "fltp", "mono")
+        frame.sample_rate, frame.pts, frame.time_base = 48000, start, Fraction(1, 48000)
         container.mux(sound.encode(frame))
     container.mux(sound.encode(None))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+import json
+from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +13,9 @@ import numpy as np
 import pytest
 
 from sam2_mlx.media import FrameSource, MediaError, open_frames
+from sam2_mlx.media.encodings import H264, PRORES_4444, WEBM_ALPHA, Encoding
+from sam2_mlx.media.frame_source import StreamFormat
+from sam2_mlx.media.png_sequence import PngSequence
 from sam2_mlx.media.video_writer import VideoWriter, write_like
 from tests.media.media_clips import (
     Recipe,
@@ -150,36 +154,6 @@ def test_sound_is_kept_and_stays_in_time(
         assert pitch_at(samples, time) == pytest.approx(300 + 200 * (time + first / 25), abs=6)
 
 
-class Damaged:
-    """A packet that no decoder takes."""
-
-    def decode(self) -> list[object]:
-        raise av.error.InvalidDataError(0, "broken")
-
-
-def test_damaged_sound_does_not_stop_the_video(tmp_path: Path) -> None:
-    path = make_clip(tmp_path / "in.mkv", Recipe(frames=48, audio="libopus"))
-    with open_frames(path) as source:
-        writer = write_like(tmp_path / "out.mp4", source)
-        assert writer._audio is not None
-        packets = writer._audio._demux
-        sent = 0
-
-        def broken() -> Iterator[object]:
-            nonlocal sent
-            for packet in packets():
-                sent += 1
-                yield Damaged() if sent == 20 else packet
-
-        writer._audio._demux = broken  # type: ignore[method-assign]
-        for index in range(48):
-            writer.write(source.read(index), source.time(index), Fraction(1, 25))
-        writer.finish()
-        assert writer.sound_problem is not None and "damaged" in writer.sound_problem
-    with open_frames(tmp_path / "out.mp4") as written:
-        assert written.num_frames == 48
-
-
 @pytest.mark.parametrize("name", ["out", "out.avi", "out.MP3"])
 def test_other_containers_are_refused(tmp_path: Path, name: str) -> None:
     with open_frames(make_clip(tmp_path / "in.mp4")) as source:
@@ -246,3 +220,41 @@ def test_a_frame_of_another_size_is_refused(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"frames need shape \(64, 96, 3\)"):
             writer.write(numbered_frame(0, 32, 32), Fraction(0), Fraction(1, 25))
         writer.abort()
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding"),
+    [
+        ("out.mp4", H264),
+        ("out.mov", H264),
+        ("out.mkv", H264),
+        ("-", H264),
+        ("out.mov", PRORES_4444),
+        ("out.webm", WEBM_ALPHA),
+    ],
+)
+def test_the_shape_of_pixels_is_kept(tmp_path: Path, name: str, encoding: Encoding) -> None:
+    aspect = Fraction(16, 11)
+    path = tmp_path / name if name != "-" else tmp_path / "piped.mkv"
+    format = StreamFormat(96, 64, Fraction(25), aspect)
+    with path.open("wb") if name == "-" else nullcontext(path) as target:
+        writer = VideoWriter(target, format, encoding=encoding)
+        for number in range(4):
+            frame = numbered_frame(number)
+            alpha = np.full((64, 96, 1), 255, np.uint8)
+            frame = np.dstack([frame, alpha]) if encoding.alpha else frame
+            writer.write(frame, Fraction(number, 25), Fraction(1, 25))
+        writer.finish()
+    with av.open(str(path)) as container:
+        written = container.streams.video[0].sample_aspect_ratio
+        # WebM tells the size at which it is shown, in whole pixels.
+        assert float(written) == pytest.approx(float(aspect), abs=0.006)
+        assert sum(1 for _ in container.decode(video=0)) == 4
+
+
+def test_pixels_in_a_png_sequence_have_their_shape_beside_them(tmp_path: Path) -> None:
+    writer = PngSequence(tmp_path / "frames", Fraction(16, 11))
+    writer.write(np.zeros((8, 8, 4), np.uint8), Fraction(0), Fraction(1, 25))
+    writer.finish()
+    facts = json.loads((tmp_path / "frames" / "frames.json").read_text())
+    assert facts == {"seconds": [0.0], "pixel_aspect": "16:11"}
