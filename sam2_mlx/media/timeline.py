@@ -17,7 +17,7 @@ _TOGETHER = Fraction(1)
 
 
 @dataclass
-class _Clock:
+class _StreamClock:
     """What is known of one stream: packets so far, its last one's begin and end, its jumps."""
 
     packets: int = 0
@@ -35,12 +35,12 @@ class JumpFinder:
 
     def __init__(self, ahead: bool) -> None:
         self._ahead = ahead
-        self._clocks: dict[int, _Clock] = {}
+        self._clocks: dict[int, _StreamClock] = {}
         self._offsets: list[Fraction] = []
 
     def mend(self, packet: Any) -> None:
         """Shift a packet's times so that its stream goes on where it was."""
-        clock = self._clocks.setdefault(packet.stream.index, _Clock())
+        clock = self._clocks.setdefault(packet.stream.index, _StreamClock())
         if packet.dts is not None:
             raw = packet.dts * packet.time_base
             begin = raw + _offset(clock.jumps)
