@@ -94,6 +94,11 @@ def expanded(path: str | os.PathLike[str]) -> Path:
         return place  # nobody has that name
 
 
+def printable(text: str) -> str:
+    """A line of text, with anything that a terminal would obey written out."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def open_regular(path: Path) -> BinaryIO:
     """Open a file for reading, and nothing else: a device, a pipe or a folder could block or hang.
 
@@ -135,12 +140,21 @@ def read_json(path: Path) -> object:
         data = file.read(MAX_JSON_BYTES + 1)
     if len(data) > MAX_JSON_BYTES:
         raise FileError(f"it is longer than {MAX_JSON_BYTES // 2**20} MB")
+    return parse_json(data)
+
+
+def parse_json(data: bytes | str) -> object:
+    """The value of a JSON text in UTF-8.
+
+    Raises:
+        FileError: nested too deeply, or not JSON.
+    """
     try:
-        return json.loads(data.decode("utf-8"))
+        return json.loads(data.decode("utf-8") if isinstance(data, bytes) else data)
     except RecursionError:
         raise FileError("it is nested too deeply") from None
     except ValueError as problem:
-        raise FileError(f"it is not JSON: {problem}") from problem
+        raise FileError(f"it is not JSON: {quoted(str(problem))}") from problem
 
 
 def check_target(target: Path) -> None:

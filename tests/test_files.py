@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 
 from sam2_mlx import files
+from sam2_mlx.cli.errors import guarded
 from sam2_mlx.files import (
     FileError,
     StagedFile,
@@ -17,6 +19,7 @@ from sam2_mlx.files import (
     cache_dir,
     check_target,
     open_regular,
+    quoted,
     read_json,
     sha256,
 )
@@ -174,3 +177,16 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert cache_dir() == Path("/caches/sam2_mlx")
     monkeypatch.setattr(sys, "platform", "darwin")
     assert cache_dir() == Path("/home/somebody/Library/Caches/sam2_mlx")
+
+
+@pytest.mark.filterwarnings("default")
+def test_what_a_terminal_would_obey_is_written_out(capsys: pytest.CaptureFixture[str]) -> None:
+    def warn_and_fail() -> int:
+        warnings.warn("odd\x07", stacklevel=1)
+        raise ValueError("\x1b[2Jtwo\nlines \u202e")
+
+    assert guarded(warn_and_fail) == 2
+    assert capsys.readouterr().err == (
+        "sam2-mlx: note: odd\\x07\nsam2-mlx: error: \\x1b[2Jtwo lines \\u202e\n"
+    )
+    assert quoted(["\x1b"] * 99).isprintable() and len(quoted("x" * 999)) < 120

@@ -7,8 +7,10 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 from sam2_mlx.cli.process import Handling, interrupt, silence_stdout
+from sam2_mlx.files import printable
 
 INVALID = 2
 # Shared libraries alone take 1 GB of it, the bundled model another half.
@@ -34,6 +36,7 @@ def guarded(work: Callable[[], int]) -> int:
         with Handling(interrupt), warnings.catch_warnings():
             # What Pillow has to say about a file is in our own line, or of no use.
             warnings.filterwarnings("ignore", module=r"PIL\.")
+            warnings.showwarning = _warn
             code = work()
             if sys.stdout is not None:
                 sys.stdout.flush()
@@ -76,10 +79,14 @@ def check_address_space() -> None:
 
 def note(text: str) -> None:
     """Print what the user should know though all went on."""
-    print(f"sam2-mlx: note: {text}", file=sys.stderr)
+    print(f"sam2-mlx: note: {printable(text)}", file=sys.stderr)
 
 
 def report(problem: object) -> None:
     """Print a problem as one line."""
-    text = " ".join(str(problem).split()) or type(problem).__name__
+    text = printable(" ".join(str(problem).split())) or type(problem).__name__
     print(f"sam2-mlx: error: {text}", file=sys.stderr)
+
+
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    note(str(message))

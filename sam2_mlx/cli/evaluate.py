@@ -18,7 +18,7 @@ from sam2_mlx.cli.outputs import check_outputs, plural
 from sam2_mlx.cli.process import Interrupted
 from sam2_mlx.cli.progress import progress_bar
 from sam2_mlx.cli.stop import StopSignals
-from sam2_mlx.files import StagedFile, StagedFolder
+from sam2_mlx.files import StagedFile, StagedFolder, printable
 from sam2_mlx.tracking.policies import POLICIES
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _run(args: argparse.Namespace) -> int:
         content = json.dumps(as_json(scores, failed, settings), indent=1)
         with StagedFile(args.json) as file:
             file.write_text(content + "\n", encoding="utf-8")
-    print(table(scores, dataset.layout, failed))
+    print(*map(printable, table(scores, dataset.layout, failed).split("\n")), sep="\n")
     if stop.received:
         scored = f"{len(scores)} of {plural(len(dataset.names), 'sequence')}"
         print(f"sam2-mlx: interrupted; {scored} were scored", file=sys.stderr)

@@ -19,7 +19,7 @@ from sam2_mlx.cli.model import ModelChoice, load_model
 from sam2_mlx.cli.outputs import plural
 from sam2_mlx.cli.progress import progress_bar
 from sam2_mlx.cli.stop import StopSignals
-from sam2_mlx.files import FileError, sha256
+from sam2_mlx.files import FileError, printable, sha256
 from sam2_mlx.media import load_picture
 from sam2_mlx.media.pictures import list_pictures
 from sam2_mlx.ops.dtypes import dtype_name
@@ -142,7 +142,7 @@ class _Batch:
         except (FileError, OSError) as problem:
             # One bad picture does not stop the others.
             self._failed += 1
-            tqdm.write(f"sam2-mlx: error: {problem}", file=sys.stderr)
+            tqdm.write(f"sam2-mlx: error: {printable(str(problem))}", file=sys.stderr)
 
     def _say(self, seconds: float) -> None:
         parts = [f"{plural(self._masks, 'mask')} in {seconds:.1f} s"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from sam2_mlx.cli.errors import UsageError
 from sam2_mlx.cli.everything_options import ClipSearch
 from sam2_mlx.cli.stop import StopSignals
 from sam2_mlx.media.cutout import cut_out_frame
@@ -143,7 +144,12 @@ def open_session(model: Sam, source: FrameSource, following: Following) -> Any:
     if following.resume is not None:
         from sam2_mlx.tracking.saved_session import load_session
 
-        return load_session(following.resume, model, source)
+        session = load_session(following.resume, model, source)
+        try:
+            session.require_prompts()
+        except RuntimeError as problem:
+            raise UsageError(f"{following.resume}: {problem}") from problem
+        return session
     # Objects that nobody chose grow into each other; what was pointed at may overlap.
     apart = following.search is not None
     options = TrackingOptions(read_ahead=_READ_AHEAD, non_overlap_masks=apart)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Callable, Iterable
@@ -12,7 +11,7 @@ from typing import Any, BinaryIO
 import mlx.core as mx
 import numpy as np
 
-from sam2_mlx.files import FileError, quoted
+from sam2_mlx.files import FileError, parse_json, quoted
 
 MAX_HEADER_BYTES = 2**24
 """The longest header that is read: 16 MB; that of the largest published model has 0.1 MB."""
@@ -72,9 +71,9 @@ def read_safetensors(file: BinaryIO) -> tuple[dict[str, StoredTensor], dict[str,
     if length > MAX_HEADER_BYTES:
         raise FileError(f"has a header of {length} bytes, which no model needs")
     try:
-        header = json.loads(file.read(length))
-    except (ValueError, RecursionError) as error:
-        raise FileError(f"is cut short or damaged (its header: {quoted(str(error))})") from error
+        header = parse_json(file.read(length))
+    except FileError as error:
+        raise FileError(f"is cut short or damaged (its header: {error})") from error
     if not isinstance(header, dict):
         raise FileError("is cut short or damaged (its header is no table)")
     # MLX writes null where there is none.

@@ -24,6 +24,7 @@ from sam2_mlx.ops.masks import connected_regions, mask_box
 from sam2_mlx.tracking.memory_bank import FrameRecord
 from sam2_mlx.tracking.memory_policy import RollingMemory
 from sam2_mlx.tracking.memory_schedule import MemoryPlan, MemorySchedule
+from sam2_mlx.tracking.session_layout import each, frame_number, row, table, whole
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,15 @@ class DistractorRules:
     area_tolerance: float = 0.2
     areas: int = 10
     max_box_share: float = 0.7
+
+
+_NOTES = table(
+    {
+        "appearances": each(frame_number),
+        "anchors": each(frame_number),
+        "areas": each(row(frame_number, whole(0, 2**40))),
+    }
+)
 
 
 class DistractorAwareMemory(RollingMemory):
@@ -142,6 +152,7 @@ class DistractorAwareMemory(RollingMemory):
 
     def load_notes(self, notes: dict[str, Any]) -> None:
         """Take over what `save_notes` gave; see `ObjectMemory.load_notes`."""
+        _NOTES(notes, "policy")
         self.appearances, self.anchors = list(notes["appearances"]), list(notes["anchors"])
         self.areas = dict(notes["areas"])
         for t in (*self.appearances, *self.anchors):

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
-from sam2_mlx.config import ModelConfig
-from sam2_mlx.files import StagedFile, writing_failed
+from sam2_mlx.files import FileError, StagedFile, open_regular, parse_json, writing_failed
 from sam2_mlx.media.frame_source import Frames
 from sam2_mlx.model.memory import FrameMemory, ObjectMask
 from sam2_mlx.model.sam import Sam
-from sam2_mlx.ops.dtypes import dtype_name
+from sam2_mlx.ops.dtypes import FLOATS, dtype_name
+from sam2_mlx.ops.tensor_file import StoredTensor, read_safetensors
 from sam2_mlx.prompts import Prompt
 from sam2_mlx.tracking.memory_bank import FrameRecord
 from sam2_mlx.tracking.options import TrackingOptions
 from sam2_mlx.tracking.session import TrackingSession
+from sam2_mlx.tracking.session_layout import check_description, text, whole
 from sam2_mlx.tracking.tracked_object import SessionState, TrackedObject
 
 _KEY = "sam2_mlx_session"
@@ -59,16 +62,14 @@ def save_session(session: TrackingSession, path: str | Path) -> None:
             for object_id, tracked in state.objects.items()
         ],
     }
-    staged = StagedFile(target)
-    try:
-        mx.save_safetensors(str(staged.path), arrays.by_name(), {_KEY: json.dumps(description)})
-        # MLX does not report a short write; this does.
-        with safe_open(str(staged.path), framework="np"):
-            pass
-    except (RuntimeError, OSError, SafetensorError) as problem:
-        staged.discard()
-        raise writing_failed(target, problem) from problem
-    staged.commit()
+    with StagedFile(target) as staged:
+        try:
+            mx.save_safetensors(str(staged), arrays.by_name(), {_KEY: json.dumps(description)})
+            # MLX does not report a short write; this does.
+            with open_regular(staged) as file:
+                read_safetensors(file)
+        except (RuntimeError, FileError) as problem:
+            raise writing_failed(target, problem) from problem
 
 
 def load_session(path: str | Path, model: Sam, source: Frames | None = None) -> TrackingSession:
@@ -86,27 +87,29 @@ def load_session(path: str | Path, model: Sam, source: Frames | None = None) -> 
         FileNotFoundError: if there is no such file.
         ValueError: if it is no saved session, or one of another model.
     """
-    arrays, description = _read(Path(path))
-    try:
-        _check_model(description, model)
-        session = TrackingSession(
-            model,
-            source,
-            memory=description["memory"],
-            num_frames=description["num_frames"],
-            options=TrackingOptions(**description["options"]),
-        )
-        shapes = _shapes(model.config)
-        objects = {}
-        for entry in description["objects"]:
-            if description["version"] == 1:
-                entry = _from_version_1(entry)
-            objects[entry["id"]] = tracked = session.new_object()
-            _fill(tracked, entry, arrays, shapes)
-    except _OtherModelError:
-        raise
-    except (KeyError, TypeError, AttributeError, ValueError) as problem:
-        raise _damaged(path, problem) from problem
+    with _opened(Path(path)) as (stored, description):
+        try:
+            _check_model(description, model)
+            if source is None and description["reverse"]:
+                raise ValueError("it was followed backward, and a stream only goes forward")
+            session = TrackingSession(
+                model,
+                source,
+                memory=description["memory"],
+                num_frames=description["num_frames"],
+                options=TrackingOptions(**description["options"]),
+            )
+            arrays = _StoredArrays(stored, model)
+            objects = {}
+            for entry in description["objects"]:
+                if description["version"] == 1:
+                    entry = _from_version_1(entry)
+                objects[entry["id"]] = tracked = session.new_object()
+                _fill(tracked, entry, arrays)
+        except _OtherModelError:
+            raise
+        except (KeyError, TypeError, ValueError) as problem:
+            raise _damaged(path, problem) from problem
     session.restore(SessionState(description["frame"], description["reverse"], objects))
     return session
 
@@ -133,12 +136,9 @@ def saved_facts(path: str | Path) -> SavedFacts:
         FileNotFoundError: if there is no such file.
         ValueError: if it is no saved session.
     """
-    _, description = _read(Path(path))
-    try:
+    with _opened(Path(path)) as (_, description):
         ids = tuple(entry["id"] for entry in description["objects"])
         return SavedFacts(description["frame"], description["reverse"], ids)
-    except (KeyError, TypeError) as problem:
-        raise _damaged(path, problem) from problem
 
 
 class _OtherModelError(ValueError):
@@ -146,30 +146,31 @@ class _OtherModelError(ValueError):
 
 
 def _damaged(path: str | Path, problem: Exception) -> ValueError:
+    reason = f"no {problem}" if isinstance(problem, KeyError) else str(problem)
     return ValueError(
-        f"{path} is a saved session with parts missing or changed "
-        f"({type(problem).__name__}: {problem}); save it again"
+        f"{path} is a saved session with parts missing or changed ({reason}); save it again"
     )
 
 
-def _read(file: Path) -> tuple[dict[str, mx.array], dict[str, Any]]:
-    if not file.is_file():
-        raise FileNotFoundError(f"no file {file}; check the path of the saved session")
-    try:
-        # The library checks that the header is valid and fits the file, which MLX does not.
-        with safe_open(str(file), framework="np") as checked:
-            description = json.loads((checked.metadata() or {})[_KEY])
-        arrays: Any = mx.load(str(file), format="safetensors")
-    except (SafetensorError, RuntimeError, KeyError, ValueError) as problem:
-        raise ValueError(f"{file} is not a saved session; give a file of save_session") from problem
-    if not isinstance(description, dict) or "version" not in description:
-        raise ValueError(f"{file} is not a saved session; give a file of save_session")
-    if description["version"] not in (1, _VERSION):
-        raise ValueError(
-            f"{file} was saved by another version of this package "
-            f"(format {description['version']}, this one reads up to {_VERSION})"
-        )
-    return arrays, description
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[dict[str, StoredTensor], dict[str, Any]]]:
+    """The arrays of a saved session, still unread, and its description, checked."""
+    if not path.exists():
+        raise FileNotFoundError(f"no file {path}; check the path of the saved session")
+    with open_regular(path) as file:
+        try:
+            stored, metadata = read_safetensors(file)
+            description = parse_json(metadata[_KEY])
+        except (FileError, KeyError) as problem:
+            raise ValueError(
+                f"{path} is not a saved session; give a file of save_session"
+            ) from problem
+        try:
+            check_description(description)
+        except ValueError as problem:
+            raise _damaged(path, problem) from problem
+        assert isinstance(description, dict)
+        yield stored, description
 
 
 def _model_facts(model: Sam) -> tuple[dict[str, Any], str]:
@@ -181,6 +182,8 @@ def _model_facts(model: Sam) -> tuple[dict[str, Any], str]:
 def _check_model(description: dict[str, Any], model: Sam) -> None:
     config, kind = _model_facts(model)
     saved = description["model"]
+    text(saved["name"], "model.name")
+    whole(1, 2**31)(saved["image_size"], "model.image_size")
     for what, before, now in (
         ("model", saved["name"], config["name"]),
         ("image size", saved["image_size"], config["image_size"]),
@@ -242,37 +245,53 @@ def _describe_prompt(prompt: Prompt, arrays: _Arrays) -> dict[str, Any]:
     return {"points": prompt.points[0].tolist(), "labels": prompt.labels[0].tolist(), "mask": mask}
 
 
-_Shapes = dict[str, tuple[int, ...]]
+class _StoredArrays:
+    """The arrays of a file, each looked at before it is read; one is read once."""
+
+    def __init__(self, stored: dict[str, StoredTensor], model: Sam) -> None:
+        config = model.config
+        assert config.memory is not None
+        side = config.mask_size
+        self._shapes = {
+            "tokens": (1, config.memory_tokens, config.memory.dim),
+            "pointer": (1, config.hidden_dim),
+            "logits": (1, 1, side, side),
+            "iou": (1, 1),
+            "presence": (1, 1),
+        }
+        self._stored = stored
+        self._read: dict[str, mx.array] = {}
+
+    def pick(self, name: str, part: str) -> mx.array:
+        """An array that is this part of a record.
+
+        Raises:
+            KeyError, TypeError: if there is none of the name, or one of another shape or type.
+        """
+        stored, shape = self._stored[name], self._shapes[part]
+        if stored.shape != shape or stored.dtype not in FLOATS:
+            raise TypeError(f"{part} is {stored.dtype} {stored.shape} instead of {shape}")
+        return self._once(name)
+
+    def mask(self, name: str) -> np.ndarray:
+        """A mask that was a prompt, bool (H, W)."""
+        stored = self._stored[name]
+        if len(stored.shape) != 2 or stored.dtype != "bool" or not math.prod(stored.shape):
+            raise TypeError(f"a prompt's mask is {stored.dtype} {stored.shape}")
+        return np.array(self._once(name))
+
+    def _once(self, name: str) -> mx.array:
+        if name not in self._read:
+            self._read[name] = self._stored[name].read()
+        return self._read[name]
 
 
-def _shapes(config: ModelConfig) -> _Shapes:
-    """What each array of a record must look like."""
-    assert config.memory is not None
-    side = config.mask_size
-    return {
-        "tokens": (1, config.memory_tokens, config.memory.dim),
-        "pointer": (1, config.hidden_dim),
-        "logits": (1, 1, side, side),
-        "iou": (1, 1),
-        "presence": (1, 1),
-    }
-
-
-def _pick(arrays: dict[str, mx.array], name: str, part: str, shapes: _Shapes) -> mx.array:
-    array = arrays[name]
-    if array.shape != shapes[part]:
-        raise TypeError(f"{part} has shape {array.shape}, expected {shapes[part]}")
-    return array
-
-
-def _fill(
-    tracked: TrackedObject, entry: dict[str, Any], arrays: dict[str, mx.array], shapes: _Shapes
-) -> None:
+def _fill(tracked: TrackedObject, entry: dict[str, Any], arrays: _StoredArrays) -> None:
     """Make a new object the one that was saved."""
     bank = tracked.bank
     for name, shelf in (("prompted", bank.prompted), ("recent", bank.recent)):
         for frame, record in entry["shelves"][name]:
-            shelf[frame] = _rebuild_record(record, arrays, shapes)
+            shelf[frame] = _rebuild_record(record, arrays)
     bank.load_notes(entry["policy"])
     tracked.prompts = {frame: _rebuild_prompt(prompt, arrays) for frame, prompt in entry["prompts"]}
     tracked.tracked = dict(entry["tracked"])
@@ -292,23 +311,17 @@ def _from_version_1(entry: dict[str, Any]) -> dict[str, Any]:
     return {**entry, "policy": notes, "shelves": shelves}
 
 
-def _rebuild_record(
-    entry: dict[str, Any], arrays: dict[str, mx.array], shapes: _Shapes
-) -> FrameRecord:
+def _rebuild_record(entry: dict[str, Any], arrays: _StoredArrays) -> FrameRecord:
     tokens = mask = None
     if entry["tokens"] is not None:
-        tokens = _pick(arrays, entry["tokens"], "tokens", shapes)
+        tokens = arrays.pick(entry["tokens"], "tokens")
     if entry["mask"] is not None:
-        logits, iou, pointer, presence = (
-            _pick(arrays, name, part, shapes)
-            for part, name in zip(_MASK_PARTS, entry["mask"], strict=True)
-        )
-        mask = ObjectMask(logits, iou, pointer, presence)
-    pointer = _pick(arrays, entry["pointer"], "pointer", shapes)
-    return FrameRecord(FrameMemory(tokens, pointer), mask)
+        names = zip(entry["mask"], _MASK_PARTS, strict=True)
+        mask = ObjectMask(*(arrays.pick(name, part) for name, part in names))
+    return FrameRecord(FrameMemory(tokens, arrays.pick(entry["pointer"], "pointer")), mask)
 
 
-def _rebuild_prompt(entry: dict[str, Any], arrays: dict[str, mx.array]) -> Prompt:
-    mask = None if entry["mask"] is None else np.array(arrays[entry["mask"]])
+def _rebuild_prompt(entry: dict[str, Any], arrays: _StoredArrays) -> Prompt:
+    mask = None if entry["mask"] is None else arrays.mask(entry["mask"])
     points = np.asarray(entry["points"], np.float64).reshape(1, -1, 2)
     return Prompt(points, np.asarray([entry["labels"]], np.int32), mask)

@@ -143,8 +143,11 @@ def _spoil_session(rng: random.Random, folder: Path) -> Path:
     (length,) = struct.unpack("<Q", data[:8])
     header = json.loads(data[8 : 8 + length])
     key = next(iter(header["__metadata__"]))
-    description = spoil_json(rng, json.loads(header["__metadata__"][key]))
-    header["__metadata__"][key] = json.dumps(description)
+    description = json.loads(header["__metadata__"][key])
+    # Any change in the model's part is another model.
+    model = {"model": description.pop("model")} if rng.random() < 0.8 else {}
+    description = spoil_json(rng, description)
+    header["__metadata__"][key] = json.dumps({**description, **model})
     text = json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + length :])
     return path
@@ -153,6 +156,8 @@ def _spoil_session(rng: random.Random, folder: Path) -> Path:
 def _use_session(path: Path) -> None:
     saved_facts(path)
     session = load_session(path, _model())
+    if not all(map(session.prompted_frames, session.object_ids)):
+        return  # it cannot go on, and says so
     for index in (4, 5):
         session.step(ToyClip().read(index))
     save_session(session, path)
@@ -163,5 +168,6 @@ KINDS: dict[str, Kind] = {
     "bombs": Kind(spoil_with_a_bomb, _use_torch),
     "safetensors": Kind(_spoil_safetensors, load),
     "config": Kind(_spoil_config, load),
+    "session": Kind(_spoil_session, _use_session),
 }
 """By name; a kind that is added here is in the campaign and in the tests."""
