@@ -6,8 +6,8 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -227,12 +227,12 @@ def _on_frame(
     return on_frame
 
 
-def _staged(
-    sequence: AnnotatedSequence, folder: Path | None
-) -> AbstractContextManager[Path | None]:
+@contextmanager
+def _staged(sequence: AnnotatedSequence, folder: Path | None) -> Iterator[Path | None]:
     """Where the masks of a sequence go until it is done."""
     if not folder:
-        return nullcontext()
+        yield None
+        return
     frames = range(sequence.frames.num_frames)
     names = {sequence.file_name(frame) for frame in frames} | {*sequence.objects.values()}
 
@@ -246,4 +246,11 @@ def _staged(
         ]
 
     folder.mkdir(parents=True, exist_ok=True)
-    return StagedFolder(folder / sequence.name, written)
+    staged = StagedFolder(folder / sequence.name, written)
+    try:
+        yield staged.path
+    except BaseException:
+        # Not by `with`: a frame that cannot be read is no problem of the folder.
+        staged.discard()
+        raise
+    staged.commit()

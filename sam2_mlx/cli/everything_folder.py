@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sam2_mlx.cli.errors import INVALID, UsageError
+from sam2_mlx.cli.errors import INVALID, UsageError, report
 from sam2_mlx.cli.everything_options import EverythingOptions, read_everything_options
 from sam2_mlx.cli.everything_picture import write_everything
 from sam2_mlx.cli.everything_results import DESCRIPTION
@@ -19,7 +19,7 @@ from sam2_mlx.cli.model import ModelChoice, load_model
 from sam2_mlx.cli.outputs import plural
 from sam2_mlx.cli.progress import progress_bar
 from sam2_mlx.cli.stop import StopSignals
-from sam2_mlx.files import FileError, printable, sha256
+from sam2_mlx.files import FileError, sha256
 from sam2_mlx.media import load_picture
 from sam2_mlx.media.pictures import list_pictures
 from sam2_mlx.ops.dtypes import dtype_name
@@ -87,7 +87,7 @@ class _Batch:
         with StopSignals() as stop, progress_bar("pictures", len(self._pictures)) as bar:
             for picture, name in zip(self._pictures, self._names, strict=True):
                 info = {"description": DESCRIPTION, "settings": settings}
-                self._do_unless_done(model, picture, name, info)
+                self._do_unless_done(model, picture, name, info, bar)
                 bar.update()
                 if stop.received:
                     break
@@ -118,9 +118,9 @@ class _Batch:
         # The document is written last, so where it is whole the drawing is there too.
         return bool(earlier == info)
 
-    def _do_unless_done(self, model: Sam, path: Path, name: str, info: dict[str, Any]) -> None:
-        from tqdm import tqdm
-
+    def _do_unless_done(
+        self, model: Sam, path: Path, name: str, info: dict[str, Any], bar: Any
+    ) -> None:
         document = self._output / f"{name}.json"
         try:
             if not path.is_file():
@@ -142,7 +142,8 @@ class _Batch:
         except (FileError, OSError) as problem:
             # One bad picture does not stop the others.
             self._failed += 1
-            tqdm.write(f"sam2-mlx: error: {printable(str(problem))}", file=sys.stderr)
+            bar.clear()
+            report(problem)
 
     def _say(self, seconds: float) -> None:
         parts = [f"{plural(self._masks, 'mask')} in {seconds:.1f} s"]

@@ -13,6 +13,7 @@ from sam2_mlx.evaluation.annotations import (
     DavisSequence,
     SavSequence,
 )
+from sam2_mlx.files import open_regular
 from sam2_mlx.media.frame_source import FrameSource
 from sam2_mlx.media.picture_frames import PictureFrames
 from sam2_mlx.media.pictures import PICTURE_SUFFIXES, list_pictures
@@ -23,6 +24,7 @@ Layout = Literal["davis", "sav"]
 _SAV_FOLDERS = ("JPEGImages_24fps", "Annotations_6fps")
 _DAVIS_FOLDERS = ("JPEGImages", "Annotations")
 _USUAL_RESOLUTION = "480p"
+_MAX_LIST_BYTES = 2**24
 _LAYOUTS = (
     "expected JPEGImages/ and Annotations/ (DAVIS) "
     "or JPEGImages_24fps/ and Annotations_6fps/ (SA-V)"
@@ -169,11 +171,25 @@ def _listed(root: Path, subset: str) -> list[str]:
     )
     for place in places:
         if place.is_file():
-            lines = place.read_text(encoding="utf-8").splitlines()
-            return [line.strip() for line in lines if line.strip()]
+            return _read_list(place)
     lists = sorted({path.stem for path in [*folder.rglob("*.txt"), *root.glob("*.txt")]})
     hint = f"it has {', '.join(lists)}" if lists else "it has no lists; leave --set out"
     raise DatasetError(f"{root} has no list {subset}.txt; {hint}")
+
+
+def _read_list(file: Path) -> list[str]:
+    with open_regular(file) as opened:
+        data = opened.read(_MAX_LIST_BYTES + 1)
+    try:
+        names = [line.strip() for line in data.decode("utf-8").splitlines() if line.strip()]
+    except UnicodeDecodeError as problem:
+        raise DatasetError(f"{file} is no list of names: {problem}") from problem
+    # A list comes with the dataset; it names folders in it, and none elsewhere.
+    paths = [name for name in names if Path(name).name != name or "\0" in name or name == ".."]
+    if paths or len(data) > _MAX_LIST_BYTES:
+        what = f"holds {paths[0]!r}, which is no name of a sequence" if paths else "is too long"
+        raise DatasetError(f"{file} {what}")
+    return names
 
 
 def _folders(path: Path) -> list[Path]:

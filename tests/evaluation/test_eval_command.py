@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from sam2_mlx.__main__ import main
+from sam2_mlx.evaluation.annotations import AnnotatedSequence
 from sam2_mlx.evaluation.datasets import open_dataset
 from sam2_mlx.evaluation.runs import GivenPrompt
 from tests.evaluation.drawn_datasets import (
@@ -218,3 +220,87 @@ def test_prompt_names() -> None:
     for text in ("clicks", "points", "clicks=", "clicks=-1", "clicks=²"):
         with pytest.raises(ValueError, match="a prompt is"):
             GivenPrompt.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"../clip-0\n", "holds '../clip-0', which is no name of a sequence"),
+        (b"clip-0\n/etc\n", "holds '/etc'"),
+        (b"..\n", "holds '..'"),
+        (b"a\0b\n", "no name of a sequence"),
+        (b"\xff\xfe", "is no list of names"),
+        (b"a\n" * 2**23 + b"a\n", "is too long"),
+    ],
+)
+def test_lists_name_sequences_and_nothing_else(
+    davis: Path, capsys: pytest.CaptureFixture[str], content: bytes, said: str
+) -> None:
+    (davis / "ImageSets" / "2017" / "odd.txt").write_bytes(content)
+    code, table, problem = run(capsys, davis, "--set", "odd", *MODEL)
+    assert (code, table) == (2, "") and said in problem and problem.count("\n") == 1
+
+
+def test_names_do_not_command_the_terminal(
+    davis: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "clip\x1b[31m"
+    for folder in (*(davis / kind / "480p" for kind in ("JPEGImages", "Annotations")),
+                   tmp_path / "found"):  # fmt: skip
+        (folder / "clip-0").rename(folder / name)
+    (davis / "ImageSets" / "2017" / "both.txt").write_text(f"{name}\nclip-1\n")
+    (davis / "JPEGImages" / "480p" / "clip-1" / "00002.jpg").unlink()
+    code, table, problem = run(
+        capsys, davis, "--set", "both", "--masks", tmp_path / "found", "--json", tmp_path / "j"
+    )
+    assert code == 2 and "\x1b" not in table + problem and "clip\\x1b[31m" in table
+
+
+def test_saved_masks_appear_whole_and_replace_only_masks(
+    davis: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "mine"
+    arguments = (davis, *MODEL, "--save-masks", target)
+    (davis / "JPEGImages" / "480p" / "clip-0" / "00003.jpg").write_bytes(b"no picture")
+    code, _, problem = run(capsys, *arguments)
+    assert code == 2 and "00003.jpg is not a picture" in problem
+    assert [path.name for path in target.iterdir()] == ["clip-1"]
+    before = values(target / "clip-1" / "00002.png")
+    assert run(capsys, *arguments)[0] == 2  # an earlier run's masks are replaced
+    assert np.array_equal(values(target / "clip-1" / "00002.png"), before)
+    (target / "clip-1" / "letter.txt").write_text("mine")
+    code, _, problem = run(capsys, *arguments)
+    assert "clip-1 holds other files and will not be replaced ('letter.txt'" in problem
+    assert (target / "clip-1" / "letter.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("place", ["", "Annotations/480p", "JPEGImages", "found"])
+def test_nothing_is_written_into_the_dataset(
+    davis: Path, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
+    before = sorted(davis.rglob("*"))
+    for option, name in (("--save-masks", place or "."), ("--json", f"{place}/s.json")):
+        code, _, problem = run(capsys, davis, *MODEL, option, davis / name.lstrip("/"))
+        assert code == 2 and f"give {option} another name" in problem or "no such folder" in problem
+    assert sorted(davis.rglob("*")) == before
+
+
+def test_an_interrupt_prints_the_scores_so_far(
+    davis: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = AnnotatedSequence.file_name
+
+    def file_name(self: AnnotatedSequence, frame: int) -> str:
+        if self.name == "clip-1" and frame == 2:
+            signal.raise_signal(signal.SIGTERM)
+        return before(self, frame)
+
+    monkeypatch.setattr(AnnotatedSequence, "file_name", file_name)
+    target = tmp_path / "mine"
+    arguments = ("--save-masks", target, "--json", tmp_path / "s.json")
+    code, table, said = run(capsys, davis, *MODEL, *arguments)
+    assert code == 128 + signal.SIGTERM
+    assert "clip-0 " in table and "clip-1" not in table
+    assert "interrupted; 1 of 2 sequences were scored" in said
+    assert list(json.loads((tmp_path / "s.json").read_text())["sequences"]) == ["clip-0"]
+    assert [path.name for path in target.iterdir()] == ["clip-0"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -121,3 +122,35 @@ def test_the_image_command_takes_every_kind(tmp_path: Path, what, monkeypatch, c
         assert f"({size[0]}x{size[1]}; " in capsys.readouterr().out
         with Image.open("drawn.png") as drawn:
             assert drawn.size == size
+
+
+def test_a_hostile_folder(tmp_path: Path, capsys) -> None:
+    photos, found = tmp_path / "photos", tmp_path / "found"
+    photos.mkdir()
+    found.mkdir()
+    for name in ("good.png", "mine.png", "deep.png", "x" * 246 + ".png"):
+        Image.fromarray(draw_shapes()).save(photos / name)
+    os.mkfifo(photos / "pipe.png")
+    (photos / "zero.png").symlink_to("/dev/zero")
+    (photos / "clear\x1b[2J.png").write_bytes(b"no picture")
+    (found / "mine.json").write_text('{"info": {"description": "holidays"}}')
+    (found / "deep.json").write_text("[" * 100_000)
+    before = {path: path.read_bytes() for path in found.iterdir()}
+    assert everything_main([str(photos), "--output", str(found), *QUICK, *LOOSE]) == 2
+    said = capsys.readouterr()
+    assert "wrote 1 picture to" in said.out and "\x1b" not in said.err.replace("\x1b[A", "")
+    errors = "\n".join(line for line in said.err.splitlines() if "error" in line)
+    for words in (
+        "mine.json was not written by an earlier run and would be lost",
+        "deep.json was not written",
+        "no file " + str(photos / "pipe.png"),
+        "no file " + str(photos / "zero.png"),
+        "clear\\x1b[2J.png is not a picture",
+        "File name too long",
+    ):
+        assert words in errors, words
+    assert {path: path.read_bytes() for path in before} == before
+    assert {path.name for path in found.iterdir()} - {path.name for path in before} == {
+        "good.json",
+        "good_masked.png",
+    }
