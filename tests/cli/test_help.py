@@ -26,6 +26,7 @@ OPTIONS = {
     "bench": "model what dtype image-size objects rounds frames json",
     "eval": "set sequences max-frames masks prompt memory fill-holes model dtype image-size json "
     "save-masks",
+    "export": "dtype image-size",
     "serve": "stdio socket",
     "selftest": "dtype quick",
 }
