@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 
 import sam2_mlx
-from sam2_mlx.cli.arguments import OneLineParser
+from sam2_mlx.cli.arguments import CommandParser
 from sam2_mlx.cli.errors import guarded
 from sam2_mlx.cli.model import ModelChoice, load_model
 from sam2_mlx.cli.process import be_command
@@ -33,15 +33,17 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = OneLineParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    parser = CommandParser("webcam.py", __doc__.splitlines()[0])
+    parser.add_argument("--source", default="0", help="camera number (0), clip, folder or address")
+    parser.add_argument("--model", default="auto", help="a model's name, folder or file (auto)")
+    parser.add_argument(
+        "--dtype", default="auto", help="auto (the default), float32, float16 or bfloat16"
     )
-    parser.add_argument("--source", default="0", help="camera number, clip, folder or address")
-    parser.add_argument("--model", default="auto", help="a model's name, folder or file")
-    parser.add_argument("--dtype", default="auto", help="auto, float32, float16 or bfloat16")
     parser.add_argument("--image-size", type=int, help="side of the model's input; less is faster")
-    parser.add_argument("--width", type=int, default=1280, help="widest picture shown, in pixels")
-    parser.add_argument("--folder", type=Path, default=Path(), help="for recordings and masks")
+    parser.add_argument(
+        "--width", type=int, default=1280, help="widest picture shown, in pixels (1280)"
+    )
+    parser.add_argument("--folder", type=Path, default=Path(), help="for recordings and masks (.)")
     parser.add_argument("--every-frame", action="store_true", help="skip no frame of a clip")
     return parser
 

@@ -12,7 +12,9 @@ from sam2_mlx import __version__
 from sam2_mlx.cli.errors import INVALID, check_address_space, guarded
 from sam2_mlx.cli.process import be_command
 
-# name: (module of the package, what it does); a module is imported only when its command is called.
+# name: (module of the package, what it does). A module is imported only when its command is called.
+# Its `main` takes the arguments after the name and returns the exit code; what cannot be carried
+# out is a ValueError or an OSError, and the one guard makes a line of it.
 COMMANDS: dict[str, tuple[str, str]] = {
     "video": ("cli.video", "mask objects on every frame of a video"),
     "image": ("cli.image", "mask objects in a picture"),

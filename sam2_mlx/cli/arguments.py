@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+import textwrap
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -18,8 +19,23 @@ FORMATS = ("video", "prores4444", "webm-alpha", "png-sequence")
 """Forms of a written clip; all but the first are the objects alone, with transparency."""
 
 
-class OneLineParser(argparse.ArgumentParser):
-    """A parser whose errors are one line, as all errors of the commands are."""
+class CommandParser(argparse.ArgumentParser):
+    """The parser of a command: its errors are one line, as all errors of the commands are.
+
+    Args:
+        command: its name after `sam2-mlx`, or that of another program.
+        description: what it does, in a sentence or two.
+        examples: what follows the options, as it is written.
+    """
+
+    def __init__(self, command: str, description: str, examples: str = "") -> None:
+        super().__init__(
+            prog=command if command.endswith(".py") else f"sam2-mlx {command}",
+            description=textwrap.fill(description, 80),
+            epilog=examples,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
 
     def error(self, message: str) -> NoReturn:
         """Print one line and leave with exit code 2."""

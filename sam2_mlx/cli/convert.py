@@ -5,21 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 
-from sam2_mlx.cli.arguments import DTYPES, OneLineParser, file_path
+from sam2_mlx.cli.arguments import DTYPES, CommandParser, file_path
 
 
 def main(argv: list[str]) -> int:
-    """Run the command.
-
-    Args:
-        argv: the arguments after `convert`.
-
-    Returns:
-        The exit code, 0.
-
-    Raises:
-        ValueError, OSError: if the source cannot be read or the folder not be made.
-    """
+    """Run the command; the exit code is 0."""
     args = _parser().parse_args(argv)
     from sam2_mlx.checkpoints.convert import convert_checkpoint
     from sam2_mlx.checkpoints.files import WEIGHTS_NAME
@@ -45,9 +35,8 @@ def main(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = OneLineParser(
-        prog="sam2-mlx convert",
-        description="Convert a checkpoint to a folder with config.json and model.safetensors.",
+    parser = CommandParser(
+        "convert", "Convert a checkpoint to a folder with config.json and model.safetensors."
     )
     parser.add_argument(
         "source",

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sam2_mlx.cli.arguments import OneLineParser, add_model_arguments, file_path, read_count
+from sam2_mlx.cli.arguments import CommandParser, add_model_arguments, file_path, read_count
 from sam2_mlx.cli.errors import INVALID, UsageError, report
 from sam2_mlx.cli.model import ModelChoice, load_model
 from sam2_mlx.cli.outputs import check_outputs, plural
@@ -45,27 +45,13 @@ the overlap on the frame that is prompted.
 
 
 def main(argv: list[str]) -> int:
-    """Run the command.
-
-    Args:
-        argv: the arguments after `eval`.
-
-    Returns:
-        The exit code: 0 done, 2 for a sequence that could not be scored.
-
-    Raises:
-        ValueError, OSError: for arguments or input that cannot be carried out.
-    """
+    """Run the command; the exit code is 2 for a sequence that could not be scored, else 0."""
     return _run(_parser().parse_args(argv))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = OneLineParser(
-        prog="sam2-mlx eval",
-        description="Follow every object of annotated videos and score the masks.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = CommandParser(
+        "eval", "Follow every object of annotated videos and score the masks.", _EXAMPLES
     )
     parser.add_argument(
         "dataset", metavar="DATASET", type=file_path, help="a folder in the layout of DAVIS or SA-V"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from sam2_mlx.cli.arguments import OneLineParser, add_model_arguments, file_path
+from sam2_mlx.cli.arguments import CommandParser, add_model_arguments, file_path
 from sam2_mlx.cli.everything_options import add_everything_arguments
 
 _EXAMPLES = """\
@@ -20,17 +20,7 @@ run that was interrupted goes on where it stopped.
 
 
 def main(argv: list[str]) -> int:
-    """Run the command.
-
-    Args:
-        argv: the arguments after `everything`.
-
-    Returns:
-        The exit code: 0 done, 2 if a picture cannot be used, 128 and its number for a signal.
-
-    Raises:
-        ValueError, OSError: for arguments or input that cannot be carried out.
-    """
+    """Run the command; the exit code is 2 if a picture could not be used, else 0."""
     args = _parser().parse_args(argv)
     from sam2_mlx.cli.everything_folder import run
 
@@ -38,12 +28,8 @@ def main(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = OneLineParser(
-        prog="sam2-mlx everything",
-        description="Find everything in the pictures of a folder, without prompts.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = CommandParser(
+        "everything", "Find everything in the pictures of a folder, without prompts.", _EXAMPLES
     )
     parser.add_argument(
         "folder", metavar="FOLDER", type=file_path, help="a folder of pictures, or one picture"

@@ -5,21 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from sam2_mlx.cli.arguments import DTYPES, OneLineParser
+from sam2_mlx.cli.arguments import DTYPES, CommandParser
 
 
 def main(argv: list[str]) -> int:
-    """Run the command.
-
-    Args:
-        argv: the arguments after `export`.
-
-    Returns:
-        The exit code, 0.
-
-    Raises:
-        ValueError, OSError: if the model cannot be loaded or the bundle not be written.
-    """
+    """Run the command; the exit code is 0."""
     options = _parser().parse_args(argv)
     from sam2_mlx.checkpoints.load import load
     from sam2_mlx.exporting.bundle import MODEL, check_bundle, export_bundle, read_bundle
@@ -36,9 +26,9 @@ def main(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = OneLineParser(
-        prog="sam2-mlx export",
-        description="Write a model as a bundle: its functions and weights in one file, for apps "
+    parser = CommandParser(
+        "export",
+        "Write a model as a bundle: its functions and weights in one file, for apps "
         "without Python. It is for the device that MLX runs on here: for a Mac, export on a Mac.",
     )
     parser.add_argument(

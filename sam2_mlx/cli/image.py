@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from sam2_mlx.cli.arguments import (
-    OneLineParser,
+    CommandParser,
     add_model_arguments,
     add_prompt_arguments,
     file_path,
@@ -26,17 +26,7 @@ the most likely first. Existing files are replaced.
 
 
 def main(argv: list[str]) -> int:
-    """Run the command.
-
-    Args:
-        argv: the arguments after `image`.
-
-    Returns:
-        The exit code, 0.
-
-    Raises:
-        ValueError, OSError: for arguments or input that cannot be carried out.
-    """
+    """Run the command; the exit code is 0."""
     args = _parser().parse_args(join_values(argv))
     from sam2_mlx.cli.image_job import run
 
@@ -44,12 +34,8 @@ def main(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = OneLineParser(
-        prog="sam2-mlx image",
-        description="Mask objects in a picture and write it with the masks drawn over it.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = CommandParser(
+        "image", "Mask objects in a picture and write it with the masks drawn over it.", _EXAMPLES
     )
     parser.add_argument(
         "picture", metavar="PICTURE", type=file_path, help="a JPEG, PNG, WebP or TIFF file"

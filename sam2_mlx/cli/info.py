@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from sam2_mlx import __version__
-from sam2_mlx.cli.arguments import OneLineParser
+from sam2_mlx.cli.arguments import CommandParser
 from sam2_mlx.files import cache_dir
 from sam2_mlx.ops import runtime
 
@@ -19,20 +19,8 @@ _SLOW_GFLOPS = 10.0
 
 
 def main(argv: list[str]) -> int:
-    """Print what `collect` finds.
-
-    Args:
-        argv: the arguments after `info`.
-
-    Returns:
-        The exit code, 0.
-
-    Raises:
-        ValueError: if an environment variable has a value that means nothing.
-    """
-    parser = OneLineParser(
-        prog="sam2-mlx info", description="Say what MLX runs on here, and which models are at hand."
-    )
+    """Run the command; the exit code is 0."""
+    parser = CommandParser("info", "Say what MLX runs on here, and which models are at hand.")
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     options = parser.parse_args(argv)
     facts = collect()

@@ -9,23 +9,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from sam2_mlx.cli.arguments import DTYPES, OneLineParser
+from sam2_mlx.cli.arguments import DTYPES, CommandParser
 
 
 def main(argv: list[str]) -> int:
-    """Run the command.
-
-    Args:
-        argv: the arguments after `selftest`.
-
-    Returns:
-        The exit code: 0 if everything agrees, 1 if something does not.
-
-    Raises:
-        ValueError: for a value of SAM2_MLX_KERNELS that means nothing, or a bundle that is damaged
-            or gives other numbers.
-        FileNotFoundError: if there is no bundle.
-    """
+    """Run the command; the exit code is 0 if everything agrees, else 1."""
     options = _parser().parse_args(argv)
     if options.bundle is not None:
         return _check(options.bundle)
@@ -49,9 +37,9 @@ def _check(folder: Path) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = OneLineParser(
-        prog="sam2-mlx selftest",
-        description="Compare every custom Metal kernel with plain MLX on this machine, and the "
+    parser = CommandParser(
+        "selftest",
+        "Compare every custom Metal kernel with plain MLX on this machine, and the "
         "speed of both. Without Metal, compare plain MLX with numpy.",
     )
     parser.add_argument("--dtype", choices=DTYPES, help="only this one")

@@ -5,21 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from sam2_mlx.cli.arguments import OneLineParser
+from sam2_mlx.cli.arguments import CommandParser
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Serve apps until they are done.
-
-    Args:
-        argv: the arguments after `serve`; None takes those of the process.
-
-    Returns:
-        0, when the app has left or asked for the end.
-
-    Raises:
-        ValueError, OSError: if the socket cannot be made.
-    """
+def main(argv: list[str]) -> int:
+    """Serve apps until they are done; the exit code is 0."""
     options = _parser().parse_args(argv)
     from sam2_mlx.serving.doors import serve_socket, serve_standard_streams
     from sam2_mlx.serving.worker import Worker
@@ -32,9 +22,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = OneLineParser(
-        prog="sam2-mlx serve",
-        description="Follow objects for another program, which speaks the protocol of docs/app.md.",
+    parser = CommandParser(
+        "serve", "Follow objects for another program, which speaks the protocol of docs/app.md."
     )
     doors = parser.add_mutually_exclusive_group(required=True)
     doors.add_argument(

@@ -6,7 +6,7 @@ import argparse
 
 from sam2_mlx.cli.arguments import (
     FORMATS,
-    OneLineParser,
+    CommandParser,
     add_model_arguments,
     add_prompt_arguments,
     file_path,
@@ -33,17 +33,9 @@ to it with --reverse, all with --both), within --start and --end. Existing files
 
 
 def main(argv: list[str]) -> int:
-    """Run the command.
+    """Run the command; the exit code is 0, 2 for a clip that is damaged, or 128 and a signal.
 
-    Args:
-        argv: the arguments after `video`.
-
-    Returns:
-        The exit code: 0 done, 2 for a damaged clip, 128 and its number for a signal; in the last
-        two cases the video holds the frames so far.
-
-    Raises:
-        ValueError, OSError: for arguments or input that cannot be carried out.
+    In the last two cases the outputs hold the frames so far.
     """
     args = _parser().parse_args(join_values(argv))
     from sam2_mlx.cli.video_plan import run
@@ -52,12 +44,8 @@ def main(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = OneLineParser(
-        prog="sam2-mlx video",
-        description="Mask objects on every frame of a clip and write it as a video.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = CommandParser(
+        "video", "Mask objects on every frame of a clip and write it as a video.", _EXAMPLES
     )
     parser.add_argument(
         "clip",

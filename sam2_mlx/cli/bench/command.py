@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sam2_mlx import __version__
-from sam2_mlx.cli.arguments import OneLineParser
+from sam2_mlx.cli.arguments import CommandParser
 
 WHAT = ("image", "encoder", "frame", "clip")
 
@@ -40,17 +40,7 @@ _WIDTH = 11
 
 
 def main(argv: list[str]) -> int:
-    """Run the command.
-
-    Args:
-        argv: the arguments after `bench`.
-
-    Returns:
-        The exit code, 0.
-
-    Raises:
-        ValueError, OSError: for a mistake in the arguments.
-    """
+    """Run the command; the exit code is 0."""
     options = _parser().parse_args(argv)
     if min(options.rounds, options.frames, *options.objects) < 1:
         raise ValueError(
@@ -69,12 +59,7 @@ class _Elsewhere(argparse.Action):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = OneLineParser(
-        prog="sam2-mlx bench",
-        description="Measure this package on this machine.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = CommandParser("bench", "Measure this package on this machine.", _EXAMPLES)
     add = parser.add_argument
     add("--model", default="nano", help="a name, a folder, a file, or all (default: nano)")
     add("--what", nargs="+", choices=WHAT, help="what to measure (default: all of it)")
