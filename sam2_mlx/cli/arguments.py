@@ -84,6 +84,12 @@ def add_prompt_arguments(parser: argparse.ArgumentParser, masks: bool) -> None:
             type=file_path,
             help="a palette PNG with the masks of several objects: each value but 0 is an id",
         )
+        add(
+            "--prompts",
+            metavar="FILE",
+            type=file_path,
+            help="a file with prompts on any frames, such as --save-prompts writes",
+        )
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -40,7 +40,7 @@ class Stretch:
 
     Attributes:
         first: first frame of the result.
-        prompted: frame of the prompts; first <= prompted <= last.
+        prompted: frame to follow from, with prompts; first <= prompted <= last.
         last: last frame of the result, included.
     """
 
@@ -58,6 +58,21 @@ class Stretch:
         """Frames that the model works on; the prompted one twice if there are two passes."""
         two = self.first < self.prompted < self.last
         return self.num_frames + (1 if two else 0)
+
+
+@dataclass(frozen=True)
+class Prompted:
+    """What is pointed at on a frame.
+
+    Attributes:
+        frame: number of the frame in the source.
+        object_id: 1 or more.
+        prompt: of that one object.
+    """
+
+    frame: int
+    object_id: int
+    prompt: Prompt
 
 
 @dataclass(frozen=True)
@@ -157,7 +172,7 @@ def open_session(model: Sam, source: FrameSource, following: Following) -> Any:
 
 
 def follow(
-    session: Any, prompts: Mapping[int, Prompt], stretch: Stretch, watch: Watch
+    session: Any, prompts: Sequence[Prompted], stretch: Stretch, watch: Watch
 ) -> Iterator[ShownFrame]:
     """Follow the prompted objects through a stretch of a clip.
 
@@ -167,7 +182,7 @@ def follow(
 
     Args:
         session: a `TrackingSession` over the clip, with objects of its own where it goes on.
-        prompts: what to follow, by object id.
+        prompts: what to follow; those on other frames than the one to start from steady it there.
         stretch: which frames.
         watch: counts the frames, and may end it early.
 
@@ -222,13 +237,13 @@ def _twin(session: Any) -> Any:
 
 
 def _follow(
-    session: Any, prompts: Mapping[int, Prompt], start: int, end: int, watch: Watch
+    session: Any, prompts: Sequence[Prompted], start: int, end: int, watch: Watch
 ) -> Iterator[ShownFrame]:
     """One pass of the model from one frame to another, in either direction."""
 
     def propagate() -> Iterator[FrameMasks]:
-        for object_id, prompt in prompts.items():
-            session.add(object_id, start, prompt)
+        for one in prompts:
+            session.add(one.object_id, one.frame, one.prompt)
         yield from session.propagate(start=start, length=abs(end - start), reverse=end < start)
 
     for masks in watch.over(propagate()):

@@ -12,7 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sam2_mlx.cli.follow import ShownFrame
+from sam2_mlx.cli.follow import Prompted, ShownFrame
 from sam2_mlx.cli.stop import StopSignals
 from sam2_mlx.media.frame_source import FrameSource
 
@@ -114,8 +114,7 @@ class Tally:
     """On how many frames each object was seen.
 
     Args:
-        prompts: ids of the objects that were pointed at.
-        prompted: number of the frame that they were pointed at on.
+        prompts: what was pointed at.
         search: objects were looked for instead of pointed at: those not seen were never there.
 
     Attributes:
@@ -123,13 +122,12 @@ class Tally:
         missed: ids of prompted objects that were not found where they were pointed at.
     """
 
-    def __init__(self, prompts: Collection[int], prompted: int, search: bool) -> None:
-        self._prompts = prompts
-        self._prompted = prompted
+    def __init__(self, prompts: Collection[Prompted], search: bool) -> None:
+        self._prompted = {(one.frame, one.object_id) for one in prompts}
         self._search = search
         self._counts: Counter[int] = Counter()
         self.frames = 0
-        self.missed: list[int] = []
+        self.missed: dict[int, None] = {}
 
     def add(self, frame: ShownFrame) -> None:
         """Count a frame."""
@@ -137,8 +135,8 @@ class Tally:
         for number, mask in zip(frame.object_ids, frame.masks, strict=True):
             visible = bool(mask.any())
             self._counts[number] += visible
-            if frame.index == self._prompted and number in self._prompts and not visible:
-                self.missed.append(number)
+            if (frame.index, number) in self._prompted and not visible:
+                self.missed[number] = None
 
     def finish(self) -> None:
         """Nothing: it is only counted."""

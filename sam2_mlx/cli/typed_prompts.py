@@ -17,7 +17,7 @@ from sam2_mlx.media.pictures import open_picture, picture_size
 from sam2_mlx.prompts import Prompt
 
 _TAGGED = re.compile(r"(\d{1,19}):(.*)", re.DOTALL)
-_MOST = 999_999
+MAX_OBJECT_ID = 999_999
 
 
 def read_prompts(
@@ -196,8 +196,8 @@ def _split_tag(option: str, text: str) -> tuple[int, str]:
     if match is None:
         return 1, text
     number = int(match[1])
-    if not 1 <= number <= _MOST:
-        raise UsageError(f"{option} {text}: objects are numbered from 1 to {_MOST}")
+    if not 1 <= number <= MAX_OBJECT_ID:
+        raise UsageError(f"{option} {text}: objects are numbered from 1 to {MAX_OBJECT_ID}")
     return number, match[2]
 
 

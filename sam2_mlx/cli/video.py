@@ -111,6 +111,12 @@ def _parser() -> argparse.ArgumentParser:
         help="also save each object's scores, area and box on each frame, as JSON lines",
     )
     group.add_argument(
+        "--save-prompts",
+        metavar="FILE",
+        type=file_path,
+        help="also save what was pointed at, for --prompts and sam2-mlx batch (JSON)",
+    )
+    group.add_argument(
         "--preview", action="store_true", help="show the frames in a window as they are done"
     )
     return parser

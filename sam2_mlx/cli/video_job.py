@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from sam2_mlx.cli.everything_clip import follow_everything
 from sam2_mlx.cli.follow import (
     DamagedClip,
     Following,
+    Prompted,
     ShownFrame,
     Stretch,
     Watch,
@@ -26,7 +27,6 @@ from sam2_mlx.cli.sinks import PreviewSink, SessionSink, Tally, VideoSink, all_o
 from sam2_mlx.cli.stop import StopSignals
 from sam2_mlx.cli.video_outputs import VideoOutputs
 from sam2_mlx.media.frame_source import FrameSource
-from sam2_mlx.prompts import Prompt
 
 if TYPE_CHECKING:
     from sam2_mlx.live.window import Preview
@@ -38,7 +38,7 @@ class VideoJob:
 
     Attributes:
         source: the clip.
-        prompts: what to follow, by object id.
+        prompts: what to follow.
         stretch: which frames.
         outputs: what is written where.
         following: which memory, from which saved session, and whether objects are found without
@@ -47,7 +47,7 @@ class VideoJob:
     """
 
     source: FrameSource
-    prompts: Mapping[int, Prompt]
+    prompts: Sequence[Prompted]
     stretch: Stretch
     outputs: VideoOutputs
     following: Following
@@ -77,7 +77,7 @@ class VideoJob:
 
     def _run(self, choice: ModelChoice) -> int:
         stop, damage = StopSignals(), None
-        tally = Tally(self.prompts, self.stretch.prompted, self.following.search is not None)
+        tally = Tally(self.prompts, self.following.search is not None)
         with all_or_nothing() as sinks:
             if self.preview is not None:
                 sinks.append(PreviewSink(self.preview, stop))

@@ -35,6 +35,7 @@ class VideoOutputs:
         masks: where the masks go, or None.
         scores: where the scores go, or None.
         session: where the session is saved after the last frame, or None.
+        prompts: where the prompts are saved, or None.
     """
 
     pictures: Path | None
@@ -42,11 +43,16 @@ class VideoOutputs:
     masks: Path | None = None
     scores: Path | None = None
     session: Path | None = None
+    prompts: Path | None = None
 
     @property
     def others(self) -> list[Path]:
         """What is written beside the pictures."""
-        return [path for path in (self.masks, self.scores, self.session) if path is not None]
+        return [
+            path
+            for path in (self.masks, self.scores, self.session, self.prompts)
+            if path is not None
+        ]
 
     @classmethod
     def typed(cls, args: argparse.Namespace, stem: str) -> VideoOutputs:
@@ -73,9 +79,10 @@ class VideoOutputs:
             raise UsageError(
                 f"--save-session needs a name that ends in .safetensors; got {session}"
             )
-        if session is not None:
-            check_target(session)
-        return cls(pictures, args.format, args.save_masks, args.scores, session)
+        for target in (session, args.save_prompts):
+            if target is not None:
+                check_target(target)
+        return cls(pictures, args.format, args.save_masks, args.scores, session, args.save_prompts)
 
     def check(self, inputs: Iterable[Path]) -> None:
         """Check that nothing written takes the place of an input or of anything else written.
@@ -91,6 +98,7 @@ class VideoOutputs:
             ("--save-masks", self.masks),
             ("--scores", self.scores),
             ("--save-session", self.session),
+            ("--save-prompts", self.prompts),
         ]
         check_outputs(targets, inputs)
 

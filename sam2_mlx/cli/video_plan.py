@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,10 @@ from sam2_mlx.cli.everything_options import (
     read_everything_options,
     refuse_everything_options,
 )
-from sam2_mlx.cli.follow import Following, Stretch
+from sam2_mlx.cli.follow import Following, Prompted, Stretch
 from sam2_mlx.cli.frame_numbers import read_frame_number
 from sam2_mlx.cli.model import ModelChoice
+from sam2_mlx.cli.prompt_files import read_prompt_file, write_prompt_file
 from sam2_mlx.cli.typed_prompts import mask_files, read_prompts
 from sam2_mlx.cli.video_job import VideoJob
 from sam2_mlx.cli.video_outputs import VideoOutputs
@@ -25,6 +27,8 @@ from sam2_mlx.media.strided import StridedFrames
 
 if TYPE_CHECKING:
     from sam2_mlx.live.window import Preview
+
+_PROMPT_OPTIONS = ("point", "negative_point", "box", "mask", "objects_from")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -42,24 +46,45 @@ def run(args: argparse.Namespace) -> int:
         told = len(whole.notes)
         for line in whole.notes:
             note(line)
-        stretch = _stretch(args, whole)
-        source, stretch = _strided(whole, stretch, args.every)
-        resumed = following.resume is not None
-        needed = not resumed and not args.everything
-        prompts = read_prompts(args, source.width, source.height, needed=needed)
+        prompts = _file_prompts(args, whole)
+        stretch = _stretch(args, whole, [one.frame for one in prompts])
+        prompts = prompts or _typed_prompts(args, whole, stretch.prompted)
         outputs.check(_inputs(args, whole, choice))
+        source, shown, moved = _strided(whole, stretch, prompts, args.every)
         try:
-            return VideoJob(source, prompts, stretch, outputs, following, preview).run(choice)
+            code = VideoJob(source, moved, shown, outputs, following, preview).run(choice)
+            if code == 0 and args.save_prompts is not None:
+                write_prompt_file(args.save_prompts, prompts, whole)
+            return code
         finally:
             for line in whole.notes[told:]:
                 note(line)
+
+
+def _file_prompts(args: argparse.Namespace, clip: FrameSource) -> list[Prompted]:
+    """The prompts of `--prompts`, if there are any."""
+    if args.prompts is None:
+        return []
+    for name in (*_PROMPT_OPTIONS, "frame", "everything", "resume"):
+        if getattr(args, name):
+            option = "--" + name.replace("_", "-")
+            raise UsageError(f"--prompts has them, with their frames; leave out {option}")
+    return read_prompt_file(args.prompts, clip)
+
+
+def _typed_prompts(args: argparse.Namespace, clip: FrameSource, frame: int) -> list[Prompted]:
+    """The prompts of the command line, on their one frame."""
+    needed = not args.resume and not args.everything
+    prompts = read_prompts(args, clip.width, clip.height, needed=needed)
+    return [Prompted(frame, number, prompt) for number, prompt in prompts.items()]
 
 
 def _inputs(args: argparse.Namespace, clip: FrameSource, choice: ModelChoice) -> list[Path]:
     """What is read; a saved session may go on in its own place."""
     frames = clip.files if isinstance(clip, PictureFrames) else []
     resumed = [args.resume] if args.resume and args.resume != args.save_session else []
-    return [clip.path, *frames, *mask_files(args), *resumed, *choice.files]
+    files = [args.prompts] if args.prompts and args.prompts != args.save_prompts else []
+    return [clip.path, *frames, *mask_files(args), *files, *resumed, *choice.files]
 
 
 def _preview() -> Preview:
@@ -100,7 +125,7 @@ def _search(args: argparse.Namespace) -> ClipSearch | None:
             if value is not None:
                 raise UsageError(f"{option} is for --everything; add that or leave {option} out")
         return None
-    for name in ("point", "negative_point", "box", "mask", "objects_from"):
+    for name in _PROMPT_OPTIONS:
         if getattr(args, name):
             option = "--" + name.replace("_", "-")
             raise UsageError(f"--everything needs no prompts; leave out {option}")
@@ -118,15 +143,22 @@ def _search(args: argparse.Namespace) -> ClipSearch | None:
     )
 
 
-def _strided(source: FrameSource, stretch: Stretch, step: int) -> tuple[FrameSource, Stretch]:
-    """Each n-th frame as a source of its own, and the same stretch in its numbers."""
+def _strided(
+    source: FrameSource, stretch: Stretch, prompts: list[Prompted], step: int
+) -> tuple[FrameSource, Stretch, list[Prompted]]:
+    """Each n-th frame as a source of its own, and the same stretch and prompts in its numbers."""
     if step == 1:
-        return source, stretch
+        return source, stretch, prompts
     before = range(stretch.prompted, stretch.first - 1, -step)[::-1]
     after = range(stretch.prompted + step, stretch.last + 1, step)
     indices = [*before, *after]
-    prompted = len(before) - 1
-    return StridedFrames(source, indices, step), Stretch(0, prompted, len(indices) - 1)
+    places = {frame: place for place, frame in enumerate(indices)}
+    missed = [one.frame for one in prompts if one.frame not in places]
+    if missed:
+        raise UsageError(f"--every {step} leaves out frame {missed[0]}, which has a prompt")
+    moved = [replace(one, frame=places[one.frame]) for one in prompts]
+    stretch = Stretch(0, places[stretch.prompted], len(indices) - 1)
+    return StridedFrames(source, indices, step), stretch, moved
 
 
 def _stem(clip: Path) -> str:
@@ -138,7 +170,8 @@ def _stem(clip: Path) -> str:
     return clip.resolve().parent.name or "clip"
 
 
-def _stretch(args: argparse.Namespace, source: FrameSource) -> Stretch:
+def _stretch(args: argparse.Namespace, source: FrameSource, prompted: list[int]) -> Stretch:
+    """Which frames are followed; `prompted` are those that a file has prompts for."""
     times = source.times
     if args.resume:
         return _rest(args, source)
@@ -148,7 +181,12 @@ def _stretch(args: argparse.Namespace, source: FrameSource) -> Stretch:
     if last < first:
         raise UsageError(f"--end {args.end} is before --start {args.start}; swap them")
     frame = read_frame_number("--frame", args.frame, times)
-    if frame is None:
+    outside = [number for number in prompted if not first <= number <= last]
+    if outside:
+        raise UsageError(f"frame {outside[0]} has a prompt and is not between --start and --end")
+    if prompted:
+        frame = max(prompted) if args.reverse else min(prompted)
+    elif frame is None:
         frame = last if args.reverse else first
     if not first <= frame <= last:
         raise UsageError(

@@ -39,6 +39,7 @@ class FakeSession:
         self.image = np.zeros((0, 0, 3), np.uint8)
         self.prompts: dict[int, Prompt] = {}
         self.prompted: dict[int, int] = {}  # the frame of each
+        self.given: list[tuple[int, int, Prompt]] = []
         self.passes: list[tuple[int, int, bool]] = []
         self.commits = 0
         FakeSession.opened.append(self)
@@ -56,6 +57,7 @@ class FakeSession:
         self.source.read(frame)
         self.prompts[object_id] = prompt
         self.prompted[object_id] = frame
+        self.given.append((object_id, frame, prompt))
 
     def propagate(self, start: int, length: int, reverse: bool = False) -> Iterator[FrameMasks]:
         self.passes.append((start, length, reverse))
