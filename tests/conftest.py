@@ -11,8 +11,15 @@ import pytest
 import sam2_mlx  # noqa: F401
 
 # isort: split
+from sam2_mlx.cli import progress
 from sam2_mlx.model.sam import Sam
+from sam2_mlx.ops.cpu.rehearsal import compile_at_once
 from tests.tiny import tiny_model
+
+# Tests count operations, so none may run while its functions are not compiled yet, and lines on
+# standard error, which a busy machine must not add to.
+compile_at_once()
+progress.PATIENCE_SECONDS = 600.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -17,6 +17,7 @@ from sam2_mlx.cli.everything_options import refuse_everything_options
 from sam2_mlx.cli.everything_picture import run_everything_picture
 from sam2_mlx.cli.model import ModelChoice, load_model
 from sam2_mlx.cli.outputs import check_outputs, plural
+from sam2_mlx.cli.progress import said_if_slow
 from sam2_mlx.cli.sinks import all_or_nothing
 from sam2_mlx.cli.typed_prompts import read_prompts
 from sam2_mlx.files import check_target
@@ -100,6 +101,7 @@ def _outputs(
     return names, cutout, saved
 
 
+@said_if_slow("looking at the picture")
 def _ask(
     model: Sam, picture: np.ndarray, prompts: Mapping[int, Prompt], all_masks: bool
 ) -> dict[int, ObjectAnswer]:

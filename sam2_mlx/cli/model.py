@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sam2_mlx.cli.errors import UsageError
+from sam2_mlx.cli.progress import said_if_slow
 
 if TYPE_CHECKING:
     from sam2_mlx.config import ModelConfig
@@ -71,10 +72,12 @@ def load_model(choice: ModelChoice) -> Sam:
     keep_freed_memory()
     mx.set_cache_limit(_CACHE_BYTES)
     report_once()
-    if choice.name == "auto":
-        _, model, note = load_auto(dtype=choice.dtype, image_size=choice.image_size)
-    else:
-        model = load(choice.name, dtype=choice.dtype, image_size=choice.image_size)
+    with said_if_slow(f"loading {_title(choice.name)}"):
+        if choice.name == "auto":
+            _, model, note = load_auto(dtype=choice.dtype, image_size=choice.image_size)
+        else:
+            model, note = load(choice.name, dtype=choice.dtype, image_size=choice.image_size), ""
+    if not note:
         size = model.config.image_size
         note = f"using {_title(choice.name)} ({dtype_name(model.dtype)}, {size}x{size})"
     if choice.name == BUNDLED:

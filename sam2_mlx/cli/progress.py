@@ -1,9 +1,14 @@
-"""How far a command is: one kind of bar, on standard error."""
+"""How far a command is, on standard error: one kind of bar, and a word where it takes long."""
 
 from __future__ import annotations
 
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+PATIENCE_SECONDS = 2.0
 
 
 def progress_bar(unit: str, total: int | None = None, leave: bool = True) -> Any:
@@ -19,3 +24,23 @@ def progress_bar(unit: str, total: int | None = None, leave: bool = True) -> Any
     # Where nobody watches, a line every few seconds is enough.
     pace = 0.1 if sys.stderr.isatty() else 5.0
     return tqdm(total=total, unit=f" {unit}", mininterval=pace, leave=leave)
+
+
+@contextmanager
+def said_if_slow(what: str) -> Iterator[None]:
+    """Say what is being done, once it has taken two seconds; also a decorator.
+
+    Args:
+        what: is being done, such as `loading tiny`.
+    """
+
+    def say() -> None:
+        print(f"sam2-mlx: {what} ...", file=sys.stderr, flush=True)
+
+    timer = threading.Timer(PATIENCE_SECONDS, say)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -77,8 +77,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _measure(options: argparse.Namespace) -> None:
     from sam2_mlx.ops.cpu.allocator import keep_freed_memory
+    from sam2_mlx.ops.cpu.rehearsal import compile_at_once
 
     keep_freed_memory()
+    compile_at_once()
     from sam2_mlx.cli.bench.models import find_model, model_names
     from sam2_mlx.cli.bench.timing import make_run, measure
 

@@ -20,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from sam2_mlx.files import platform_cache
+from sam2_mlx.ops.cpu.rehearsal import rehearse_in
 
 _NEEDED_BYTES = 64 * 2**20
 # A program that is older than this is written by nobody any more.
@@ -54,6 +55,7 @@ def _use_private_folder() -> str | None:
             problem = str(error)
         if problem is None:
             _remove_damaged(folder)
+            rehearse_in(folder)
             # In C only: Python's own temporary files stay where they are.
             ctypes.CDLL(None).setenv(b"TMPDIR", os.fsencode(folder), 1)
             return None
@@ -97,9 +99,11 @@ def _make_private(folder: Path) -> str | None:
 def _remove_damaged(folder: Path) -> None:
     """Remove programs that a full disk or a killed process cut short: to load one is the end."""
     settled = time.time() - _SETTLED_SECONDS
-    for path in folder.glob("mlx/*/cpu/*.so"):
+    # Beside them what g++ has for itself, if it was killed.
+    for path in (*folder.glob("mlx/*/cpu/*.so"), *folder.glob("cc*")):
         with suppress(OSError):
-            if path.stat().st_mtime < settled and not _is_whole(path):
+            damaged = path.suffix != ".so" or not _is_whole(path)
+            if damaged and path.stat().st_mtime < settled:
                 path.unlink()
 
 
