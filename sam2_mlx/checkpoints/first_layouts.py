@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import re
 
-from sam2_mlx.checkpoints.layouts import Layout, Rule
-
-_CONV = (0, 2, 3, 1)  # (out, in, h, w) -> (out, h, w, in)
-_UPCONV = (1, 2, 3, 0)  # transposed: (in, out, h, w) -> (out, h, w, in)
+from sam2_mlx.checkpoints.layouts import CONV, UPCONV, Layout, Rule, module
 
 _TRUNK = "image_encoder.trunk"
 _NECK = "image_encoder.neck"
@@ -23,19 +20,11 @@ _HEADS = r"output_hypernetworks_mlps\.\d+|iou_prediction_head"
 _GAUSSIAN = "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
 
 
-def _layer(source: str, target: str, axes: tuple[int, ...] | None = None) -> tuple[Rule, ...]:
-    """A layer with a weight, whose axes may change, and perhaps a bias."""
-    return (
-        Rule(rf"{source}\.weight", f"{target}.weight", axes),
-        Rule(rf"{source}\.bias", f"{target}.bias"),
-    )
-
-
 def _mlp(source: str, target: str) -> tuple[Rule, ...]:
     """`lin1` and `lin2` as layers.0 and layers.1."""
     return (
-        *_layer(rf"{source}\.lin1", f"{target}.layers.0"),
-        *_layer(rf"{source}\.lin2", f"{target}.layers.1"),
+        *module(rf"{source}\.lin1", f"{target}.layers.0"),
+        *module(rf"{source}\.lin2", f"{target}.layers.1"),
     )
 
 
@@ -45,13 +34,13 @@ def _common_rules() -> tuple[Rule, ...]:
     ours = rf"{_DECODER}.transformer.layers.\1"
     final = r"mask_decoder\.transformer\.final_attn_token_to_image"
     return (
-        *_layer(rf"{layer}\.((?:{_KINDS})\.{_PROJECTION})", rf"{ours}.\2"),
-        *_layer(rf"{layer}\.(?:layer_)?norm([1-4])", rf"{ours}.norm\2"),
+        *module(rf"{layer}\.((?:{_KINDS})\.{_PROJECTION})", rf"{ours}.\2"),
+        *module(rf"{layer}\.(?:layer_)?norm([1-4])", rf"{ours}.norm\2"),
         *_mlp(rf"{layer}\.mlp", f"{ours}.mlp"),
-        *_layer(
+        *module(
             rf"{final}\.({_PROJECTION})", rf"{_DECODER}.transformer.final_attn_token_to_image.\1"
         ),
-        *_layer(
+        *module(
             r"mask_decoder\.transformer\.(?:layer_)?norm_final_attn",
             f"{_DECODER}.transformer.norm_final_attn",
         ),
@@ -74,28 +63,28 @@ def _meta_rules() -> tuple[Rule, ...]:
             r"prompt_encoder\.point_embeddings\.(\d+)\.weight",
             r"prompt_encoder.point_embeddings.\1.weight",
         ),
-        *_layer(rf"{dense}\.0", f"{_DENSE}.conv1", _CONV),
-        *_layer(rf"{dense}\.1", f"{_DENSE}.norm1"),
-        *_layer(rf"{dense}\.3", f"{_DENSE}.conv2", _CONV),
-        *_layer(rf"{dense}\.4", f"{_DENSE}.norm2"),
-        *_layer(rf"{dense}\.6", f"{_DENSE}.conv3", _CONV),
-        *_layer(rf"{up}\.0", f"{_DECODER}.upscaling.conv1", _UPCONV),
-        *_layer(rf"{up}\.1", f"{_DECODER}.upscaling.norm1"),
-        *_layer(rf"{up}\.3", f"{_DECODER}.upscaling.conv2", _UPCONV),
-        *_layer(rf"mask_decoder\.((?:{_HEADS})\.layers\.\d+)", rf"{_DECODER}.\1"),
-        *_layer(rf"{neck}\.0", f"{_NECK}.conv1", _CONV),
-        *_layer(rf"{neck}\.1", f"{_NECK}.norm1"),
-        *_layer(rf"{neck}\.2", f"{_NECK}.conv2", _CONV),
-        *_layer(rf"{neck}\.3", f"{_NECK}.norm2"),
+        *module(rf"{dense}\.0", f"{_DENSE}.conv1", CONV),
+        *module(rf"{dense}\.1", f"{_DENSE}.norm1"),
+        *module(rf"{dense}\.3", f"{_DENSE}.conv2", CONV),
+        *module(rf"{dense}\.4", f"{_DENSE}.norm2"),
+        *module(rf"{dense}\.6", f"{_DENSE}.conv3", CONV),
+        *module(rf"{up}\.0", f"{_DECODER}.upscaling.conv1", UPCONV),
+        *module(rf"{up}\.1", f"{_DECODER}.upscaling.norm1"),
+        *module(rf"{up}\.3", f"{_DECODER}.upscaling.conv2", UPCONV),
+        *module(rf"mask_decoder\.((?:{_HEADS})\.layers\.\d+)", rf"{_DECODER}.\1"),
+        *module(rf"{neck}\.0", f"{_NECK}.conv1", CONV),
+        *module(rf"{neck}\.1", f"{_NECK}.norm1"),
+        *module(rf"{neck}\.2", f"{_NECK}.conv2", CONV),
+        *module(rf"{neck}\.3", f"{_NECK}.norm2"),
     )
 
 
 def _meta_vit_rules() -> tuple[Rule, ...]:
     block, ours = r"image_encoder\.blocks\.(\d+)", rf"{_TRUNK}.blocks.\1"
     return (
-        *_layer(r"image_encoder\.patch_embed\.proj", f"{_TRUNK}.patch_embed.proj", _CONV),
+        *module(r"image_encoder\.patch_embed\.proj", f"{_TRUNK}.patch_embed.proj", CONV),
         Rule(r"image_encoder\.pos_embed", f"{_TRUNK}.pos_embed"),
-        *_layer(rf"{block}\.(norm[12]|attn\.qkv|attn\.proj)", rf"{ours}.\2"),
+        *module(rf"{block}\.(norm[12]|attn\.qkv|attn\.proj)", rf"{ours}.\2"),
         Rule(rf"{block}\.attn\.(rel_pos_[hw])", rf"{ours}.attn.\2"),
         *_mlp(rf"{block}\.mlp", f"{ours}.mlp"),
     )
@@ -113,13 +102,13 @@ def _tiny_vit_rules() -> tuple[Rule, ...]:
         (rf"{layer}\.({convolutions})", rf"{ours}.\2"),
     ):
         at = re.compile(source).groups + 1
-        rules.append(Rule(rf"{source}\.c\.weight", f"{target}.c.weight", _CONV))
+        rules.append(Rule(rf"{source}\.c\.weight", f"{target}.c.weight", CONV))
         rules.append(
             Rule(rf"{source}\.bn\.(weight|bias|running_mean|running_var)", rf"{target}.bn.\{at}")
         )
     return (
         *rules,
-        *_layer(rf"{layer}\.(blocks\.\d+\.(?:{parts}))", rf"{ours}.\2"),
+        *module(rf"{layer}\.(blocks\.\d+\.(?:{parts}))", rf"{ours}.\2"),
         Rule(
             rf"{layer}\.(blocks\.\d+)\.attn\.attention_biases", rf"{ours}.\2.attn.attention_biases"
         ),
@@ -132,14 +121,14 @@ def _transformers_rules() -> tuple[Rule, ...]:
     heads = rf"mask_decoder\.({_HEADS})"
     return (
         *_common_rules(),
-        *_layer(r"vision_encoder\.patch_embed\.projection", f"{_TRUNK}.patch_embed.proj", _CONV),
+        *module(r"vision_encoder\.patch_embed\.projection", f"{_TRUNK}.patch_embed.proj", CONV),
         Rule(r"vision_encoder\.pos_embed", f"{_TRUNK}.pos_embed"),
-        *_layer(rf"{block}\.(attn\.qkv|attn\.proj)", rf"{ours}.\2"),
-        *_layer(rf"{block}\.layer_norm([12])", rf"{ours}.norm\2"),
+        *module(rf"{block}\.(attn\.qkv|attn\.proj)", rf"{ours}.\2"),
+        *module(rf"{block}\.layer_norm([12])", rf"{ours}.norm\2"),
         Rule(rf"{block}\.attn\.(rel_pos_[hw])", rf"{ours}.attn.\2"),
         *_mlp(rf"{block}\.mlp", f"{ours}.mlp"),
-        *_layer(rf"{neck}\.conv([12])", rf"{_NECK}.conv\1", _CONV),
-        *_layer(rf"{neck}\.layer_norm([12])", rf"{_NECK}.norm\1"),
+        *module(rf"{neck}\.conv([12])", rf"{_NECK}.conv\1", CONV),
+        *module(rf"{neck}\.layer_norm([12])", rf"{_NECK}.norm\1"),
         # One matrix, stored under either name or both.
         Rule(r"prompt_encoder\.shared_embedding\.positional_embedding", _GAUSSIAN),
         Rule(r"shared_image_embedding\.positional_embedding", _GAUSSIAN),
@@ -147,13 +136,13 @@ def _transformers_rules() -> tuple[Rule, ...]:
             r"prompt_encoder\.point_embed\.(\d+)\.weight",
             r"prompt_encoder.point_embeddings.\1.weight",
         ),
-        *_layer(rf"{dense}\.conv([123])", rf"{_DENSE}.conv\1", _CONV),
-        *_layer(rf"{dense}\.layer_norm([12])", rf"{_DENSE}.norm\1"),
-        *_layer(r"mask_decoder\.upscale_conv([12])", rf"{_DECODER}.upscaling.conv\1", _UPCONV),
-        *_layer(r"mask_decoder\.upscale_layer_norm", f"{_DECODER}.upscaling.norm1"),
-        *_layer(rf"{heads}\.proj_in", rf"{_DECODER}.\1.layers.0"),
-        *_layer(rf"{heads}\.layers\.0", rf"{_DECODER}.\1.layers.1"),
-        *_layer(rf"{heads}\.proj_out", rf"{_DECODER}.\1.layers.2"),
+        *module(rf"{dense}\.conv([123])", rf"{_DENSE}.conv\1", CONV),
+        *module(rf"{dense}\.layer_norm([12])", rf"{_DENSE}.norm\1"),
+        *module(r"mask_decoder\.upscale_conv([12])", rf"{_DECODER}.upscaling.conv\1", UPCONV),
+        *module(r"mask_decoder\.upscale_layer_norm", f"{_DECODER}.upscaling.norm1"),
+        *module(rf"{heads}\.proj_in", rf"{_DECODER}.\1.layers.0"),
+        *module(rf"{heads}\.layers\.0", rf"{_DECODER}.\1.layers.1"),
+        *module(rf"{heads}\.proj_out", rf"{_DECODER}.\1.layers.2"),
     )
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_CONV = (0, 2, 3, 1)  # (out, in, h, w) -> (out, h, w, in); depthwise and (1, C, h, w) likewise
-_UPCONV = (1, 2, 3, 0)  # transposed: (in, out, h, w) -> (out, h, w, in)
+CONV = (0, 2, 3, 1)  # (out, in, h, w) -> (out, h, w, in); depthwise and (1, C, h, w) likewise
+UPCONV = (1, 2, 3, 0)  # transposed: (in, out, h, w) -> (out, h, w, in)
 
 
 @dataclass(frozen=True)
@@ -50,31 +50,25 @@ class Layout:
     ignored: tuple[str, ...] = ()
 
 
-def _conv(source: str, target: str, axes: tuple[int, ...] = _CONV) -> tuple[Rule, ...]:
-    """A convolution: its weight changes layout, its bias does not."""
+def module(source: str, target: str, axes: tuple[int, ...] | None = None) -> tuple[Rule, ...]:
+    """A module's weight, whose axes may change, and its bias."""
     return (
         Rule(rf"{source}\.weight", f"{target}.weight", axes),
         Rule(rf"{source}\.bias", f"{target}.bias"),
     )
 
 
-def _plain(source: str, target: str) -> tuple[Rule, ...]:
-    """A linear layer or a norm: weight and bias are taken as they are."""
-    last = re.compile(source).groups + 1
-    return (Rule(rf"{source}\.(weight|bias)", rf"{target}.\{last}"),)
-
-
 def _norms(source: str, target: str, number: str) -> tuple[Rule, ...]:
-    return _plain(rf"{source}\.layer_norm({number})", rf"{target}.norm\{_groups(source) + 1}")
+    return module(rf"{source}\.layer_norm({number})", rf"{target}.norm\{_groups(source) + 1}")
 
 
 def _mlp(source: str, target: str, last: int) -> tuple[Rule, ...]:
     """The transformers library's MLP (proj_in, layers, proj_out) as layers.0 to layers.`last`."""
-    middle = _plain(rf"{source}\.layers\.0", f"{target}.layers.1") if last == 2 else ()
+    middle = module(rf"{source}\.layers\.0", f"{target}.layers.1") if last == 2 else ()
     return (
-        *_plain(rf"{source}\.proj_in", f"{target}.layers.0"),
+        *module(rf"{source}\.proj_in", f"{target}.layers.0"),
         *middle,
-        *_plain(rf"{source}\.proj_out", f"{target}.layers.{last}"),
+        *module(rf"{source}\.proj_out", f"{target}.layers.{last}"),
     )
 
 
@@ -82,8 +76,8 @@ def _attention(source: str, target: str) -> tuple[Rule, ...]:
     """The transformers library's attention: only the output projection has another name."""
     at = _groups(source) + 1
     return (
-        *_plain(rf"{source}\.([qkv]_proj)", rf"{target}.\{at}"),
-        *_plain(rf"{source}\.o_proj", f"{target}.out_proj"),
+        *module(rf"{source}\.([qkv]_proj)", rf"{target}.\{at}"),
+        *module(rf"{source}\.o_proj", f"{target}.out_proj"),
     )
 
 
@@ -111,22 +105,24 @@ def _meta_rules() -> tuple[Rule, ...]:
     heads = r"output_hypernetworks_mlps\.\d+|iou_prediction_head|pred_obj_score_head"
     remembered = rf"(?:self_attn|cross_attn_image)\.{_PROJECTIONS}|linear[12]|norm[1-3]"
     return (
-        *_conv(rf"{trunk}\.patch_embed\.proj", f"{_TRUNK}.patch_embed.proj"),
-        Rule(rf"{trunk}\.(pos_embed|pos_embed_window)", rf"{_TRUNK}.\1", _CONV),
-        *_plain(rf"{trunk}\.blocks\.(\d+)\.({block})", rf"{_BLOCK}.\2"),
-        *_conv(r"image_encoder\.neck\.convs\.(\d+)\.conv", r"image_encoder.neck.convs.\1.conv"),
+        *module(rf"{trunk}\.patch_embed\.proj", f"{_TRUNK}.patch_embed.proj", CONV),
+        Rule(rf"{trunk}\.(pos_embed|pos_embed_window)", rf"{_TRUNK}.\1", CONV),
+        *module(rf"{trunk}\.blocks\.(\d+)\.({block})", rf"{_BLOCK}.\2"),
+        *module(
+            r"image_encoder\.neck\.convs\.(\d+)\.conv", r"image_encoder.neck.convs.\1.conv", CONV
+        ),
         Rule(
             r"sam_prompt_encoder\.(pe_layer\.positional_encoding_gaussian_matrix"
             r"|point_embeddings\.\d+\.weight|not_a_point_embed\.weight|no_mask_embed\.weight)",
             r"prompt_encoder.\1",
         ),
-        *_conv(rf"{dense}\.0", f"{_DENSE}.conv1"),
-        *_plain(rf"{dense}\.1", f"{_DENSE}.norm1"),
-        *_conv(rf"{dense}\.3", f"{_DENSE}.conv2"),
-        *_plain(rf"{dense}\.4", f"{_DENSE}.norm2"),
-        *_conv(rf"{dense}\.6", f"{_DENSE}.conv3"),
-        *_plain(rf"{decoder}\.transformer\.layers\.(\d+)\.({two_way})", rf"{_LAYER}.\2"),
-        *_plain(
+        *module(rf"{dense}\.0", f"{_DENSE}.conv1", CONV),
+        *module(rf"{dense}\.1", f"{_DENSE}.norm1"),
+        *module(rf"{dense}\.3", f"{_DENSE}.conv2", CONV),
+        *module(rf"{dense}\.4", f"{_DENSE}.norm2"),
+        *module(rf"{dense}\.6", f"{_DENSE}.conv3", CONV),
+        *module(rf"{decoder}\.transformer\.layers\.(\d+)\.({two_way})", rf"{_LAYER}.\2"),
+        *module(
             rf"{decoder}\.transformer\."
             rf"(final_attn_token_to_image\.{_PROJECTIONS}|norm_final_attn)",
             rf"{_TWO_WAY}.\1",
@@ -134,23 +130,23 @@ def _meta_rules() -> tuple[Rule, ...]:
         Rule(
             rf"{decoder}\.((?:iou_token|mask_tokens|obj_score_token)\.weight)", r"mask_decoder.\1"
         ),
-        *_conv(rf"{decoder}\.output_upscaling\.0", "mask_decoder.upscaling.conv1", _UPCONV),
-        *_plain(rf"{decoder}\.output_upscaling\.1", "mask_decoder.upscaling.norm1"),
-        *_conv(rf"{decoder}\.output_upscaling\.3", "mask_decoder.upscaling.conv2", _UPCONV),
-        *_conv(rf"{decoder}\.(conv_s[01])", r"mask_decoder.\1"),
-        *_plain(rf"{decoder}\.((?:{heads})\.layers\.\d+)", r"mask_decoder.\1"),
-        *_plain(
+        *module(rf"{decoder}\.output_upscaling\.0", "mask_decoder.upscaling.conv1", UPCONV),
+        *module(rf"{decoder}\.output_upscaling\.1", "mask_decoder.upscaling.norm1"),
+        *module(rf"{decoder}\.output_upscaling\.3", "mask_decoder.upscaling.conv2", UPCONV),
+        *module(rf"{decoder}\.(conv_s[01])", r"mask_decoder.\1", CONV),
+        *module(rf"{decoder}\.((?:{heads})\.layers\.\d+)", r"mask_decoder.\1"),
+        *module(
             rf"memory_attention\.layers\.(\d+)\.({remembered})", r"memory.attention.layers.\1.\2"
         ),
-        *_plain(r"memory_attention\.norm", "memory.attention.norm"),
+        *module(r"memory_attention\.norm", "memory.attention.norm"),
         *_meta_mask_downsampler(),
-        *_conv(r"memory_encoder\.(pix_feat_proj|out_proj)", r"memory.encoder.\1"),
+        *module(r"memory_encoder\.(pix_feat_proj|out_proj)", r"memory.encoder.\1", CONV),
         Rule(r"memory_encoder\.fuser\.layers\.(\d+)\.gamma", f"{_FUSER}.gamma"),
-        *_conv(r"memory_encoder\.fuser\.layers\.(\d+)\.dwconv", f"{_FUSER}.dwconv"),
-        *_plain(r"memory_encoder\.fuser\.layers\.(\d+)\.(norm|pwconv[12])", rf"{_FUSER}.\2"),
-        *_conv(r"mask_downsample", "memory.mask_downsample"),
-        *_plain(r"obj_ptr_proj\.layers\.(\d+)", r"memory.pointer_projection.layers.\1"),
-        *_plain(r"obj_ptr_tpos_proj", "memory.pointer_time_projection"),
+        *module(r"memory_encoder\.fuser\.layers\.(\d+)\.dwconv", f"{_FUSER}.dwconv", CONV),
+        *module(r"memory_encoder\.fuser\.layers\.(\d+)\.(norm|pwconv[12])", rf"{_FUSER}.\2"),
+        *module(r"mask_downsample", "memory.mask_downsample", CONV),
+        *module(r"obj_ptr_proj\.layers\.(\d+)", r"memory.pointer_projection.layers.\1"),
+        *module(r"obj_ptr_tpos_proj", "memory.pointer_time_projection"),
         Rule(r"maskmem_tpos_enc", "memory.time_embedding", drop=(1, 2)),
         Rule(r"no_mem_embed", "memory.no_memory_embedding", drop=(0, 1)),
         Rule(r"no_obj_ptr", "memory.absent_pointer", drop=(0,)),
@@ -163,9 +159,9 @@ def _meta_mask_downsampler() -> tuple[Rule, ...]:
     source = r"memory_encoder\.mask_downsampler\.encoder"
     rules: list[Rule] = []
     for i in range(4):
-        rules += _conv(rf"{source}\.{3 * i}", f"{_DOWN}.conv{i + 1}")
-        rules += _plain(rf"{source}\.{3 * i + 1}", f"{_DOWN}.norm{i + 1}")
-    return (*rules, *_conv(rf"{source}\.12", f"{_DOWN}.conv5"))
+        rules += module(rf"{source}\.{3 * i}", f"{_DOWN}.conv{i + 1}", CONV)
+        rules += module(rf"{source}\.{3 * i + 1}", f"{_DOWN}.norm{i + 1}")
+    return (*rules, *module(rf"{source}\.12", f"{_DOWN}.conv5", CONV))
 
 
 def _transformers_rules() -> tuple[Rule, ...]:
@@ -182,12 +178,12 @@ def _transformers_image_rules() -> tuple[Rule, ...]:
     dense = r"prompt_encoder\.mask_embed"
     gaussian = "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
     return (
-        *_conv(rf"{trunk}\.patch_embed\.projection", f"{_TRUNK}.patch_embed.proj"),
-        Rule(rf"{trunk}\.(pos_embed|pos_embed_window)", rf"{_TRUNK}.\1", _CONV),
-        *_plain(rf"{block}\.(attn\.qkv|attn\.proj|proj)", rf"{_BLOCK}.\2"),
+        *module(rf"{trunk}\.patch_embed\.projection", f"{_TRUNK}.patch_embed.proj", CONV),
+        Rule(rf"{trunk}\.(pos_embed|pos_embed_window)", rf"{_TRUNK}.\1", CONV),
+        *module(rf"{block}\.(attn\.qkv|attn\.proj|proj)", rf"{_BLOCK}.\2"),
         *_norms(block, _BLOCK, "[12]"),
         *_mlp(rf"{block}\.mlp", f"{_BLOCK}.mlp", last=1),
-        *_conv(r"vision_encoder\.neck\.convs\.(\d+)", r"image_encoder.neck.convs.\1.conv"),
+        *module(r"vision_encoder\.neck\.convs\.(\d+)", r"image_encoder.neck.convs.\1.conv", CONV),
         # One matrix, stored under either name or both.
         Rule(r"prompt_encoder\.shared_embedding\.positional_embedding", gaussian),
         Rule(r"shared_image_embedding\.positional_embedding", gaussian),
@@ -199,7 +195,7 @@ def _transformers_image_rules() -> tuple[Rule, ...]:
         Rule(
             r"prompt_encoder\.((?:not_a_point_embed|no_mask_embed)\.weight)", r"prompt_encoder.\1"
         ),
-        *_conv(rf"{dense}\.(conv[123])", rf"{_DENSE}.\1"),
+        *module(rf"{dense}\.(conv[123])", rf"{_DENSE}.\1", CONV),
         *_norms(dense, _DENSE, "[12]"),
     )
 
@@ -216,14 +212,14 @@ def _transformers_decoder_rules() -> tuple[Rule, ...]:
         *_attention(
             rf"{two_way}\.final_attn_token_to_image", f"{_TWO_WAY}.final_attn_token_to_image"
         ),
-        *_plain(rf"{two_way}\.layer_norm_final_attn", f"{_TWO_WAY}.norm_final_attn"),
+        *module(rf"{two_way}\.layer_norm_final_attn", f"{_TWO_WAY}.norm_final_attn"),
         Rule(
             r"mask_decoder\.((?:iou_token|mask_tokens|obj_score_token)\.weight)",
             r"mask_decoder.\1",
         ),
-        *_conv(r"mask_decoder\.upscale_(conv[12])", r"mask_decoder.upscaling.\1", _UPCONV),
-        *_plain(r"mask_decoder\.upscale_layer_norm", "mask_decoder.upscaling.norm1"),
-        *_conv(r"mask_decoder\.(conv_s[01])", r"mask_decoder.\1"),
+        *module(r"mask_decoder\.upscale_(conv[12])", r"mask_decoder.upscaling.\1", UPCONV),
+        *module(r"mask_decoder\.upscale_layer_norm", "mask_decoder.upscaling.norm1"),
+        *module(r"mask_decoder\.(conv_s[01])", r"mask_decoder.\1", CONV),
         *_mlp(rf"mask_decoder\.({heads})", r"mask_decoder.\1", last=2),
     )
 
@@ -235,24 +231,24 @@ def _transformers_memory_rules() -> tuple[Rule, ...]:
     fuser = r"memory_encoder\.memory_fuser\.layers\.(\d+)"
     rules: list[Rule] = []
     for i in range(4):
-        rules += _conv(rf"{down}\.layers\.{i}\.conv", f"{_DOWN}.conv{i + 1}")
-        rules += _plain(rf"{down}\.layers\.{i}\.layer_norm", f"{_DOWN}.norm{i + 1}")
+        rules += module(rf"{down}\.layers\.{i}\.conv", f"{_DOWN}.conv{i + 1}", CONV)
+        rules += module(rf"{down}\.layers\.{i}\.layer_norm", f"{_DOWN}.norm{i + 1}")
     return (
         *_attention(rf"{layer}\.(self_attn|cross_attn_image)", rf"{target}.\2"),
-        *_plain(rf"{layer}\.(linear[12])", rf"{target}.\2"),
+        *module(rf"{layer}\.(linear[12])", rf"{target}.\2"),
         *_norms(layer, target, "[1-3]"),
-        *_plain(r"memory_attention\.layer_norm", "memory.attention.norm"),
+        *module(r"memory_attention\.layer_norm", "memory.attention.norm"),
         *rules,
-        *_conv(rf"{down}\.final_conv", f"{_DOWN}.conv5"),
-        *_conv(r"memory_encoder\.feature_projection", "memory.encoder.pix_feat_proj"),
-        *_conv(r"memory_encoder\.projection", "memory.encoder.out_proj"),
+        *module(rf"{down}\.final_conv", f"{_DOWN}.conv5", CONV),
+        *module(r"memory_encoder\.feature_projection", "memory.encoder.pix_feat_proj", CONV),
+        *module(r"memory_encoder\.projection", "memory.encoder.out_proj", CONV),
         Rule(rf"{fuser}\.scale", f"{_FUSER}.gamma"),
-        *_conv(rf"{fuser}\.depthwise_conv", f"{_FUSER}.dwconv"),
-        *_plain(rf"{fuser}\.layer_norm", f"{_FUSER}.norm"),
-        *_plain(rf"{fuser}\.pointwise_conv([12])", rf"{_FUSER}.pwconv\2"),
-        *_conv(r"mask_downsample", "memory.mask_downsample"),
+        *module(rf"{fuser}\.depthwise_conv", f"{_FUSER}.dwconv", CONV),
+        *module(rf"{fuser}\.layer_norm", f"{_FUSER}.norm"),
+        *module(rf"{fuser}\.pointwise_conv([12])", rf"{_FUSER}.pwconv\2"),
+        *module(r"mask_downsample", "memory.mask_downsample", CONV),
         *_mlp(r"object_pointer_proj", "memory.pointer_projection", last=2),
-        *_plain(r"temporal_positional_encoding_projection_layer", "memory.pointer_time_projection"),
+        *module(r"temporal_positional_encoding_projection_layer", "memory.pointer_time_projection"),
         Rule(r"memory_temporal_positional_encoding", "memory.time_embedding", drop=(1, 2)),
         Rule(r"no_memory_embedding", "memory.no_memory_embedding", drop=(0, 1)),
         Rule(r"no_object_pointer", "memory.absent_pointer", drop=(0,)),

@@ -102,7 +102,7 @@ def test_what_a_loss_keeps_is_left_out(read: Callable[[Arrays], Weights], meta: 
 def test_rows_that_are_not_there_are_not_made(tmp_path: Path) -> None:
     header = {
         "vision_encoder.backbone.patch_embed.projection.weight": [0],
-        "prompt_encoder.point_embed.weight": [2**33, 0],
+        "prompt_encoder.point_embed.weight": [2**31 - 1, 0],
     }
     entry = {"dtype": "F32", "data_offsets": [0, 0]}
     text = json.dumps({key: {**entry, "shape": shape} for key, shape in header.items()}).encode()
