@@ -6,6 +6,7 @@ import warnings
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import mlx.core as mx
 
@@ -20,6 +21,7 @@ from sam2_mlx.config import MODELS, ModelConfig
 from sam2_mlx.files import FileError
 from sam2_mlx.model.folding import fold, folding_wanted, lay_out
 from sam2_mlx.model.sam import Sam
+from sam2_mlx.ops.device import resolve_device, running_on
 from sam2_mlx.ops.dtypes import resolve_dtype
 from sam2_mlx.ops.random_state import random_numbers_kept
 from sam2_mlx.ops.runtime import report_once
@@ -34,6 +36,7 @@ def load(
     dtype: str | mx.Dtype = "auto",
     image_size: int | None = None,
     config: ModelConfig | None = None,
+    device: Any = None,
 ) -> Sam:
     """Load a model, ready to use.
 
@@ -45,19 +48,37 @@ def load(
         image_size: side of the square model input in pixels, a multiple of 32; None keeps the
             model's own.
         config: the dimensions; None infers them from the tensors and a `config.json` beside them.
+        device: "auto" (MLX's default), "gpu" or "cpu": where the model runs. Torch's words are
+            understood: "mps" and "cuda" mean the GPU, or the CPU where MLX has none.
 
     Returns:
         The model with its weights evaluated, frozen, in evaluation mode.
 
     Raises:
-        ValueError: an unknown name, dtype or image size, or a file that is not a SAM 2 checkpoint.
+        ValueError: an unknown name, dtype, image size or device, or a file that is not a SAM 2
+            checkpoint.
         FileNotFoundError: a path with nothing there.
         DownloadError: a published model that is not cached and cannot be downloaded.
     """
+    home, note = resolve_device(device)
+    if note is not None:
+        warnings.warn(note, stacklevel=3)
+    with running_on(home):
+        model = _load(name_or_path, dtype, image_size, config)
+    model.home = home
+    return model
+
+
+def _load(
+    name_or_path: str | Path,
+    dtype: str | mx.Dtype,
+    image_size: int | None,
+    config: ModelConfig | None,
+) -> Sam:
     if name_or_path == "auto":
         name, model, note = load_auto(dtype=dtype, image_size=image_size, config=config)
         if name == BUNDLED:
-            warnings.warn(note, stacklevel=3)
+            warnings.warn(note, stacklevel=4)
         return model
     kind = resolve_dtype(dtype)
     report_once()

@@ -9,12 +9,13 @@ import textwrap
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from sam2_mlx.config import MODELS
 from sam2_mlx.files import FileError, expanded
 
 DTYPES = ("float32", "float16", "bfloat16")
+DEVICES = ("auto", "gpu", "cpu", "mps", "cuda")
 FORMATS = ("video", "prores4444", "webm-alpha", "png-sequence")
 """Forms of a written clip; all but the first are the objects alone, with transparency."""
 
@@ -36,6 +37,24 @@ class CommandParser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
+        self.add_argument(
+            "--device",
+            choices=DEVICES,
+            metavar="|".join(DEVICES[:3]),
+            default="auto",
+            help="where models run: auto (the default) is the GPU where MLX has one",
+        )
+
+    def parse_args(self, *args: Any, **kwargs: Any) -> Any:
+        """As ever; the device that was asked for is MLX's default from then on."""
+        options = super().parse_args(*args, **kwargs)
+        if options.device != "auto":
+            from sam2_mlx.ops.device import set_default
+
+            note = set_default(options.device)
+            if note:
+                print(f"sam2-mlx: note: {note}", file=sys.stderr)
+        return options
 
     def error(self, message: str) -> NoReturn:
         """Print one line and leave with exit code 2."""

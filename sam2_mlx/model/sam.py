@@ -23,8 +23,13 @@ class Sam(nn.Module):
     Args:
         config: every dimension of the model.
 
+    Attributes:
+        home: the backend it was loaded for, "cpu" or "gpu"; None is MLX's default.
+
     Source: Ravi et al., "SAM 2" (arXiv 2408.00714); sam2/modeling/sam2_base.py, SAM2Base.
     """
+
+    home: str | None = None
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

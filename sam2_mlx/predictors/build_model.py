@@ -29,7 +29,7 @@ def build_sam2(  # noqa: PLR0913 - the reference's arguments
             "sam2.1_hiera_t"), a model name ("tiny"), or None to infer it from the checkpoint.
         ckpt_path: a `.pt`, a `.safetensors`, a folder, a model name or a Hugging Face id; None
             takes the published weights of the config.
-        device: without effect; MLX's default device is used.
+        device: where it runs: "auto", "gpu" or "cpu", also torch's words; see `load`.
         mode: only "eval".
         hydra_overrides_extra: such as "++model.image_size=512"; see `overrides.read_overrides`.
         apply_postprocessing: an unstable single mask gives way to the best of three.
@@ -46,7 +46,6 @@ def build_sam2(  # noqa: PLR0913 - the reference's arguments
 
     Source: sam2/build_sam.py, build_sam2.
     """
-    del device
     if mode != "eval":
         raise ValueError(f"models are built for inference, mode='eval'; got {mode!r}")
     if config_file is None and ckpt_path is None:
@@ -58,7 +57,8 @@ def build_sam2(  # noqa: PLR0913 - the reference's arguments
         assert config is not None
         image_size = image_size or config.image_size
         ckpt_path, config = config.name, None
-    model = SAM2Base.of(load(ckpt_path, config=config, dtype=dtype, image_size=image_size))
+    form: dict[str, Any] = {"dtype": dtype, "image_size": image_size, "device": device}
+    model = SAM2Base.of(load(ckpt_path, config=config, **form))
     if not apply_postprocessing:
         model.mask_decoder.stability_threshold = 0.0
     if overrides.stability_threshold is not None:

@@ -37,7 +37,7 @@ def build_sam2_video_predictor(  # noqa: PLR0913 - the reference's arguments
     Args:
         config_file: as in `build_sam2`.
         ckpt_path: as in `build_sam2`.
-        device: without effect.
+        device: as in `build_sam2`.
         mode: only "eval".
         hydra_overrides_extra: as in `build_sam2`; also options of `SAM2VideoPredictor`, such as
             "++model.non_overlap_masks=true".

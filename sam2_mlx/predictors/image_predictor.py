@@ -10,6 +10,7 @@ import numpy as np
 
 from sam2_mlx.model.image_encoder import ImageFeatures
 from sam2_mlx.model.sam import Sam
+from sam2_mlx.ops.device import at_home
 from sam2_mlx.predictors.look import Look, as_picture, encode_pictures, without_small_regions
 from sam2_mlx.predictors.torch_like import TorchLike, TorchModule, as_array
 from sam2_mlx.prompts import Prompt
@@ -79,6 +80,7 @@ class SAM2ImagePredictor(TorchModule):
         self.set_image_batch([image], upright)
         self._is_batch = False
 
+    @at_home
     def set_image_batch(self, image_list: Sequence[Any], upright: bool | None = None) -> None:
         """Encode several pictures, of any sizes, for `predict_batch`.
 
@@ -97,6 +99,7 @@ class SAM2ImagePredictor(TorchModule):
         self._orig_hw = [picture.shape[:2] for picture in pictures]
         self._is_image_set = self._is_batch = True
 
+    @at_home
     def predict(  # noqa: PLR0913 - the reference's arguments
         self,
         point_coords: Any = None,
@@ -133,6 +136,7 @@ class SAM2ImagePredictor(TorchModule):
         prompt = self._prompt(look, point_coords, point_labels, box, mask_input, normalize_coords)
         return self._answer(look, prompt, multimask_output, return_logits)
 
+    @at_home
     def predict_batch(  # noqa: PLR0913 - the reference's arguments
         self,
         point_coords_batch: Sequence[Any] | None = None,

@@ -12,6 +12,7 @@ import numpy as np
 
 from sam2_mlx.ops import rle
 from sam2_mlx.ops.crops import crop_boxes, layer_grids, non_max_suppression, touches_crop
+from sam2_mlx.ops.device import at_home
 from sam2_mlx.ops.masks import Box, mask_boxes, remove_small_regions
 from sam2_mlx.predictors.enlarged_masks import enlarge_masks
 from sam2_mlx.predictors.enlarger import Enlarger
@@ -136,6 +137,7 @@ class SAM2AutomaticMaskGenerator:
         options = {key: kwargs.pop(key) for key in own & set(kwargs)}
         return cls(build_sam2(None, model_id, **kwargs), **options)
 
+    @at_home
     def generate(self, image: Any, upright: bool | None = None) -> list[dict[str, Any]]:
         """Find everything in a picture.
 

@@ -11,6 +11,7 @@ import numpy as np
 from mlx.utils import tree_flatten
 
 from sam2_mlx.model.sam import Sam
+from sam2_mlx.ops.device import at_home
 from sam2_mlx.ops.masks import without_overlap
 from sam2_mlx.predictors.clips import open_clip
 from sam2_mlx.predictors.inference_state import InferenceState
@@ -189,6 +190,7 @@ class SAM2VideoPredictor(TorchModule):
         """A session for a camera: frames are handed to `step`, memory does not grow."""
         return TrackingSession(self.model, options=self.options)
 
+    @at_home
     def add_new_points_or_box(  # noqa: PLR0913 - the reference's arguments
         self,
         inference_state: TrackingSession,
@@ -231,6 +233,7 @@ class SAM2VideoPredictor(TorchModule):
         """The reference's older name of `add_new_points_or_box`."""
         return self.add_new_points_or_box(*args, **kwargs)
 
+    @at_home
     def add_new_mask(
         self, inference_state: TrackingSession, frame_idx: int, obj_id: int, mask: Any
     ) -> _Masks:
@@ -258,6 +261,7 @@ class SAM2VideoPredictor(TorchModule):
         self._ready(inference_state).commit()
         inference_state.require_prompts()
 
+    @at_home
     def propagate_in_video(
         self,
         inference_state: TrackingSession,
@@ -288,6 +292,7 @@ class SAM2VideoPredictor(TorchModule):
             scores = (Scores(np.array(masks.iou), np.array(masks.presence)),) if with_scores else ()
             yield *_reference(masks), *scores
 
+    @at_home
     def clear_all_prompts_in_frame(
         self,
         inference_state: TrackingSession,
@@ -313,6 +318,7 @@ class SAM2VideoPredictor(TorchModule):
         """Remove all objects and prompts."""
         inference_state.reset()
 
+    @at_home
     def remove_object(
         self,
         inference_state: TrackingSession,

@@ -13,6 +13,7 @@ import numpy as np
 from sam2_mlx.media.frame_source import Frames
 from sam2_mlx.model.memory import ObjectMask
 from sam2_mlx.model.sam import Sam
+from sam2_mlx.ops.device import at_home
 from sam2_mlx.prompts import Prompt
 from sam2_mlx.tracking.frame_masks import frame_masks, joined_masks, without_holes
 from sam2_mlx.tracking.frames import CurrentFrame
@@ -121,6 +122,7 @@ class TrackingSession:
         """Bytes held in memory banks."""
         return sum(tracked.bank.nbytes for tracked in self._objects.values())
 
+    @at_home
     def step(self, image: np.ndarray) -> FrameMasks:
         """Show the next frame of a stream.
 
@@ -146,6 +148,7 @@ class TrackingSession:
         self.frame = frame
         return self._show(frame, self._track(frame, reverse=False))
 
+    @at_home
     def propagate(
         self, start: int | None = None, length: int | None = None, reverse: bool = False
     ) -> Iterator[FrameMasks]:
@@ -230,6 +233,7 @@ class TrackingSession:
         size = self._current.size(frame)
         return self.add(object_id, frame, Prompt.from_points(points, labels, box, size))
 
+    @at_home
     def add(
         self, object_id: int, frame: int, prompt: Prompt, *, keep_points: bool = False
     ) -> FrameMasks:
@@ -308,6 +312,7 @@ class TrackingSession:
         """An object of which nothing is known yet; the session does not follow it."""
         return TrackedObject(self._policy(self._schedule, stream=self.source is None))
 
+    @at_home
     def masks_on(self, frame: int) -> FrameMasks:
         """The masks last shown on a frame; an object not seen there is absent."""
         masks = [tracked.mask_on(frame) for tracked in self._objects.values()]
@@ -353,6 +358,7 @@ class TrackingSession:
             tracked.bank.set_mask(frame, masks[row])
         return self._frame_masks(frame, masks)
 
+    @at_home
     def commit(self) -> None:
         """Remember all prompts given so far, as their masks were shown."""
         for frame in sorted({t for tracked in self._objects.values() for t in tracked.drafts}):

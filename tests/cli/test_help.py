@@ -50,7 +50,7 @@ def test_help_explains_every_option(name: str, capsys, monkeypatch) -> None:
     for entry in entries:
         invocation, _, text = re.sub(r"\n\s*", "  ", entry).partition("  ")
         texts[invocation.partition("--")[2].split()[0]] = text.split()
-    assert texts.keys() >= {"help", *OPTIONS.get(name, "").split()}
+    assert texts.keys() >= {"help", "device", *OPTIONS.get(name, "").split()}
     assert [option for option, words in texts.items() if len(words) < 2] == []
 
 
