@@ -22,16 +22,16 @@ def compiled(function: F) -> F:
     that moment, it was aborted (exit code 134 in about a third of runs). What is kept in a
     `threading.local` goes in time.
     """
-    kept = threading.local()
+    own = threading.local()
 
     @wraps(function)
     def call(*arrays: mx.array) -> object:
         if not programs_are_there():
             return function(*arrays)
         try:
-            run = kept.run
+            run = own.run
         except AttributeError:
-            run = kept.run = mx.compile(function, shapeless=True)
+            run = own.run = mx.compile(function, shapeless=True)
         return run(*arrays)
 
     return call  # type: ignore[return-value]

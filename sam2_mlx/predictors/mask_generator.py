@@ -115,6 +115,7 @@ class SAM2AutomaticMaskGenerator:
         self.crop_n_layers = crop_n_layers
         self.crop_nms_thresh = crop_nms_thresh
         self.crop_overlap_ratio = crop_overlap_ratio
+        self.crop_n_points_downscale_factor = crop_n_points_downscale_factor
         self.min_mask_region_area = min_mask_region_area
         self.output_mode = output_mode
         self.use_m2m = use_m2m
@@ -195,8 +196,8 @@ class SAM2AutomaticMaskGenerator:
         cleaned = [_without_small_regions(record, min_area) for record in records]
         boxes = np.array([_to_corners(record["bbox"]) for record, _ in cleaned], np.float32)
         unchanged = np.array([not changed for _, changed in cleaned], np.float32)
-        kept = non_max_suppression(boxes, unchanged, nms_thresh)
-        return [cleaned[index][0] for index in kept]
+        best = non_max_suppression(boxes, unchanged, nms_thresh)
+        return [cleaned[index][0] for index in best]
 
     def _masks_of_crop(self, picture: np.ndarray, crop: Box, grid: np.ndarray) -> FoundMasks:
         """The masks of one crop, without duplicates among themselves."""
@@ -307,27 +308,27 @@ def _grids(
     if grids is None:
         assert side is not None
         return layer_grids(side, layers, downscale)
-    given = [np.asarray(grid, np.float64) for grid in grids]
-    for grid in given:
+    layered = [np.asarray(grid, np.float64) for grid in grids]
+    for grid in layered:
         if grid.ndim != 2 or grid.shape[1] != 2:
             raise ValueError(f"a grid of points needs shape (N, 2); got {grid.shape}")
-    if len(given) <= layers:
+    if len(layered) <= layers:
         raise ValueError(
             f"need a grid of points for the picture and each layer of crops, {layers + 1} in all; "
-            f"got {len(given)}"
+            f"got {len(layered)}"
         )
-    return given
+    return layered
 
 
 def _without_small_regions(record: dict[str, Any], area: float) -> tuple[dict[str, Any], bool]:
-    given = record["segmentation"]
-    mask = rle.decode(given) if isinstance(given, dict) else np.asarray(given, bool)
+    form = record["segmentation"]
+    mask = rle.decode(form) if isinstance(form, dict) else np.asarray(form, bool)
     mask, filled = remove_small_regions(mask, area, "holes")
     mask, removed = remove_small_regions(mask, area, "islands")
     if not filled and not removed:
         return record, False
-    if isinstance(given, dict):
-        packed = isinstance(given["counts"], (str, bytes))
+    if isinstance(form, dict):
+        packed = isinstance(form["counts"], (str, bytes))
         mode = "coco_rle" if packed else "uncompressed_rle"
     else:
         mode = "binary_mask"
