@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from sam2_mlx import load
+from sam2_mlx.__main__ import main
 from sam2_mlx.ops import device as module
 from sam2_mlx.ops.device import on_cpu, on_gpu, resolve_device
 from sam2_mlx.predictors.build_sam import build_sam2, build_sam2_video_predictor
@@ -84,6 +85,16 @@ def test_a_gpu_that_is_not_there_is_one_line() -> None:
         pytest.skip("there is one")
     with pytest.warns(UserWarning, match="device mps is the CPU"):
         assert load("nano", device="mps").home == "cpu"
+
+
+def test_a_command_says_it_too(capsys: pytest.CaptureFixture[str]) -> None:
+    if mx.is_available(mx.gpu):
+        pytest.skip("there is one")
+    assert main(["info", "--device", "cuda"]) == 0
+    said = capsys.readouterr()
+    assert said.err == "sam2-mlx: note: MLX has no GPU here, so device cuda is the CPU\n"
+    assert main(["info", "--device", "cpu"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_everything_of_a_model_runs_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
