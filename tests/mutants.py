@@ -2,7 +2,7 @@
 
     python -m tests.mutants [ROOM ...]
 
-ROOM is a folder of sam2_mlx, such as live; all of them without one. `faults.py` holds the faults.
+ROOM is a folder of sam2_mlx, such as live; all of them without one. `faults/` holds the faults.
 Fails when a fault survives its test, when its text is gone from the source, or when a test fails
 without any fault.
 """
@@ -20,7 +20,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
 
-from tests.faults import FAULTS, Fault
+from tests.faults import FAULTS
+from tests.faults.fault import Fault
 
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = ("sam2_mlx", "tests", "benchmarks", "demos", "pyproject.toml")

@@ -17,7 +17,14 @@ from sam2_mlx.media.video_writer import VideoWriter
 from sam2_mlx.ops import rle
 from tests.cli.fake_session import DRIFT, SIZE, FakeSession, disc
 from tests.commands import video as main
-from tests.media.media_clips import Recipe, make_clip, numbered_frame, read_numbers, read_sound
+from tests.media.media_clips import (
+    Recipe,
+    make_clip,
+    numbered_frame,
+    pitch_at,
+    read_numbers,
+    read_sound,
+)
 
 
 @pytest.fixture
@@ -197,8 +204,10 @@ class TestStopping:
         args = ["--point", "48,20", "--frame", "14", "--both"]
         assert main([str(clip), *args]) == 130
         assert read_numbers(Path("clip_masked.mp4")) == list(range(9, 15))
-        _, end = read_sound(Path("clip_masked.mp4"))
+        sound, end = read_sound(Path("clip_masked.mp4"))
         assert end == pytest.approx(6 / 25, abs=0.06)
+        # The tone says which moment of the clip it is from.
+        assert pitch_at(sound, 0.12) == pytest.approx(300 + 200 * (9 / 25 + 0.12), abs=8)
 
     def test_a_second_signal_drops_everything(self, clip: Path, capsys) -> None:
         def on_frame(frame: int) -> None:

@@ -64,6 +64,10 @@ def test_large_ids_are_numbered_by_their_place(tmp_path: Path) -> None:
     save(tmp_path / "masks", ids=(1000, 2000))
     with Image.open(tmp_path / "masks" / "00000.png") as image:
         assert set(np.unique(np.asarray(image))) == {0, 1, 2}
+    # One that does not fit is enough.
+    save(tmp_path / "mixed", ids=(3, 1000))
+    with Image.open(tmp_path / "mixed" / "00000.png") as image:
+        assert set(np.unique(np.asarray(image))) == {0, 1, 2}
 
 
 def test_the_archive_reads_back(tmp_path: Path) -> None:

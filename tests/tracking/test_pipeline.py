@@ -78,12 +78,14 @@ def test_damage_ends_after_the_last_good_frame(model, depth: int) -> None:
 
 def test_a_loop_left_early_leaves_no_thread(model) -> None:
     before = threading.active_count()
-    session = _session(model, ToyClip(30), 3)
+    clip = ToyClip(300)
+    session = _session(model, clip, 3)
     for masks in session.propagate():
         if masks.frame == 4:
             break
     # CPython closes the generator as soon as nobody holds it.
     assert threading.active_count() == before
+    assert len(clip.reads) < 15
 
 
 def test_a_prompt_amid_the_loop_finds_its_frame(model) -> None:

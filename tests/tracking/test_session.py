@@ -171,6 +171,14 @@ def test_a_correction_changes_what_follows(model) -> None:
     assert np.abs(np.array(a.logits[0] - b.logits[0])).max() > 1e-3
 
 
+def test_a_correction_looks_back_as_far_as_its_frame_did(model) -> None:
+    corrected = {}
+    for memory in ("rolling", "full"):
+        session, _ = _stream(model, ToyClip(24), memory=memory)
+        corrected[memory] = np.array(session.prompt(1, points=[[60, 30]], labels=[0]).logits)
+    np.testing.assert_array_equal(corrected["rolling"], corrected["full"])
+
+
 def test_second_click_before_tracking(model) -> None:
     session = TrackingSession(model, ToyClip())
     first = session.prompt(1, frame=0, **CLICK)

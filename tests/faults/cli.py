@@ -1,0 +1,68 @@
+"""Faults in the commands."""
+
+from __future__ import annotations
+
+from tests.faults.fault import Fault
+
+FAULTS = (
+    Fault(
+        "cli/sinks.py",
+        "            self._writer.start_sound_at(self._source.origin + now)\n",
+        "",
+        "tests/cli/test_sinks.py",
+    ),
+    Fault(
+        "cli/sinks.py",
+        "self._writer.finish() if self._writer.frames else self._writer.abort()",
+        "self._writer.finish()",
+        "tests/cli/test_sinks.py",
+    ),
+    Fault(
+        "cli/sinks.py",
+        "        if not self._window.show(frame.drawn):",
+        "        if self._window.show(frame.drawn) and False:",
+        "tests/cli/test_video_options.py::test_a_preview_shows_every_frame_and_can_end_it",
+    ),
+    Fault(
+        "cli/sinks.py",
+        "number in self._prompts and not visible",
+        "number in self._prompts",
+        "tests/cli/test_sinks.py",
+    ),
+    Fault(
+        "cli/follow.py",
+        "                if self.stopped:\n                    return\n",
+        "",
+        "tests/cli/test_video_command.py::TestStopping::test_a_signal_keeps_the_frames_so_far",
+    ),
+    Fault(
+        "cli/arguments.py",
+        're.match(r"-[\\d.]", text)',
+        "None",
+        "tests/cli/",
+    ),
+    Fault(
+        "cli/arguments.py",
+        "    if not 0 < rate <= 1000:",
+        "    if not 0 <= rate <= 1000:",
+        "tests/cli/test_video_command.py::test_bad_input_ends_in_one_line",
+    ),
+    Fault(
+        "cli/errors.py",
+        "return 0\n    # Bad input",
+        "return 2\n    # Bad input",
+        "tests/cli/test_video_options.py",
+    ),
+    Fault(
+        "cli/typed_prompts.py",
+        "for number in np.unique(values) if number > 0",
+        "for number in np.unique(values)",
+        "tests/cli/test_video_options.py::TestObjectsFrom::test_each_value_is_an_object",
+    ),
+    Fault(
+        "__main__.py",
+        "    if name not in COMMANDS:",
+        "    if False:",
+        "tests/cli/test_help.py",
+    ),
+)
