@@ -64,8 +64,9 @@ def test_without_a_frame_there_is_no_video() -> None:
 
 
 def test_objects_are_counted_and_those_that_were_not_there_are_named() -> None:
-    tally = Tally({1, 2}, prompted=5, found=False)
+    prompts: list[Any] = [SimpleNamespace(frame=5, object_id=number) for number in (1, 2)]
+    tally = Tally(prompts, search=False)
     for index, visible in ((4, (True, True, False)), (5, (True, False, False)), (6, (True,) * 3)):
         tally.add(shown(index, *visible))
-    assert tally.missed == [2] and tally.frames == 3
+    assert list(tally.missed) == [2] and tally.frames == 3
     assert str(tally) == "object 1 on 3, object 2 on 2, object 3 on 1"

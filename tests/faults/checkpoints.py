@@ -45,7 +45,7 @@ FAULTS = (
         "checkpoints/load.py",
         "    report_once()\n",
         "",
-        "tests/test_runtime.py",
+        "tests/test_runtime.py::test_importing_mlx_first_is_reported_not_fatal",
     ),
     Fault(
         "checkpoints/load.py",
