@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import pickle
 import re
 import zipfile
+from argparse import Namespace
+from collections import Counter, OrderedDict, defaultdict
 from dataclasses import replace
-from pathlib import Path
+from datetime import datetime
+from http import HTTPStatus
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import mlx.core as mx
 import numpy as np
@@ -137,6 +143,32 @@ def test_any_other_object_is_an_inert_name(
     message = refused(Archive(attack).write(tmp_path / "a.pt"))
     assert re.search(rf"holds a .*{name}\)?, not a dict", message)
     assert not ran
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize(
+    "beside",
+    [
+        Counter("abca"),
+        {1, 2},
+        frozenset("ab"),
+        defaultdict(list, {"a": [1]}),
+        OrderedDict(a=1),
+        np.float64(3.5),
+        np.arange(3),
+        Namespace(lr=0.1, path=Path("/tmp")),
+        PurePosixPath("/data/run"),
+        datetime(2024, 7, 29),
+        HTTPStatus.OK,
+        [complex(1, 2), range(3), b"bytes", bytearray(b"more"), 10**40, None, 1.5],
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_training_scripts_keep_beside(tmp_path: Path, beside: Any, protocol: int) -> None:
+    # The steps that make it, without the first and the last of a pickle.
+    steps = Raw(pickle.dumps(beside, protocol)[2:-1])
+    path = write_model(tmp_path / "a.pt", {"w": VALUES}, args={"x": steps, 3: steps}, more=[steps])
+    assert np.array_equal(np.array(read(path)["w"]), VALUES)
 
 
 @pytest.mark.parametrize(
