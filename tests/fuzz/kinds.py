@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import struct
 import tempfile
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from mlx.utils import tree_flatten
 
+from sam2_mlx.__main__ import main
 from sam2_mlx.checkpoints.convert import convert_checkpoint
 from sam2_mlx.checkpoints.files import open_tensors
 from sam2_mlx.checkpoints.load import load
@@ -22,6 +24,7 @@ from sam2_mlx.model.sam import Sam
 from sam2_mlx.tracking.saved_session import load_session, save_session, saved_facts
 from sam2_mlx.tracking.session import TrackingSession
 from tests.checkpoints.torch_files import write_model
+from tests.evaluation.drawn_datasets import draw_davis
 from tests.fuzz.bombs import spoil_with_a_bomb
 from tests.fuzz.mutate import spoil_bytes, spoil_json, spoil_pickle
 from tests.tiny import CONFIG, ToyClip, tiny_model
@@ -163,11 +166,46 @@ def _use_session(path: Path) -> None:
     save_session(session, path)
 
 
+@lru_cache(maxsize=1)
+def _dataset() -> dict[str, bytes]:
+    """A small annotated clip in the layout of DAVIS, and masks to score: path -> content."""
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        draw_davis(root / "data", root / "masks", frames=(3,))
+        paths = [path for path in sorted(root.rglob("*")) if path.is_file()]
+        return {str(path.relative_to(root)): path.read_bytes() for path in paths}
+
+
+def _spoil_dataset(rng: random.Random, folder: Path) -> Path:
+    spoiled = rng.choice(sorted(_dataset()))
+    for name, data in _dataset().items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name != spoiled:
+            path.write_bytes(data)
+        elif (what := rng.randrange(10)) == 0:
+            os.mkfifo(path)
+        elif what == 1:
+            path.symlink_to("/dev/zero")
+        elif what == 2:
+            path.mkdir()
+        elif what > 3:
+            path.write_bytes(spoil_bytes(rng, data))
+    return folder
+
+
+def _use_dataset(path: Path) -> None:
+    command = ["eval", str(path / "data"), "--masks", str(path / "masks"), "--set", "val"]
+    if main(command):
+        raise ValueError("the command said what is wrong, and ended in 2")
+
+
 KINDS: dict[str, Kind] = {
     "pt": Kind(_spoil_torch, _use_torch),
     "bombs": Kind(spoil_with_a_bomb, _use_torch),
     "safetensors": Kind(_spoil_safetensors, load),
     "config": Kind(_spoil_config, load),
     "session": Kind(_spoil_session, _use_session),
+    "dataset": Kind(_spoil_dataset, _use_dataset),
 }
 """By name; a kind that is added here is in the campaign and in the tests."""
