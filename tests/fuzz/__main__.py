@@ -70,19 +70,21 @@ class Worker:
         return process.wait()
 
 
-def cases(seed: int) -> Iterator[int]:
+def cases(start: int, seed: int) -> Iterator[int]:
     """Numbers of cases: the same ones as always and new ones, in turn."""
     for number in count():
-        yield number
+        yield start + number
         yield seed + number
 
 
-def campaign(kind: str, seed: int, most: int, end: float) -> tuple[Counter[str], list[str]]:
+def campaign(
+    kind: str, numbers: Iterator[int], most: int, end: float
+) -> tuple[Counter[str], list[str]]:
     """Do cases of one kind.
 
     Args:
         kind: its name.
-        seed: of the new cases.
+        numbers: of the cases.
         most: how many cases.
         end: when to stop, on the monotonic clock.
 
@@ -90,7 +92,7 @@ def campaign(kind: str, seed: int, most: int, end: float) -> tuple[Counter[str],
         How often each outcome came, and a line for each bad one.
     """
     worker, outcomes, bad = Worker(), Counter[str](), []
-    for _, case in zip(range(most), cases(seed), strict=False):
+    for _, case in zip(range(most), numbers, strict=False):
         if time.monotonic() > end:
             break
         outcome, detail = worker.do(kind, case)
@@ -109,6 +111,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=560, help="for all of it (560)")
     parser.add_argument("--cases", type=int, default=10**9, help="of each kind, at most")
     parser.add_argument("--seed", type=int, default=secrets.randbits(40), help="of the new cases")
+    parser.add_argument("--start", type=int, default=0, help="number of the first known case (0)")
     parser.add_argument("--case", type=int, help="only this one")
     parser.add_argument("--jobs", type=int, default=2, help="kinds at the same time (2)")
     args = parser.parse_args()
@@ -121,7 +124,8 @@ def main() -> int:
     rounds = -(-len(kinds) // args.jobs)
 
     def run(kind: str) -> tuple[Counter[str], list[str]]:
-        return campaign(kind, args.seed, args.cases, time.monotonic() + args.seconds / rounds)
+        end = time.monotonic() + args.seconds / rounds
+        return campaign(kind, cases(args.start, args.seed), args.cases, end)
 
     with ThreadPoolExecutor(args.jobs) as pool:
         results = list(pool.map(run, kinds))
