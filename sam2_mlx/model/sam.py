@@ -113,14 +113,13 @@ class Sam(nn.Module):
 
         def decode(*arrays: mx.array) -> tuple[mx.array, ...]:
             image, *fine, prompt = arrays[:last]
-            mask = arrays[last:]
-            dense = self.prompt_encoder.dense(mask[0] if mask else None)
+            dense = self.prompt_encoder.dense(arrays[last] if arrays[last:] else None)
             places = self.prompt_encoder.grid_positions()
-            found = self.mask_decoder(image, places, tuple(fine), prompt, dense)
-            return found.logits, found.iou, found.tokens, found.presence
+            masks = self.mask_decoder(image, places, tuple(fine), prompt, dense)
+            return masks.logits, masks.iou, masks.tokens, masks.presence
 
-        given = () if mask_logits is None else (mask_logits,)
-        return MaskCandidates(*self._traces.run("decode", decode, image, *fine, prompt, *given))
+        inputs = [image, *fine, prompt, *([] if mask_logits is None else [mask_logits])]
+        return MaskCandidates(*self._traces.run("decode", decode, *inputs))
 
     def choose(self, candidates: MaskCandidates, multimask: bool) -> ObjectMask:
         """Pick one mask per object and make its pointer.
@@ -159,8 +158,7 @@ class Sam(nn.Module):
             coarse: mx.array, fine: mx.array, middle: mx.array, tokens: mx.array, places: mx.array
         ) -> tuple[mx.array, ...]:
             assert self.memory is not None
-            seen = MemoryTokens(tokens, places, memory.layout)
-            conditioned = self.memory.attend(coarse, seen)
+            conditioned = self.memory.attend(coarse, MemoryTokens(tokens, places, memory.layout))
             candidates = self.mask_decoder(
                 conditioned,
                 self.prompt_encoder.grid_positions(),

@@ -71,19 +71,19 @@ class TwoWayAttentionBlock(nn.Module):
             Tokens, the same with their places added, and image (B, N, C).
         """
         count = places.count
-        found = self._among_tokens(tokens, placed, count)
-        tokens = self.norm1(found) if self._first else add_norm(tokens, found, self.norm1)[1]
+        update = self._among_tokens(tokens, placed, count)
+        tokens = self.norm1(update) if self._first else add_norm(tokens, update, self.norm1)[1]
 
         k, v, q = self._image_side(self._image_layers(), image, places.image)
         towards, back = self.cross_attn_token_to_image, self.cross_attn_image_to_token
-        found = towards(towards.queries(tokens + places.tokens, count), k, v)
-        tokens = add_norm(tokens, found, self.norm2)[1]
+        update = towards(towards.queries(tokens + places.tokens, count), k, v)
+        tokens = add_norm(tokens, update, self.norm2)[1]
         tokens = add_norm(tokens, self.mlp(tokens), self.norm3)[1]
 
         placed = tokens + places.tokens
-        found = back(q, *back.keys_and_values(placed, tokens, count))
-        found = found.reshape(-1, *image.shape[1:])
-        return tokens, placed, add_norm(image, found, self.norm4)[1]
+        update = back(q, *back.keys_and_values(placed, tokens, count))
+        update = update.reshape(-1, *image.shape[1:])
+        return tokens, placed, add_norm(image, update, self.norm4)[1]
 
     def _among_tokens(self, tokens: mx.array, placed: mx.array, count: int) -> mx.array:
         read = tokens if self._first else placed
@@ -134,5 +134,5 @@ class TwoWayTransformer(nn.Module):
             rows, placed, image = layer(rows, placed, image, places)
         last = self.final_attn_token_to_image
         k, v = self._image_side(self._image_layers(), image, image_positions)
-        seen = last(last.queries(placed, shape[1]), k, v)
-        return add_norm(rows, seen, self.norm_final_attn)[1].reshape(shape), image
+        update = last(last.queries(placed, shape[1]), k, v)
+        return add_norm(rows, update, self.norm_final_attn)[1].reshape(shape), image

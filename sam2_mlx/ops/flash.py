@@ -27,8 +27,8 @@ def in_chunks(q: mx.array, k: mx.array, v: mx.array, scale: float) -> tuple[mx.a
     step = max(_SCORES // row // 64 * 64, 64)
     turned = k.transpose(0, 1, 3, 2)
     parts = [q] if step >= q.shape[2] else mx.split(q, range(step, q.shape[2], step), axis=2)
-    done = [mx.softmax(part @ turned, axis=-1, precise=True) @ v for part in parts]
-    return (join(done, 2),)
+    chunks = [mx.softmax(part @ turned, axis=-1, precise=True) @ v for part in parts]
+    return (join(chunks, 2),)
 
 
 def _launch(

@@ -45,8 +45,8 @@ def _upsample_plain(maps: mx.array, size: Size, mode: int, dtype: mx.Dtype) -> t
     logits = resize_maps(maps, size)
     if mode == THRESHOLD:
         return ((logits > 0).astype(dtype),)
-    shown = (logits > 0).astype(mx.float32) if mode == BINARISE else mx.sigmoid(logits)
-    return ((shown * 20.0 - 10.0).astype(dtype),)
+    mask = (logits > 0).astype(mx.float32) if mode == BINARISE else mx.sigmoid(logits)
+    return ((mask * 20.0 - 10.0).astype(dtype),)
 
 
 def _launch(

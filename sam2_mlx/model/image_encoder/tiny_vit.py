@@ -147,8 +147,8 @@ class WindowAttention(nn.Module):
         q, k, v = mx.split(qkv.transpose(0, 2, 1, 3), 3, axis=-1)
         bias = self.attention_biases[:, _distances(self._window)]
         scale = q.shape[-1] ** -0.5
-        seen = mx.fast.scaled_dot_product_attention(q, k, v, scale=scale, mask=bias[None])
-        return self.proj(heads_to_rows(seen)).reshape(shape)
+        heads = mx.fast.scaled_dot_product_attention(q, k, v, scale=scale, mask=bias[None])
+        return self.proj(heads_to_rows(heads)).reshape(shape)
 
 
 @constant
@@ -198,8 +198,8 @@ class TinyViTBlock(nn.Module):
     def __call__(self, x: mx.array) -> mx.array:
         """(B, H, W, dims) to the same shape."""
         # The padding is added before the norm, so it does not stay zero.
-        seen = self.attn(partition(x, self._window))
-        x = self.local_conv(x + unpartition(seen, *x.shape[1:3]))
+        update = self.attn(partition(x, self._window))
+        x = self.local_conv(x + unpartition(update, *x.shape[1:3]))
         return x + self.mlp(x)
 
 

@@ -57,8 +57,8 @@ class RelativeAttention(nn.Module):
         q, k, v = mx.split(joint, 3, axis=1)
         rows = distance_table(self.rel_pos_h, height)
         columns = distance_table(self.rel_pos_w, width)
-        seen = heads_to_rows(grid_attention(q, k, v, rows, columns))
-        return self.proj(seen).reshape(batch, height, width, dims)
+        update = self.proj(heads_to_rows(grid_attention(q, k, v, rows, columns)))
+        return update.reshape(batch, height, width, dims)
 
 
 class Block(nn.Module):

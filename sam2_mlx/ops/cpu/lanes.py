@@ -216,8 +216,8 @@ def spread_strips(function: Function, x: mx.array, *, stride: int) -> Any:
         x[:, max(start - 1, 0) * stride : end * stride]
         for start, end in zip(starts, ends, strict=True)
     ]
-    done = [run_in_lane(i, function, strip) for i, strip in enumerate(strips)]
-    return join([done[0], *(strip[:, 1:] for strip in done[1:])], 1)
+    first, *others = (run_in_lane(i, function, strip) for i, strip in enumerate(strips))
+    return join([first, *(rows[:, 1:] for rows in others)], 1)
 
 
 def _ends(length: int, parts: int) -> list[int]:
