@@ -20,7 +20,7 @@ from sam2_mlx.checkpoints.tensors import CheckpointError, StoredTensor
 from sam2_mlx.config import ModelConfig
 from sam2_mlx.files import quoted
 from sam2_mlx.model.folding import fold, pad_heads
-from sam2_mlx.model.image_encoder.hiera_block import MultiScaleAttention
+from sam2_mlx.model.image_encoder.hiera import MultiScaleAttention
 from sam2_mlx.model.layers import Linear
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.ops.attention import fused_width

@@ -13,7 +13,7 @@ import mlx.nn as nn
 import numpy as np
 
 from sam2_mlx.model.attention import RoPEAttention
-from sam2_mlx.model.image_encoder.hiera_block import MultiScaleAttention
+from sam2_mlx.model.image_encoder.hiera import MultiScaleAttention
 from sam2_mlx.model.layers import Linear, Pointwise
 from sam2_mlx.model.memory_encoder import CXBlock
 from sam2_mlx.model.sam import Sam

@@ -57,6 +57,24 @@ class Conv2d(nn.Conv2d):
         return conv2d(x, self.weight, self.stride, self.padding, self.groups)
 
 
+class PatchEmbed(nn.Module):
+    """Patches of pixels as tokens.
+
+    Args:
+        dims: output channels.
+        kernel: side of a patch in pixels; they overlap where it is more than the stride.
+        stride: pixels from patch to patch.
+    """
+
+    def __init__(self, dims: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.proj = Conv2d(3, dims, kernel, stride, padding=(kernel - stride + 1) // 2)
+
+    def __call__(self, x: mx.array) -> mx.array:
+        """(B, S, S, 3) to (B, S/stride, S/stride, dims)."""
+        return self.proj(x)
+
+
 class Pointwise(nn.Module):
     """A 1x1 convolution, computed as one matrix product.
 

@@ -34,6 +34,12 @@ class MaskCandidates:
     tokens: mx.array
     presence: mx.array
 
+    def __getitem__(self, masks: slice) -> MaskCandidates:
+        """Some of the M masks of each prompt."""
+        return MaskCandidates(
+            self.logits[:, masks], self.iou[:, masks], self.tokens[:, masks], self.presence
+        )
+
 
 class Upscaling(nn.Module):
     """Image tokens at stride 16 to per-pixel features at stride 4.
@@ -156,12 +162,7 @@ class MaskDecoder(nn.Module):
 
     def multimask(self, candidates: MaskCandidates) -> MaskCandidates:
         """Keep the masks for an ambiguous prompt."""
-        return MaskCandidates(
-            candidates.logits[:, 1:],
-            candidates.iou[:, 1:],
-            candidates.tokens[:, 1:],
-            candidates.presence,
-        )
+        return candidates[1:]
 
     def single(self, candidates: MaskCandidates) -> MaskCandidates:
         """Keep the single mask, or the best multimask where the single one is unstable.
@@ -171,13 +172,14 @@ class MaskDecoder(nn.Module):
 
         Source: MaskDecoder._dynamic_multimask_via_stability.
         """
-        logits, iou = candidates.logits[:, :1], candidates.iou[:, :1]
-        if self.stability_threshold > 0:
-            best = best_by_iou(self.multimask(candidates))
-            stable = self._stability(logits) >= self.stability_threshold
-            logits = mx.where(stable[..., None, None], logits, best.logits)
-            iou = mx.where(stable, iou, best.iou)
-        return MaskCandidates(logits, iou, candidates.tokens[:, :1], candidates.presence)
+        single = candidates[:1]
+        if self.stability_threshold <= 0:
+            return single
+        best = best_by_iou(self.multimask(candidates))
+        stable = self._stability(single.logits) >= self.stability_threshold
+        logits = mx.where(stable[..., None, None], single.logits, best.logits)
+        iou = mx.where(stable, single.iou, best.iou)
+        return MaskCandidates(logits, iou, single.tokens, single.presence)
 
     def _stability(self, logits: mx.array) -> mx.array:
         # Areas are counted in float32: half precision cannot count to a mask's pixels.

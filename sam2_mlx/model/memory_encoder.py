@@ -7,7 +7,6 @@ import mlx.nn as nn
 
 from sam2_mlx.model.layers import Conv2d, Linear, Pointwise, bias_norm, conv_norm
 from sam2_mlx.ops.activations import gelu
-from sam2_mlx.ops.depthwise import depthwise
 from sam2_mlx.ops.independent import by_band, by_row
 
 
@@ -54,7 +53,7 @@ class CXBlock(nn.Module):
     def __call__(self, x: mx.array) -> mx.array:
         """(B, H, W, dims) to the same shape."""
         dims = x.shape[-1]
-        update = depthwise(x, self.dwconv.weight).reshape(-1, dims)
+        update = self.dwconv.without_bias(x).reshape(-1, dims)
         return self._finish(x.reshape(-1, dims), update).reshape(x.shape)
 
     @by_row

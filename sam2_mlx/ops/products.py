@@ -5,15 +5,13 @@ from __future__ import annotations
 import mlx.core as mx
 
 from sam2_mlx.ops.cpu import products as cpu
+from sam2_mlx.ops.cpu.products import Pair
 from sam2_mlx.ops.device import on_cpu
-
-Pair = tuple[int, int]
-"""Along rows and columns."""
 
 
 def matmul(x: mx.array, y: mx.array) -> mx.array:
     """The product of two matrices, or of batches of them, in the dtype of x."""
-    return (cpu if on_cpu() else mx).matmul(x, y)
+    return (cpu.matmul if on_cpu() else mx.matmul)(x, y)
 
 
 def linear(x: mx.array, matrix: mx.array, bias: mx.array | None) -> mx.array:
@@ -31,4 +29,6 @@ def linear(x: mx.array, matrix: mx.array, bias: mx.array | None) -> mx.array:
 
 def conv2d(x: mx.array, weight: mx.array, stride: Pair, padding: Pair, groups: int) -> mx.array:
     """Convolve (B, H, W, in) with (out, K, K, in/groups), in the dtype of x."""
-    return (cpu if on_cpu() else mx).conv2d(x, weight, stride, padding, (1, 1), groups)
+    if on_cpu():
+        return cpu.conv2d(x, weight, stride, padding, groups)
+    return mx.conv2d(x, weight, stride, padding, (1, 1), groups)

@@ -78,15 +78,3 @@ def reorder(x: mx.array, grid: Grid, before: int, after: int) -> mx.array:
     if before:
         x = windows_to_grid(x, grid, before)
     return grid_to_windows(x, grid, after) if after else x
-
-
-def partition(x: mx.array, window: int) -> mx.array:
-    """Windows (B*windows, window, window, C) of grids (B, H, W, C); see `grid_to_windows`."""
-    windows = grid_to_windows(x, (x.shape[1], x.shape[2]), window)
-    return windows.reshape(-1, window, window, x.shape[-1])
-
-
-def unpartition(x: mx.array, height: int, width: int) -> mx.array:
-    """Undo `partition` for grids of `height` rows and `width` columns."""
-    grid = (height, width)
-    return windows_to_grid(x, grid, x.shape[1]).reshape(-1, *grid, x.shape[-1])

@@ -11,8 +11,8 @@ from sam2_mlx.ops.activations import gelu
 from sam2_mlx.ops.attention import attention
 from sam2_mlx.ops.cpu import attention as cpu_attention
 from sam2_mlx.ops.cpu.exponential import row_maximum, softmax_weights
-from sam2_mlx.ops.depthwise import depthwise
 from sam2_mlx.ops.pooling import pool2x
+from sam2_mlx.ops.products import conv2d
 
 
 @pytest.mark.parametrize("length", [5, 64, 192, 1000])
@@ -85,9 +85,13 @@ def test_depthwise(batch: int) -> None:
         mx.array(rng.standard_normal(shape).astype(np.float32))
         for shape in ((batch, 9, 12, 6), (6, 7, 7, 1))
     )
+
+    def ours(x: mx.array, weight: mx.array) -> mx.array:
+        return conv2d(x, weight, (1, 1), (3, 3), 6)
+
     plain = mx.conv2d(x, weight, padding=3, groups=6)
-    np.testing.assert_allclose(np.array(depthwise(x, weight)), np.array(plain), atol=1e-5)
-    half = depthwise(x.astype(mx.float16), weight.astype(mx.float16))
+    np.testing.assert_allclose(np.array(ours(x, weight)), np.array(plain), atol=1e-5)
+    half = ours(x.astype(mx.float16), weight.astype(mx.float16))
     assert half.dtype == mx.float16
     np.testing.assert_allclose(np.array(half), np.array(plain), atol=5e-2)
 
@@ -106,3 +110,13 @@ def test_pooling_a_view() -> None:
     got = pool2x(heads, (4, 6))
     assert got.shape == (2, 2, 6, 3)
     assert mx.array_equal(got.reshape(want.shape), want)
+
+
+@pytest.mark.parametrize(
+    ("stride", "padding", "groups"), [(2, 1, 6), (1, 0, 6), (1, 1, 1), (1, 1, 2), (2, 1, 1)]
+)
+def test_other_convolutions(stride: int, padding: int, groups: int) -> None:
+    x, weight = mx.random.normal((2, 9, 12, 6)), mx.random.normal((6, 3, 3, 6 // groups))
+    got = conv2d(x, weight, (stride, stride), (padding, padding), groups)
+    want = mx.conv2d(x, weight, stride, padding, 1, groups)
+    np.testing.assert_allclose(np.array(got), np.array(want), atol=1e-5)

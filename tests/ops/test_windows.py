@@ -3,23 +3,20 @@ from __future__ import annotations
 import mlx.core as mx
 import pytest
 
-from sam2_mlx.ops.windows import padded, partition, reorder, unpartition
+from sam2_mlx.ops.windows import grid_to_windows, padded, reorder, windows_to_grid
 
 
 @pytest.mark.parametrize(("height", "width", "window"), [(8, 8, 4), (9, 6, 4), (3, 5, 8)])
 def test_round_trip(height: int, width: int, window: int) -> None:
-    x = mx.random.normal((2, height, width, 3))
-    windows = partition(x, window)
-    count = padded(height, window) * padded(width, window) // window**2
-    assert windows.shape == (2 * count, window, window, 3)
-    assert mx.array_equal(unpartition(windows, height, width), x)
+    x = mx.random.normal((2 * height * width, 3))
+    windows = grid_to_windows(x, (height, width), window)
+    assert windows.shape == (2 * padded(height, window) * padded(width, window), 3)
+    assert mx.array_equal(windows_to_grid(windows, (height, width), window), x)
 
 
 def test_order_and_padding() -> None:
-    x = mx.arange(1, 7).reshape(1, 2, 3, 1)
-    windows = partition(x, 2)
-    assert windows[0, :, :, 0].tolist() == [[1, 2], [4, 5]]
-    assert windows[1, :, :, 0].tolist() == [[3, 0], [6, 0]]
+    windows = grid_to_windows(mx.arange(1, 7)[:, None], (2, 3), 2)
+    assert windows.reshape(2, 2, 2).tolist() == [[[1, 2], [4, 5]], [[3, 0], [6, 0]]]
 
 
 @pytest.mark.parametrize("before", [0, 2, 4])

@@ -8,28 +8,50 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from sam2_mlx.config import HieraConfig
-from sam2_mlx.model.image_encoder.hiera_block import MultiScaleBlock
-from sam2_mlx.model.layers import Conv2d
+from sam2_mlx.model.attention import heads_to_rows, rows_to_heads
+from sam2_mlx.model.image_encoder.block import WindowBlock
+from sam2_mlx.model.layers import Linear, PatchEmbed
+from sam2_mlx.ops.attention import attention
 from sam2_mlx.ops.derived import Derived
 from sam2_mlx.ops.independent import by_grid
+from sam2_mlx.ops.pooling import pool2x
 from sam2_mlx.ops.resize import resize_maps
 from sam2_mlx.ops.windows import Grid, reorder
 
 
-class PatchEmbed(nn.Module):
-    """Overlapping 7x7 patches at stride 4.
+class MultiScaleAttention(nn.Module):
+    """Self-attention that can pool its queries, which halves the grid.
 
     Args:
-        dims: output channels.
+        dims: input channels.
+        out_dims: output channels.
+        heads: attention heads.
+        pool: whether queries are pooled 2x2.
     """
 
-    def __init__(self, dims: int) -> None:
+    def __init__(self, dims: int, out_dims: int, heads: int, pool: bool) -> None:
         super().__init__()
-        self.proj = Conv2d(3, dims, kernel_size=7, stride=4, padding=3)
+        self.heads, self.head_dims, self._pool = heads, out_dims // heads, pool
+        self.qkv = Linear(dims, 3 * out_dims)
+        self.proj = Linear(out_dims, out_dims)
 
-    def __call__(self, x: mx.array) -> mx.array:
-        """(B, S, S, 3) to (B, S/4, S/4, dims)."""
-        return self.proj(x)
+    @by_grid
+    def __call__(self, x: mx.array, grid: Grid) -> mx.array:
+        """Attend within each of a number of grids.
+
+        Args:
+            x: (grids*rows*columns, dims).
+            grid: rows and columns of each.
+
+        Returns:
+            (grids*rows*columns, out_dims), or a quarter of the rows where pooled.
+        """
+        height, width = grid
+        q, k, v = mx.split(rows_to_heads(self.qkv(x), height * width, 3 * self.heads), 3, axis=1)
+        if self._pool:
+            q = pool2x(q, grid)
+        # Heads may be padded with zeros; the scale stays that of their true width.
+        return self.proj(heads_to_rows(attention(q, k, v, scale=self.head_dims**-0.5)))
 
 
 class Hiera(nn.Module):
@@ -44,7 +66,7 @@ class Hiera(nn.Module):
     def __init__(self, config: HieraConfig) -> None:
         super().__init__()
         dims, window = config.embed_dim, config.window_sizes[0]
-        self.patch_embed = PatchEmbed(dims)
+        self.patch_embed = PatchEmbed(dims, kernel=7, stride=4)
         self.pos_embed = mx.zeros((1, *config.background_size, dims))
         self.pos_embed_window = mx.zeros((1, window, window, dims))
         self.blocks = _blocks(config)
@@ -114,7 +136,7 @@ class _Run:
         grid: rows and columns that the first block attends within: such a window, or all.
     """
 
-    blocks: list[MultiScaleBlock]
+    blocks: list[WindowBlock]
     order: int
     grid: Grid
 
@@ -135,7 +157,7 @@ class _Run:
         return x, update, *pooled
 
 
-def _runs(blocks: list[MultiScaleBlock], grid: Grid) -> list[_Run]:
+def _runs(blocks: list[WindowBlock], grid: Grid) -> list[_Run]:
     """Cut the trunk into runs, for a grid of tokens."""
     runs: list[_Run] = []
     order, within = 0, False
@@ -154,7 +176,7 @@ def _runs(blocks: list[MultiScaleBlock], grid: Grid) -> list[_Run]:
     return runs
 
 
-def _blocks(config: HieraConfig) -> list[MultiScaleBlock]:
+def _blocks(config: HieraConfig) -> list[WindowBlock]:
     blocks = []
     stage, dims, heads = 0, config.embed_dim, config.num_heads
     starts = config.stage_starts[1:]
@@ -165,6 +187,7 @@ def _blocks(config: HieraConfig) -> list[MultiScaleBlock]:
         if pool:
             stage, heads = stage + 1, heads * 2
         out_dims = config.stage_dims[stage]
-        blocks.append(MultiScaleBlock(dims, out_dims, heads, window, pool))
+        attn = MultiScaleAttention(dims, out_dims, heads, pool)
+        blocks.append(WindowBlock(attn, dims, out_dims, window, pool))
         dims = out_dims
     return blocks

@@ -11,7 +11,7 @@ from sam2_mlx.model.attention import heads_to_rows
 from sam2_mlx.model.layers import Conv2d, Linear
 from sam2_mlx.ops.activations import gelu
 from sam2_mlx.ops.derived import constant
-from sam2_mlx.ops.windows import partition, unpartition
+from sam2_mlx.ops.windows import grid_to_windows, windows_to_grid
 
 _EXPANSION = 4
 
@@ -140,15 +140,15 @@ class WindowAttention(nn.Module):
         self.attention_biases = mx.zeros((heads, window * window))
 
     def __call__(self, x: mx.array) -> mx.array:
-        """(B, window, window, dims) to the same shape."""
-        shape = x.shape
+        """Attend within windows, (windows*window*window, dims)."""
+        shape = (-1, self._window**2, self._heads, 3 * x.shape[1] // self._heads)
         # Each head's queries, keys and values lie side by side.
-        qkv = self.qkv(self.norm(x)).reshape(shape[0], -1, self._heads, 3 * shape[3] // self._heads)
+        qkv = self.qkv(self.norm(x)).reshape(shape)
         q, k, v = mx.split(qkv.transpose(0, 2, 1, 3), 3, axis=-1)
         bias = self.attention_biases[:, _distances(self._window)]
         scale = q.shape[-1] ** -0.5
         heads = mx.fast.scaled_dot_product_attention(q, k, v, scale=scale, mask=bias[None])
-        return self.proj(heads_to_rows(heads)).reshape(shape)
+        return self.proj(heads_to_rows(heads))
 
 
 @constant
@@ -198,8 +198,9 @@ class TinyViTBlock(nn.Module):
     def __call__(self, x: mx.array) -> mx.array:
         """(B, H, W, dims) to the same shape."""
         # The padding is added before the norm, so it does not stay zero.
-        update = self.attn(partition(x, self._window))
-        x = self.local_conv(x + unpartition(update, *x.shape[1:3]))
+        grid = (x.shape[1], x.shape[2])
+        update = self.attn(grid_to_windows(x, grid, self._window))
+        x = self.local_conv(x + windows_to_grid(update, grid, self._window).reshape(x.shape))
         return x + self.mlp(x)
 
 

@@ -7,30 +7,14 @@ import mlx.nn as nn
 
 from sam2_mlx.config import ViTConfig
 from sam2_mlx.model.attention import heads_to_rows, rows_to_heads
-from sam2_mlx.model.layers import MLP, Conv2d, Linear
-from sam2_mlx.ops.activations import gelu
+from sam2_mlx.model.image_encoder.block import WindowBlock
+from sam2_mlx.model.layers import Linear, PatchEmbed
 from sam2_mlx.ops.derived import Derived
 from sam2_mlx.ops.relative_attention import distance_table, grid_attention
 from sam2_mlx.ops.resize import resize_maps
-from sam2_mlx.ops.windows import partition, unpartition
+from sam2_mlx.ops.windows import Grid
 
 PATCH = 16
-
-
-class ViTPatchEmbed(nn.Module):
-    """Patches of 16x16 pixels, side by side.
-
-    Args:
-        dims: output channels.
-    """
-
-    def __init__(self, dims: int) -> None:
-        super().__init__()
-        self.proj = Conv2d(3, dims, kernel_size=PATCH, stride=PATCH)
-
-    def __call__(self, x: mx.array) -> mx.array:
-        """(B, S, S, 3) to (B, S/16, S/16, dims)."""
-        return self.proj(x)
 
 
 class RelativeAttention(nn.Module):
@@ -50,45 +34,14 @@ class RelativeAttention(nn.Module):
         self.rel_pos_h = mx.zeros((2 * side - 1, dims // heads))
         self.rel_pos_w = mx.zeros((2 * side - 1, dims // heads))
 
-    def __call__(self, x: mx.array) -> mx.array:
-        """(B, H, W, dims) to the same shape."""
-        batch, height, width, dims = x.shape
-        joint = rows_to_heads(self.qkv(x.reshape(-1, dims)), height * width, 3 * self._heads)
+    def __call__(self, x: mx.array, grid: Grid) -> mx.array:
+        """Attend within each of a number of grids, (grids*rows*columns, dims)."""
+        height, width = grid
+        joint = rows_to_heads(self.qkv(x), height * width, 3 * self._heads)
         q, k, v = mx.split(joint, 3, axis=1)
         rows = distance_table(self.rel_pos_h, height)
         columns = distance_table(self.rel_pos_w, width)
-        update = self.proj(heads_to_rows(grid_attention(q, k, v, rows, columns)))
-        return update.reshape(batch, height, width, dims)
-
-
-class Block(nn.Module):
-    """One transformer block, with attention in windows or over the whole grid.
-
-    Args:
-        config: dimensions.
-        window: side of the attention window in tokens; 0 attends to the whole grid.
-
-    Source: segment_anything/modeling/image_encoder.py, Block.
-    """
-
-    def __init__(self, config: ViTConfig, window: int) -> None:
-        super().__init__()
-        dims = config.embed_dim
-        self._window = window
-        self.norm1 = nn.LayerNorm(dims, eps=1e-6)
-        self.attn = RelativeAttention(dims, config.num_heads, window or config.grid)
-        self.norm2 = nn.LayerNorm(dims, eps=1e-6)
-        self.mlp = MLP((dims, 4 * dims, dims), gelu)
-
-    def __call__(self, x: mx.array) -> mx.array:
-        """(B, H, W, dims) to the same shape."""
-        update = self.norm1(x)
-        if self._window:
-            update = unpartition(self.attn(partition(update, self._window)), *x.shape[1:3])
-        else:
-            update = self.attn(update)
-        x = x + update
-        return x + self.mlp(self.norm2(x))
+        return self.proj(heads_to_rows(grid_attention(q, k, v, rows, columns)))
 
 
 class ViT(nn.Module):
@@ -103,10 +56,10 @@ class ViT(nn.Module):
 
     def __init__(self, config: ViTConfig) -> None:
         super().__init__()
-        self.patch_embed = ViTPatchEmbed(config.embed_dim)
+        self.patch_embed = PatchEmbed(config.embed_dim, PATCH, PATCH)
         self.pos_embed = mx.zeros((1, config.grid, config.grid, config.embed_dim))
         self.blocks = [
-            Block(config, 0 if index in config.global_blocks else config.window_size)
+            _block(config, 0 if index in config.global_blocks else config.window_size)
             for index in range(config.depth)
         ]
         self._resized: Derived[mx.array] = Derived()
@@ -128,8 +81,17 @@ class ViT(nn.Module):
 
     def __call__(self, pixels: mx.array) -> list[mx.array]:
         """Encode a normalised picture, (B, S, S, 3), to [(B, S/16, S/16, C)]."""
-        x = self.patch_embed(pixels)
-        x = x + self.position_embedding(x.shape[1])
+        patches = self.patch_embed(pixels)
+        batch, *sides, dims = patches.shape
+        grid = (sides[0], sides[1])
+        x = patches.reshape(-1, dims)
+        update = mx.broadcast_to(self.position_embedding(grid[0]), patches.shape).reshape(-1, dims)
         for block in self.blocks:
-            x = block(x)
-        return [x]
+            x, update = block(x, update, grid)
+        return [(x + update).reshape(batch, *grid, dims)]
+
+
+def _block(config: ViTConfig, window: int) -> WindowBlock:
+    dims = config.embed_dim
+    attn = RelativeAttention(dims, config.num_heads, window or config.grid)
+    return WindowBlock(attn, dims, dims, window)

@@ -5,13 +5,19 @@ from __future__ import annotations
 import mlx.core as mx
 
 from sam2_mlx.ops.compiled import compiled
-from sam2_mlx.ops.cpu.halves import in_float32
 from sam2_mlx.ops.cpu.lanes import spread
 
 
-@in_float32
 def depthwise(x: mx.array, weight: mx.array) -> mx.array:
-    """As `ops.depthwise.depthwise`."""
+    """Convolve each channel by itself, at stride 1, with zeros around the grid.
+
+    Args:
+        x: float32 (B, H, W, C).
+        weight: float32 (C, K, K, 1), K odd.
+
+    Returns:
+        (B, H, W, C).
+    """
     kernel = weight[..., 0].transpose(1, 2, 0)
     result: mx.array = spread(_shifted, x, kernel, axis=-1)
     return result
@@ -30,9 +36,12 @@ def _shifted(x: mx.array, kernel: mx.array) -> mx.array:
     padding = [(0, 0), (edge, edge + 1), (edge, edge), (0, 0)]
     tokens = mx.pad(x, padding).reshape(batch, -1, channels)
     length = height * wide
-    total = mx.zeros((batch, length, channels))
+    total = mx.array(0.0)
     for row in range(side):
+        # Row by row: a long sum of small products rounds more often.
+        part = mx.zeros((batch, length, channels))
         for column in range(side):
             start = row * wide + column
-            total = _add_product(total, tokens[:, start : start + length], kernel[row, column])
+            part = _add_product(part, tokens[:, start : start + length], kernel[row, column])
+        total = total + part
     return total.reshape(batch, height, wide, channels)[:, :, :width]
