@@ -19,6 +19,7 @@ from sam2_mlx.media import demo_clip
 
 FRAMES = 8
 ROOT = Path(__file__).resolve().parent.parent
+ASIDE = {"assets", "video.py", "image.py"}
 VARIABLE = re.compile(r"\bSAM2_MLX_[A-Z_]+\b")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -144,6 +145,25 @@ def test_what_is_named_exists() -> None:
         names = re.split(r"\s{2,}", line.strip())[:-1]
         missing += [name for name in names if not (base / name).exists()]
     assert missing == []
+
+
+def test_the_plan_of_the_house_names_files_that_exist() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`[^|]*) \|", text, re.MULTILINE)
+    missing, rooms = [], set()
+    for row in rows:
+        folder = ""
+        for name in re.findall(r"`([\w./]+(?:/|\.py))`", row):
+            if "/" in name:
+                folder = name[: name.rindex("/") + 1]
+            path = name if "/" in name else folder + name
+            rooms.add(path.split("/")[0])
+            if not (ROOT / "sam2_mlx" / path).exists() and not (ROOT / path).exists():
+                missing.append(path)
+    assert missing == []
+    # Every room has a row.
+    here = {path.name for path in (ROOT / "sam2_mlx").iterdir() if path.suffix != ".typed"}
+    assert {name for name in here if not name.startswith("__")} - rooms - ASIDE == set()
 
 
 def test_every_model_is_listed() -> None:
