@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import av
 
 from sam2_mlx.media.errors import MediaError
-from sam2_mlx.media.frame_source import MAX_PIXELS
+from sam2_mlx.media.frame_source import MAX_PIXELS, check_pixels
 from sam2_mlx.media.mp4_tables import check_tables
 
 # FFmpeg's demuxers for text and playlists take files that are no videos.
@@ -60,16 +61,23 @@ def open_video(path: Path, options: dict[str, str] | None = None) -> tuple[Any, 
     if context is None:
         container.close()
         raise MediaError(f"the video in {path} has a codec that cannot be decoded; convert it")
-    if context.width * context.height > MAX_PIXELS:
+    try:
+        check_pixels(path, (context.width, context.height))
+    except MediaError:
         container.close()
-        raise MediaError(
-            f"{path} has {context.width}x{context.height} pixels (at most {MAX_PIXELS:,}); "
-            "make it smaller"
-        )
+        raise
     context.thread_type = "AUTO"
     # The size may change in the middle.
     context.options = {"max_pixels": str(MAX_PIXELS), **(options or {})}
     return container, stream
+
+
+def read_packets(container: Any, *streams: Any) -> Iterator[Any]:
+    """The packets of some streams in the order of the file, up to its end or to damage."""
+    try:
+        yield from container.demux(*streams)
+    except av.FFmpegError:
+        pass  # what came before it is there
 
 
 def video_streams(container: Any) -> list[Any]:

@@ -11,10 +11,36 @@ from typing import Protocol
 
 import numpy as np
 
+from sam2_mlx.media.errors import MediaError
 from sam2_mlx.media.timeline import Jumps
 
 # About 128 million pixels: well above any camera, well below what fills the memory.
 MAX_PIXELS = 2**27
+# An 8K picture may be one byte long; beyond that no codec packs pixels closer, but of one colour.
+_FREE_PIXELS, _PIXELS_A_BYTE = 2**25, 2**10
+
+
+def check_pixels(path: Path, size: tuple[int, int]) -> None:
+    """Refuse pictures that would fill the memory, or that cannot be in their file.
+
+    Args:
+        path: the file that declares them.
+        size: (width, height).
+
+    Raises:
+        MediaError: if they have too many pixels.
+    """
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise MediaError(
+            f"{path} has {width}x{height} pixels (at most {MAX_PIXELS:,}); make it smaller"
+        )
+    length = path.stat().st_size
+    if width * height > _FREE_PIXELS + _PIXELS_A_BYTE * length:
+        raise MediaError(
+            f"{path} declares {width}x{height} pixels in {length:,} bytes; it is damaged, save it "
+            "again"
+        )
 
 
 @dataclass(frozen=True)

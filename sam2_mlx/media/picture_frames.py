@@ -14,10 +14,9 @@ import numpy as np
 from PIL import Image
 
 from sam2_mlx.media.errors import MediaError
-from sam2_mlx.media.frame_source import FrameSource, StreamFormat
+from sam2_mlx.media.frame_source import FrameSource, StreamFormat, check_pixels
 from sam2_mlx.media.pictures import (
     DAMAGE,
-    check_pixels,
     damaged,
     deep_bits,
     image_to_rgb,

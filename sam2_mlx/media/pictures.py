@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from sam2_mlx.files import expanded
 from sam2_mlx.media.errors import MediaError
-from sam2_mlx.media.frame_source import MAX_PIXELS
+from sam2_mlx.media.frame_source import MAX_PIXELS, check_pixels
 
 PICTURE_SUFFIXES = frozenset(
     ".bmp .jfif .jpe .jpeg .jpg .pgm .png .pnm .ppm .tga .tif .tiff .webp .jp2 .avif".split()
@@ -217,7 +217,7 @@ def damaged(path: Path, problem: BaseException) -> MediaError:
 
 
 def open_picture(path: Path) -> Image.Image:
-    """Read a picture's header and check its size before any pixel is allocated.
+    """Read a picture's header and check its size, before room is made for any pixel.
 
     Args:
         path: the file.
@@ -226,7 +226,7 @@ def open_picture(path: Path) -> Image.Image:
         The picture, of which nothing is decoded yet; close it.
 
     Raises:
-        MediaError: if it is no picture, or has too many pixels.
+        MediaError: if it is no picture, or declares too many pixels.
         FileNotFoundError: if there is no such file.
     """
     try:
@@ -238,7 +238,7 @@ def open_picture(path: Path) -> Image.Image:
         ) from problem
     except FileNotFoundError:
         raise
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as problem:
+    except DAMAGE as problem:
         if path.suffix.lower() in _APPLE_SUFFIXES:
             hint = "save it as JPEG or PNG (on a Mac: sips -s format jpeg)"
         else:
@@ -250,19 +250,6 @@ def open_picture(path: Path) -> Image.Image:
         image.close()
         raise
     return image
-
-
-def check_pixels(path: Path, size: tuple[int, int]) -> None:
-    """Refuse a picture that would fill the memory.
-
-    Raises:
-        MediaError: if (width, height) is too large.
-    """
-    width, height = size
-    if width * height > MAX_PIXELS:
-        raise MediaError(
-            f"{path} has {width}x{height} pixels (at most {MAX_PIXELS:,}); make it smaller"
-        )
 
 
 def image_to_rgb(

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import av
 import numpy as np
 
-from sam2_mlx.media.containers import open_video
+from sam2_mlx.media.containers import open_video, read_packets
 from sam2_mlx.media.errors import MediaError
 from sam2_mlx.media.frame_source import SoundStream
 from sam2_mlx.media.timeline import Jumps, mended
@@ -174,7 +174,7 @@ def _decode(path: Path, scan: Scan) -> tuple[list[int], list[bool]]:
     keys: list[bool] = []
     sent = 0
     with container:
-        for packet in container.demux(stream):
+        for packet in read_packets(container, stream):
             if packet.size:
                 packet.pts = sent
                 sent += 1

@@ -11,7 +11,7 @@ from typing import Any
 import av
 from av.format import Flags
 
-from sam2_mlx.media.containers import open_video, video_streams
+from sam2_mlx.media.containers import open_video, read_packets, video_streams
 from sam2_mlx.media.frame_source import SoundStream
 from sam2_mlx.media.h264_fields import may_hold_fields
 from sam2_mlx.media.timeline import JumpFinder, Jumps
@@ -101,22 +101,19 @@ def scan_video(path: Path) -> Scan:
         # AVI has times of decoding only, whatever FFmpeg makes of them.
         decoding_only = container.format.name == "avi"
         corrupt = False
-        try:
-            for packet in container.demux(stream, *container.streams.audio):
-                if packet.size == 0:
-                    continue
-                finder.mend(packet)
-                scan.end = max(scan.end, _end(packet) or Fraction(0))
-                if packet.stream.index in steady:
-                    steady[packet.stream.index].look(packet)
-                else:
-                    if decoding_only:
-                        packet.pts = None
-                    scan.add(packet)
-                    fields.look(packet)
-                    corrupt = bool(packet.is_corrupt)
-        except av.FFmpegError:
-            pass  # a damaged end: what came before it is there
+        for packet in read_packets(container, stream, *container.streams.audio):
+            if packet.size == 0:
+                continue
+            finder.mend(packet)
+            scan.end = max(scan.end, _end(packet) or Fraction(0))
+            if packet.stream.index in steady:
+                steady[packet.stream.index].look(packet)
+            else:
+                if decoding_only:
+                    packet.pts = None
+                scan.add(packet)
+                fields.look(packet)
+                corrupt = bool(packet.is_corrupt)
         scan.missing = max(0, scan.missing - len(scan.pts))
         if (corrupt or scan.missing) and len(scan.pts) > 1:
             scan.drop_last()

@@ -26,6 +26,7 @@ from sam2_mlx.tracking.session import TrackingSession
 from tests.checkpoints.torch_files import write_model
 from tests.evaluation.drawn_datasets import draw_davis
 from tests.fuzz.bombs import spoil_with_a_bomb
+from tests.fuzz.media import spoil_picture, spoil_video, use_clip
 from tests.fuzz.mutate import spoil_bytes, spoil_json, spoil_pickle
 from tests.tiny import CONFIG, ToyClip, tiny_model
 
@@ -207,5 +208,7 @@ KINDS: dict[str, Kind] = {
     "config": Kind(_spoil_config, load),
     "session": Kind(_spoil_session, _use_session),
     "dataset": Kind(_spoil_dataset, _use_dataset),
+    "videos": Kind(spoil_video, use_clip),
+    "pictures": Kind(spoil_picture, use_clip),
 }
 """By name; a kind that is added here is in the campaign and in the tests."""

@@ -37,6 +37,9 @@ def read_number(frame: np.ndarray) -> int:
     return sum(int(row[width * (2 * bit + 1) // (2 * BITS)] > 128) << bit for bit in range(BITS))
 
 
+_PIXELS = {"mjpeg": "yuvj420p", "png": "rgb24", "prores_ks": "yuv422p10le", "gif": "rgb8"}
+
+
 @dataclass
 class Recipe:
     """How a clip is made.
@@ -53,6 +56,7 @@ class Recipe:
         sound_rate: samples a second of the sound.
         tracks: number of sound tracks; each sounds as if 5 s later than the one before.
         options: for the encoder.
+        muxer: options for the container.
     """
 
     frames: int = 24
@@ -66,6 +70,7 @@ class Recipe:
     sound_rate: int = 48000
     tracks: int = 1
     options: dict[str, str] = field(default_factory=dict)
+    muxer: dict[str, str] = field(default_factory=dict)
 
 
 def make_clip(path: Path, recipe: Recipe | None = None) -> Path:
@@ -80,10 +85,10 @@ def make_clip(path: Path, recipe: Recipe | None = None) -> Path:
     """
     recipe = recipe or Recipe()
     width, height = recipe.size
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options=recipe.muxer) as container:
         stream = container.add_stream(recipe.codec, rate=recipe.rate, options=recipe.options)
         stream.width, stream.height = width, height
-        stream.pix_fmt = {"mjpeg": "yuvj420p", "png": "rgb24"}.get(recipe.codec, "yuv420p")
+        stream.pix_fmt = _PIXELS.get(recipe.codec, "yuv420p")
         stream.gop_size, stream.max_b_frames = recipe.gop, recipe.bframes
         sounds = []
         for _ in range(recipe.tracks if recipe.audio is not None else 0):
