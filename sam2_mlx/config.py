@@ -79,11 +79,29 @@ class TinyViTConfig:
     window_sizes: tuple[int, ...] = (7, 7, 14, 7)
 
 
-EncoderConfig = HieraConfig | ViTConfig | TinyViTConfig
+@dataclass(frozen=True)
+class RepViTConfig:
+    """Dimensions of the RepViT image encoder.
+
+    Attributes:
+        stage_dims: channels of each stage, finest first.
+        stages: blocks per stage, beside those in the steps between stages.
+        expansion: hidden width of the pointwise MLPs over their channels.
+        squeeze_dims: hidden width of the weighting of channels, of each stage.
+    """
+
+    stage_dims: tuple[int, ...] = (48, 96, 192, 384)
+    stages: tuple[int, ...] = (2, 2, 14, 2)
+    expansion: int = 2
+    squeeze_dims: tuple[int, ...] = (16, 24, 48, 96)
+
+
+EncoderConfig = HieraConfig | ViTConfig | TinyViTConfig | RepViTConfig
 ENCODERS: dict[str, type[EncoderConfig]] = {
     "hiera": HieraConfig,
     "vit": ViTConfig,
     "tiny_vit": TinyViTConfig,
+    "repvit": RepViTConfig,
 }
 
 
@@ -121,6 +139,23 @@ class DecoderConfig:
 
 
 @dataclass(frozen=True)
+class PerceiverConfig:
+    """Dimensions of the perceiver that compresses a frame's memory.
+
+    Attributes:
+        latents: tokens that see the whole frame and have no place in it.
+        side: of the square grid of further tokens, which see a window of the frame each.
+        num_layers: layers.
+        expansion: hidden width of the MLPs over their channels.
+    """
+
+    latents: int = 256
+    side: int = 16
+    num_layers: int = 2
+    expansion: int = 4
+
+
+@dataclass(frozen=True)
 class MemoryConfig:
     """Dimensions and behaviour of the memory.
 
@@ -135,6 +170,7 @@ class MemoryConfig:
         fuser_layers: ConvNeXt blocks of the memory encoder.
         absent_embedding: add a learned embedding to the memory of a frame without the object.
         pointer_time: pointers carry a projected temporal encoding (signed distance).
+        perceiver: compresses a frame's memory; None keeps a token for each place.
     """
 
     dim: int = 64
@@ -147,6 +183,7 @@ class MemoryConfig:
     fuser_layers: int = 2
     absent_embedding: bool = True
     pointer_time: bool = True
+    perceiver: PerceiverConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -191,9 +228,36 @@ class ModelConfig:
         return self.image_size // 4
 
     @property
+    def memory_side(self) -> int:
+        """Side of the grid of tokens that a remembered frame leaves for memory attention."""
+        perceiver = self.memory.perceiver if self.memory else None
+        return perceiver.side if perceiver else self.grid
+
+    @property
     def memory_tokens(self) -> int:
-        """Tokens that a remembered frame leaves for memory attention."""
-        return self.grid**2
+        """All tokens that a remembered frame leaves: some without a place, then its grid."""
+        perceiver = self.memory.perceiver if self.memory else None
+        return (perceiver.latents if perceiver else 0) + self.memory_side**2
+
+    def require_memory(self) -> MemoryConfig:
+        """The memory, of a model that is to follow objects.
+
+        Raises:
+            ValueError: if it cannot.
+        """
+        if self.memory is None:
+            raise ValueError(
+                f"{self.name} has no memory and only does single images; "
+                "load a SAM 2 model to follow objects in a video"
+            )
+        if self.grid % self.memory_side:
+            step = 16 * self.memory_side
+            sizes = ", ".join(str(step * number) for number in range(1, 5))
+            raise ValueError(
+                f"{self.name} follows objects at image sizes that are multiples of {step} "
+                f"({sizes}); got {self.image_size}, which is for single pictures only"
+            )
+        return self.memory
 
     def with_image_size(self, image_size: int | None) -> ModelConfig:
         """The same model at another input size; None keeps the present one."""
@@ -202,6 +266,8 @@ class ModelConfig:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for config.json."""
         values = asdict(self)
+        if self.memory and self.memory.perceiver is None:
+            del values["memory"]["perceiver"]  # as in folders and sessions without the word
         kind = next(name for name, known in ENCODERS.items() if isinstance(self.encoder, known))
         if kind != "hiera":
             values["encoder"] = {"kind": kind, **values["encoder"]}
@@ -224,13 +290,13 @@ class ModelConfig:
                 raise ValueError(f"encoder kind is {', '.join(ENCODERS)}; got {name!r}")
             kind, values["encoder"] = ENCODERS[name], encoder
         parts = {"encoder": kind, "decoder": DecoderConfig, "memory": MemoryConfig}
-        for key, kind in parts.items():
-            if isinstance(values.get(key), dict):
-                values[key] = _build(kind, values[key])
-        return _build(cls, values)
+        return _build(cls, values, parts)
 
 
-def _build(kind: Any, values: dict[str, Any]) -> Any:
+def _build(kind: Any, values: dict[str, Any], parts: dict[str, Any]) -> Any:
+    for key, part in parts.items():
+        if isinstance(values.get(key), dict):
+            values = {**values, key: _build(part, values[key], {"perceiver": PerceiverConfig})}
     known = {f.name for f in fields(kind)}
     unknown = sorted(set(values) - known)
     if unknown:
@@ -253,6 +319,7 @@ _FIRST_DECODER = DecoderConfig(
     logit_limit=None,
 )
 _MEMORY_2_0 = MemoryConfig(absent_embedding=False, pointer_time=False)
+_EDGE_MEMORY = replace(_MEMORY_2_0, num_layers=2, perceiver=PerceiverConfig())
 
 
 def _first(name: str, encoder: EncoderConfig) -> ModelConfig:
@@ -283,9 +350,10 @@ MODELS: dict[str, ModelConfig] = {
         encoder=_NANO,
         memory=MemoryConfig(num_layers=2, feedforward_dim=512),
     ),
+    "edgetam": ModelConfig("edgetam", encoder=RepViTConfig(), memory=_EDGE_MEMORY),
     "sam1-vit-b": _first("sam1-vit-b", ViTConfig()),
     "sam1-vit-l": _first("sam1-vit-l", ViTConfig(1024, 24, 16, (5, 11, 17, 23))),
     "sam1-vit-h": _first("sam1-vit-h", ViTConfig(1280, 32, 16, (7, 15, 23, 31))),
     "mobile-sam": _first("mobile-sam", TinyViTConfig()),
 }
-"""The published models by name (SAM 2.1 without a prefix; the first SAM), and the bundled one."""
+"""The published models by name (SAM 2.1 without a prefix), and the bundled one."""

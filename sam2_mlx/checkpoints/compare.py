@@ -59,5 +59,6 @@ def refuse_more_layers(config: ModelConfig, tensors: int) -> None:
     layers += decoder.num_layers + decoder.num_multimasks
     if memory is not None:
         layers += memory.num_layers + memory.fuser_layers
+        layers += memory.perceiver.num_layers if memory.perceiver else 0
     if layers > tensors:
         raise CheckpointError(f"has impossible dimensions: {layers} layers in {tensors} tensors")

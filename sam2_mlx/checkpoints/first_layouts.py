@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from sam2_mlx.checkpoints.layouts import CONV, UPCONV, Layout, Rule, module
+from sam2_mlx.checkpoints.rules import CONV, UPCONV, Layout, Rule, module
 
 _TRUNK = "image_encoder.trunk"
 _NECK = "image_encoder.neck"

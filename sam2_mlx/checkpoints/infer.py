@@ -7,6 +7,7 @@ the same encoder, or from a `config.json` beside the file.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -44,19 +45,24 @@ def infer_config(shapes: Shapes, given: Mapping[str, Any] | None = None) -> Mode
     given = dict(given or {})
     if is_first(shapes):
         return _infer_first(shapes, given)
-    encoder = {**_infer_encoder(shapes), **_part(given, "encoder")}
+    repvit = any(name.startswith(f"{_TRUNK}.stem.") for name in shapes)
+    encoder = _infer_repvit(shapes) if repvit else _infer_encoder(shapes)
+    encoder |= _part(given, "encoder")
     memory = _infer_memory(shapes)
     if memory is not None:
         memory |= _part(given, "memory")
     decoder = {**_infer_decoder(shapes), **_part(given, "decoder")}
     values: dict[str, Any] = {"hidden_dim": _shape(shapes, _NECK_BIAS)[0]}
-    published = _published(encoder, memory)
-    if published is not None:
+    if repvit:
+        # Tensors do not show the image size; no other than the published one is known.
+        values |= {"name": published_name(encoder), "image_size": MODELS["edgetam"].image_size}
+    elif (published := _published(encoder, memory)) is not None:
         values |= {"name": published.name, "image_size": published.image_size}
         for key in _UNSEEN:
             encoder.setdefault(key, getattr(published.encoder, key))
     values |= {k: v for k, v in given.items() if k not in ("encoder", "decoder", "memory")}
-    _require_unseen(values, encoder)
+    if not repvit:
+        _require_unseen(values, encoder)
     values.setdefault("name", "custom")
     return _config(values | {"encoder": encoder, "decoder": decoder, "memory": memory})
 
@@ -96,6 +102,21 @@ def _infer_encoder(shapes: Shapes) -> dict[str, Any]:
     }
 
 
+def _infer_repvit(shapes: Shapes) -> dict[str, Any]:
+    stages = _count(shapes, rf"{_TRUNK}\.stages\.(\d+)\.blocks\.0\.token_mixer\.weight")
+    first = [f"{_TRUNK}.stages.{index}.blocks.0" for index in range(stages)]
+    blocks = rf"{_TRUNK}\.stages\.%d\.blocks\.(\d+)\.token_mixer\.weight"
+    dims = [_shape(shapes, f"{block}.token_mixer.bias")[0] for block in first]
+    wide = _shape(shapes, f"{_TRUNK}.stages.0.blocks.0.channel_mixer.conv1.bias")[0]
+    return {
+        "kind": "repvit",
+        "stage_dims": tuple(dims),
+        "stages": tuple(_count(shapes, blocks % index) for index in range(stages)),
+        "expansion": wide // dims[0],
+        "squeeze_dims": tuple(_shape(shapes, f"{block}.se.fc1.bias")[0] for block in first),
+    }
+
+
 def _infer_decoder(shapes: Shapes) -> dict[str, Any]:
     layers = "mask_decoder.transformer.layers"
     return {
@@ -118,6 +139,20 @@ def _infer_memory(shapes: Shapes) -> dict[str, Any] | None:
         "fuser_layers": _count(shapes, r"memory\.encoder\.fuser\.layers\.(\d+)\.gamma"),
         "absent_embedding": "memory.absent_embedding" in shapes,
         "pointer_time": "memory.pointer_time_projection.weight" in shapes,
+        "perceiver": _infer_perceiver(shapes),
+    }
+
+
+def _infer_perceiver(shapes: Shapes) -> dict[str, Any] | None:
+    perceiver = "memory.perceiver"
+    if f"{perceiver}.latents" not in shapes:
+        return None
+    wide, dims = _shape(shapes, f"{perceiver}.layers.0.ff.linear1.weight")
+    return {
+        "latents": _shape(shapes, f"{perceiver}.latents")[0],
+        "side": math.isqrt(_shape(shapes, f"{perceiver}.latents_2d")[0]),
+        "num_layers": _count(shapes, rf"{perceiver}\.layers\.(\d+)\.self_attn\.norm\.weight"),
+        "expansion": wide // dims,
     }
 
 

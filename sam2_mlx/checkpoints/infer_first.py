@@ -76,14 +76,14 @@ def _infer_vit(shapes: Shapes) -> dict[str, Any]:
 
 def _infer_tiny_vit(shapes: Shapes) -> dict[str, Any]:
     known = TinyViTConfig()
-    layers = rf"{_TRUNK}\.layers\.(\d+)\.blocks\.(\d+)\.(?:attn\.qkv|conv1\.c)\.weight"
+    layers = rf"{_TRUNK}\.layers\.(\d+)\.blocks\.(\d+)\.(?:attn\.qkv|conv1)\.weight"
     blocks = [(int(m[1]), int(m[2])) for name in shapes if (m := re.fullmatch(layers, name))]
     stages = [sum(layer == index for layer, _ in blocks) for index in range(1 + max(blocks)[0])]
     biases = [
         shapes[f"{_TRUNK}.layers.{index}.blocks.0.attn.attention_biases"]
         for index in range(1, len(stages))
     ]
-    first = shapes[f"{_TRUNK}.layers.0.blocks.0.conv1.c.weight"][-1]
+    first = shapes[f"{_TRUNK}.layers.0.blocks.0.conv1.weight"][-1]
     rest = [
         shapes[f"{_TRUNK}.layers.{index}.blocks.0.attn.norm.weight"][0]
         for index in range(1, len(stages))

@@ -8,54 +8,10 @@ here, and how its axes change; convolution weights become channels last, once, h
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import replace
 
-CONV = (0, 2, 3, 1)  # (out, in, h, w) -> (out, h, w, in); depthwise and (1, C, h, w) likewise
-UPCONV = (1, 2, 3, 0)  # transposed: (in, out, h, w) -> (out, h, w, in)
-
-
-@dataclass(frozen=True)
-class Rule:
-    r"""One line of a layout's table.
-
-    Attributes:
-        source: pattern of the whole source key.
-        target: our name, with the pattern's groups as `\1`, `\2`, ...
-        axes: new order of the source's axes, or None to keep them.
-        drop: axes of size one that we leave out.
-        split: each row of the source is a parameter of its own, `{row}` in the target.
-    """
-
-    source: str
-    target: str
-    axes: tuple[int, ...] | None = None
-    drop: tuple[int, ...] = ()
-    split: bool = False
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How one family of checkpoints names its tensors.
-
-    Attributes:
-        name: for messages and config.json.
-        sign: a key that every such checkpoint has and no other layout's does.
-        rules: the table.
-        ignored: patterns of keys that the network never reads.
-    """
-
-    name: str
-    sign: str
-    rules: tuple[Rule, ...]
-    ignored: tuple[str, ...] = ()
-
-
-def module(source: str, target: str, axes: tuple[int, ...] | None = None) -> tuple[Rule, ...]:
-    """A module's weight, whose axes may change, and its bias."""
-    return (
-        Rule(rf"{source}\.weight", f"{target}.weight", axes),
-        Rule(rf"{source}\.bias", f"{target}.bias"),
-    )
+from sam2_mlx.checkpoints.edge_layouts import edge_rules, transformers_edge_rules
+from sam2_mlx.checkpoints.rules import CONV, UPCONV, Layout, Rule, module
 
 
 def _norms(source: str, target: str, number: str) -> tuple[Rule, ...]:
@@ -151,6 +107,7 @@ def _meta_rules() -> tuple[Rule, ...]:
         Rule(r"no_mem_embed", "memory.no_memory_embedding", drop=(0, 1)),
         Rule(r"no_obj_ptr", "memory.absent_pointer", drop=(0,)),
         Rule(r"no_obj_embed_spatial", "memory.absent_embedding", drop=(0,)),
+        *edge_rules(),
     )
 
 
@@ -169,6 +126,7 @@ def _transformers_rules() -> tuple[Rule, ...]:
         *_transformers_image_rules(),
         *_transformers_decoder_rules(),
         *_transformers_memory_rules(),
+        *transformers_edge_rules(),
     )
 
 
@@ -256,17 +214,21 @@ def _transformers_memory_rules() -> tuple[Rule, ...]:
     )
 
 
+_COUNTERS = r".*\.num_batches_tracked"
 META = Layout(
     "meta",
     "sam_prompt_encoder.not_a_point_embed.weight",
     _meta_rules(),
-    ignored=("no_mem_pos_enc",),
+    ignored=("no_mem_pos_enc", _COUNTERS),
 )
 TRANSFORMERS = Layout(
     "transformers",
     "vision_encoder.backbone.patch_embed.projection.weight",
     _transformers_rules(),
-    ignored=("no_memory_positional_encoding",),
+    ignored=("no_memory_positional_encoding", _COUNTERS),
+)
+TRANSFORMERS_EDGE = replace(
+    TRANSFORMERS, sign="vision_encoder.backbone.timm_model.stem.conv1.c.weight"
 )
 OURS = Layout("sam2_mlx", "prompt_encoder.mask_downscaling.conv1.weight", (Rule(r"(.*)", r"\1"),))
-LAYOUTS = (META, TRANSFORMERS, OURS)
+LAYOUTS = (META, TRANSFORMERS, TRANSFORMERS_EDGE, OURS)

@@ -39,11 +39,20 @@ _FIRST = {
 }
 """The first Segment Anything and MobileSAM: repository, file, and other names."""
 
+_EDGE = Published(
+    "yonigozlan/EdgeTAM-hf",
+    "model.safetensors",
+    "configs/edgetam.yaml",
+    frozenset({"configs/edgetam.yaml", "edgetam.yaml"}),
+)
+
 
 def _published(name: str) -> Published:
     if name in _FIRST:
         repository, filename, *aliases = _FIRST[name]
         return Published(repository, filename, "", frozenset(aliases))
+    if name == "edgetam":
+        return _EDGE
     version, size = ("2", name.removeprefix("2.0-")) if name.startswith("2.0-") else ("2.1", name)
     stem = f"sam{version}_hiera"
     stems = (f"{stem}_{_SIZES[size]}", f"{stem}_{size}")

@@ -10,6 +10,7 @@ import mlx.core as mx
 
 from sam2_mlx.checkpoints.first_layouts import FIRST_LAYOUTS
 from sam2_mlx.checkpoints.layouts import LAYOUTS, Layout, Rule
+from sam2_mlx.checkpoints.merge import merge
 from sam2_mlx.checkpoints.tensors import CheckpointError, StoredTensor, shortened
 
 _MAX_ROWS = 16
@@ -42,7 +43,8 @@ def rename(tensors: Mapping[str, StoredTensor]) -> Renamed:
         tensors: the checkpoint as stored.
 
     Returns:
-        The same tensors under our names; keys without a rule are listed, not dropped.
+        The same tensors under our names, merged where several are one here; keys without a rule
+        are listed, not dropped.
 
     Raises:
         CheckpointError: a layout we do not know, or one parameter under two keys with two values.
@@ -66,6 +68,7 @@ def rename(tensors: Mapping[str, StoredTensor]) -> Renamed:
                 break
         else:
             result.unexpected.append(key)
+    merge(result.tensors, result.sources)
     return result
 
 

@@ -65,7 +65,7 @@ def cases(dtype: str, full: bool) -> Iterator[Case]:
 
 
 def _rope_case(dtype: str, frames: int, side: int) -> Case:
-    layout = rope.MemoryLayout(frames, side * side, 64)
+    layout = rope.MemoryLayout(frames, side, tail=64)
     arguments = rope.rope_example(FLOATS[dtype], 256, side, layout)
 
     def wanted() -> tuple[np.ndarray, ...]:

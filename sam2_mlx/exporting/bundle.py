@@ -157,8 +157,8 @@ def _device() -> str:
 
 
 def _facts(model: Sam, tiers: Tiers, points: int) -> Facts:
-    config, memory = model.config, model.config.memory
-    assert memory is not None and model.memory is not None
+    config, memory = model.config, model.config.require_memory()
+    assert model.memory is not None
     return Facts(
         format=FORMAT,
         mlx=version("mlx"),
@@ -171,6 +171,7 @@ def _facts(model: Sam, tiers: Tiers, points: int) -> Facts:
         grid=config.grid,
         hidden_dim=config.hidden_dim,
         memory_dim=memory.dim,
+        memory_tokens=config.memory_tokens,
         memories=memory.num_frames,
         max_pointers=memory.max_pointers,
         tiers=[list(tier) for tier in tiers],

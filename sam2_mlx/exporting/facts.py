@@ -25,6 +25,7 @@ class Facts:
         grid: side of the coarse features.
         hidden_dim: channels of the coarse features and of pointers.
         memory_dim: channels of a memory token.
+        memory_tokens: tokens that a remembered frame leaves.
         memories: spatial memories that a frame looks at beside further prompted ones.
         max_pointers: frames whose pointers are looked at.
         tiers: (spatial memories, pointers) that there is room for, ascending.
@@ -44,6 +45,7 @@ class Facts:
     grid: int
     hidden_dim: int
     memory_dim: int
+    memory_tokens: int
     memories: int
     max_pointers: int
     tiers: list[list[int]]
@@ -61,7 +63,7 @@ def memory_example(facts: Facts, coarse: mx.array, tier: tuple[int, int]) -> Arg
         tier: spatial memories and pointers that there is room for.
     """
     spatial, pointers = tier
-    tokens = (1, spatial, facts.grid**2, facts.memory_dim)
+    tokens = (1, spatial, facts.memory_tokens, facts.memory_dim)
     return {
         "coarse": coarse,
         "spatial": mx.zeros(tokens, getattr(mx, facts.storage_dtype)),

@@ -13,11 +13,11 @@ import mlx.core as mx
 from sam2_mlx.model.image_encoder import ImageFeatures
 from sam2_mlx.model.layers import add_norm
 from sam2_mlx.model.mask_decoder import MaskCandidates, best_by_iou
-from sam2_mlx.model.memory import ObjectMask
+from sam2_mlx.model.memory import ObjectMask, frame_places, memory_layout
 from sam2_mlx.model.memory_attention import MemoryAttentionLayer
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.ops.positions import grid_encoding, time_frequencies
-from sam2_mlx.ops.rope import MemoryLayout, axial_rope, axial_table
+from sam2_mlx.ops.rope import MemoryLayout, axial_rope
 from sam2_mlx.transforms import MEAN, STD
 
 Arrays = tuple[mx.array, ...]
@@ -97,13 +97,13 @@ class Functions:
         Returns:
             The conditioned embedding (1, h, w, C).
         """
-        count, grid = spatial.shape[1:3]
+        count, each = spatial.shape[1:3]
         dtype = coarse.dtype
         tokens, places = self._memory_tokens(spatial, slots, pointers, distances, dtype)
-        layout = MemoryLayout(count, grid, tokens.shape[1] - count * grid)
+        layout = memory_layout(self._model.config, count, tokens.shape[1] - count * each)
         keys = mx.arange(layout.length)
         limits = mx.where(
-            keys < count * grid, used[0] * grid, count * grid + used[1] * self._per_pointer
+            keys < count * each, used[0] * each, count * each + used[1] * self._per_pointer
         )
         bias = mx.where(keys < limits, 0.0, _HIDDEN).astype(dtype)
         rows = coarse.reshape(-1, coarse.shape[-1])
@@ -132,7 +132,7 @@ class Functions:
     ) -> tuple[mx.array, mx.array]:
         """Tokens and positions (1, K, D), as `Memory.gather` has them."""
         memory, dim, per_pointer = self._memory, self._dim, self._per_pointer
-        place = grid_encoding(self._model.config.grid, dim).astype(dtype)
+        place = frame_places(self._model.config).astype(dtype)
         times = (memory.time_embedding[slots][:, None] + place).reshape(1, -1, dim)
         count = pointers.shape[1] * per_pointer
         tokens = [spatial.reshape(1, -1, dim).astype(dtype), pointers.reshape(1, count, dim)]
@@ -159,8 +159,7 @@ class Functions:
         x, normed = add_norm(*stream, layer.norm2)
         cross, (values, keys) = layer.cross_attn_image, memory
         queries, keys = cross.q_proj(normed)[None, None], cross.k_proj(keys)[None, None]
-        table = axial_table(self._model.config.grid, queries.shape[-1], self._theta)
-        queries, keys = axial_rope(queries, keys, table, layout)
+        queries, keys = axial_rope(queries, keys, layout, self._theta)
         seen = _attention(queries[0, 0], keys[0, 0], values, cross.score_scale, bias)
         update = cross.out_proj(cross.v_proj(seen))
         x, normed = add_norm(x, update, layer.norm3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -11,7 +12,8 @@ from sam2_mlx.model.layers import Linear, matrix_of
 from sam2_mlx.ops.attention import attention
 from sam2_mlx.ops.derived import Derived
 from sam2_mlx.ops.products import linear
-from sam2_mlx.ops.rope import MemoryLayout, axial_rope, axial_table
+from sam2_mlx.ops.rope import MemoryLayout, axial_rope
+from sam2_mlx.ops.windows import Grid
 
 
 def rows_to_heads(x: mx.array, tokens: int, heads: int) -> mx.array:
@@ -144,19 +146,22 @@ class RoPEAttention(nn.Module):
         self.v_proj: nn.Module = Linear(kv_dims, dims)
         self.out_proj = Linear(dims, dims)
 
-    def __call__(self, q: mx.array, k: mx.array, v: mx.array, layout: MemoryLayout) -> mx.array:
+    def __call__(
+        self, q: mx.array, k: mx.array, v: mx.array, layout: MemoryLayout, grid: Grid
+    ) -> mx.array:
         """Attend from tokens of the frame to keys and values.
 
         Args:
             q: (B*N, C) or (N, C), the same for all of the batch.
             k: (B*layout.length, kv_dims).
             v: (B*layout.length, kv_dims).
-            layout: which of the keys are rotated; a grid of it has N tokens.
+            layout: how the keys are composed.
+            grid: rows and columns of the N tokens.
 
         Returns:
             (B*N, C).
         """
-        tokens = layout.grid
+        tokens = prod(grid)
         if "qkv_proj" in self:  # folded: only where q, k and v are the same
             joint = rows_to_heads(self.qkv_proj(q), tokens, 3 * self._heads)
             q, k, v = mx.split(joint, 3, axis=1)
@@ -165,7 +170,6 @@ class RoPEAttention(nn.Module):
             k = rows_to_heads(self.k_proj(k), layout.length, self._heads)
             v = v if self.averages_first else self.v_proj(v)
             v = rows_to_heads(v, layout.length, self._heads)
-        side = round(tokens**0.5)
-        q, k = axial_rope(q, k, axial_table(side, q.shape[-1], self._theta), layout)
+        q, k = axial_rope(q, k, layout, self._theta)
         rows = heads_to_rows(attention(q, k, v, self.score_scale))
         return self.out_proj(self.v_proj(rows) if self.averages_first else rows)

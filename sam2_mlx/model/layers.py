@@ -75,6 +75,18 @@ class PatchEmbed(nn.Module):
         return self.proj(x)
 
 
+class Depthwise(Conv2d):
+    """A 3x3 convolution of every channel by itself.
+
+    Args:
+        dims: channels.
+        stride: step in pixels.
+    """
+
+    def __init__(self, dims: int, stride: int = 1) -> None:
+        super().__init__(dims, dims, 3, stride, padding=1, groups=dims)
+
+
 class Pointwise(nn.Module):
     """A 1x1 convolution, computed as one matrix product.
 

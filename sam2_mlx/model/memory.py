@@ -14,6 +14,8 @@ from sam2_mlx.model.layers import MLP, Conv2d, Linear
 from sam2_mlx.model.mask_decoder import MaskCandidates
 from sam2_mlx.model.memory_attention import MemoryAttention
 from sam2_mlx.model.memory_encoder import MemoryEncoder
+from sam2_mlx.model.perceiver import Perceiver
+from sam2_mlx.ops.derived import constant
 from sam2_mlx.ops.positions import grid_encoding, time_encoding
 from sam2_mlx.ops.rope import MemoryLayout
 from sam2_mlx.ops.upsample import upsample_for_memory
@@ -84,6 +86,20 @@ class MemoryTokens:
     layout: MemoryLayout
 
 
+@constant
+def frame_places(config: ModelConfig) -> mx.array:
+    """float32 (tokens, D): where in the picture each token of a remembered frame is."""
+    assert config.memory is not None
+    grid = grid_encoding(config.memory_side, config.memory.dim)
+    return mx.pad(grid, [(config.memory_tokens - len(grid), 0), (0, 0)])
+
+
+def memory_layout(config: ModelConfig, frames: int, tail: int) -> MemoryLayout:
+    """How a sequence of so many remembered frames and further tokens is composed."""
+    side = config.memory_side
+    return MemoryLayout(frames, side, config.memory_tokens - side**2, tail)
+
+
 class Memory(nn.Module):
     """The memory of a video model.
 
@@ -109,6 +125,8 @@ class Memory(nn.Module):
         self.time_embedding = mx.zeros((memory.num_frames, memory.dim))
         self.no_memory_embedding = mx.zeros((dims,))
         self.absent_pointer = mx.zeros((dims,))
+        if memory.perceiver is not None:
+            self.perceiver = Perceiver(memory.dim, memory.perceiver)
         if memory.pointer_time:
             self.pointer_time_projection = Linear(dims, memory.dim)
         if memory.absent_embedding:
@@ -142,14 +160,14 @@ class Memory(nn.Module):
             pointer_span: distance that counts as one in the pointers' time encoding.
 
         Returns:
-            Tokens, positions and layout: frames first, pointers as the unrotated tail.
+            Tokens, positions and layout: frames first, pointers as the tail.
 
         Source: SAM2Base._prepare_memory_conditioned_features.
         """
         config = self._config
         assert config.memory is not None
-        dim, dtype, grid = config.memory.dim, self._dtype, config.grid * config.grid
-        place = grid_encoding(config.grid, dim).astype(dtype)
+        dim, dtype = config.memory.dim, self._dtype
+        place = frame_places(config).astype(dtype)
         times = self.time_embedding[mx.array([slot for _, slot in spatial])]
         tokens = [mx.concatenate([frame for frame, _ in spatial], axis=1).astype(dtype)]
         positions = [(times[:, None] + place).reshape(1, -1, dim)]
@@ -170,7 +188,7 @@ class Memory(nn.Module):
         return MemoryTokens(
             mx.concatenate(tokens, axis=1),
             mx.concatenate(positions, axis=1),
-            MemoryLayout(len(spatial), grid, tail),
+            memory_layout(config, len(spatial), tail),
         )
 
     def _pointer_positions(self, distances: np.ndarray) -> mx.array:
@@ -226,7 +244,7 @@ class Memory(nn.Module):
             binarise: use the mask as the user saw it (prompted frames) instead of probabilities.
 
         Returns:
-            (B, h*w, D) in `storage_dtype`.
+            (B, `config.memory_tokens`, D) in `storage_dtype`.
 
         Source: SAM2Base._encode_new_memory.
         """
@@ -234,6 +252,8 @@ class Memory(nn.Module):
         size, batch = self._config.image_size, logits.shape[0]
         mask = upsample_for_memory(logits, (size, size), binarise, self._dtype)
         tokens = self.encoder(coarse, mask.reshape(batch, size, size, 1))
+        if "perceiver" in self:
+            tokens = self.perceiver(tokens)
         tokens = tokens.reshape(batch, -1, self._config.memory.dim)
         if "absent_embedding" in self:
             absent = (presence <= 0)[..., None]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import prod
-
 import mlx.core as mx
 import mlx.nn as nn
 
@@ -50,7 +48,7 @@ class MemoryAttentionLayer(nn.Module):
             x with the update added, and the next update.
         """
         x, normed = add_norm(x, update, self.norm1)
-        return x, self.self_attn(normed, normed, normed, MemoryLayout(1, prod(grid)))
+        return x, self.self_attn(normed, normed, normed, MemoryLayout(1, grid[0]), grid)
 
     @by_grid
     def see_memory(
@@ -77,7 +75,7 @@ class MemoryAttentionLayer(nn.Module):
         """
         x, normed = add_norm(x, update, self.norm2)
         values, keys = (tokens.reshape(-1, tokens.shape[2]) for tokens in (memory, placed_memory))
-        update = self.cross_attn_image(normed, keys, values, layout)
+        update = self.cross_attn_image(normed, keys, values, layout, grid)
         x, normed = add_norm(repeated(x, len(update)), update, self.norm3)
         return x, self._feed_forward(normed)
 

@@ -1,7 +1,8 @@
-"""Axial rotary position encoding over a square grid of tokens, tiled over memory frames."""
+"""Axial rotary position encoding of a grid of queries, and of keys composed of frames."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,22 +19,30 @@ from sam2_mlx.ops.metal.kernel import FLOATS, Kernel, MetalFunction, Variant, dt
 
 @dataclass(frozen=True)
 class MemoryLayout:
-    """Which key tokens are rotated: `frames` grids, one after the other, then a plain tail.
+    """How a sequence of keys is composed: frames of one make, one after the other, and a tail.
 
     Attributes:
-        frames: spatial memories; each is a full grid that repeats the same table.
-        grid: tokens of one grid, row by row.
-        tail: trailing tokens without a place in the picture (object pointers).
+        frames: spatial memories.
+        side: rows and columns of the square grid of tokens that ends each frame. They are rotated
+            by their place in it, row by row.
+        plain: tokens of each frame ahead of its grid, without a place in the picture.
+        tail: tokens after the last frame, without a place either (object pointers).
     """
 
     frames: int
-    grid: int
+    side: int
+    plain: int = 0
     tail: int = 0
 
     @property
+    def per_frame(self) -> int:
+        """Tokens of one frame."""
+        return self.plain + self.side**2
+
+    @property
     def length(self) -> int:
-        """Number of key tokens."""
-        return self.frames * self.grid + self.tail
+        """Number of keys."""
+        return self.frames * self.per_frame + self.tail
 
 
 @constant
@@ -68,44 +77,58 @@ def rotate(x: mx.array, table: mx.array) -> mx.array:
 
 
 def axial_rope_plain(
-    q: mx.array, k: mx.array, table: mx.array, layout: MemoryLayout
+    q: mx.array, k: mx.array, layout: MemoryLayout, theta: float = 10000.0
 ) -> tuple[mx.array, mx.array]:
     """`axial_rope` in plain MLX; arguments and result are the same."""
     batch, heads, _, dim = k.shape
-    rotated = layout.frames * layout.grid
-    frames = k[:, :, :rotated].reshape(batch, heads, layout.frames, layout.grid, dim)
-    frames = rotate(frames, table).reshape(batch, heads, rotated, dim)
+    table = axial_table(layout.side, dim, theta)
+    framed, plain = layout.frames * layout.per_frame, layout.plain
+    frames = k[:, :, :framed].reshape(batch, heads, layout.frames, layout.per_frame, dim)
+    turned = rotate(frames[..., plain:, :], table)
+    if plain:
+        turned = mx.concatenate([frames[..., :plain, :], turned], axis=3)
+    keys = turned.reshape(batch, heads, framed, dim)
     if layout.tail:
-        frames = mx.concatenate([frames, k[:, :, rotated:]], axis=2)
-    return rotate(q, table), frames
+        keys = mx.concatenate([keys, k[:, :, framed:]], axis=2)
+    return rotate(q, axial_table(_side(q), dim, theta)), keys
+
+
+def _side(q: mx.array) -> int:
+    """Rows and columns of the square grid of queries."""
+    return math.isqrt(q.shape[2])
 
 
 def _launch(
-    function: MetalFunction, q: mx.array, k: mx.array, table: mx.array, layout: MemoryLayout
+    function: MetalFunction, q: mx.array, k: mx.array, layout: MemoryLayout, theta: float = 10000.0
 ) -> tuple[mx.array, ...]:
-    return launch(function, q, k, table, layout.frames * layout.grid)
+    sides = _side(q), layout.side
+    # The first row of the larger grid has the turns of both.
+    table = axial_table(max(sides), q.shape[3], theta)
+    return launch(function, q, k, table, sides, (layout.plain, layout.frames * layout.per_frame))
 
 
-def _variant(q: mx.array, k: mx.array, table: mx.array, layout: MemoryLayout) -> Variant | None:
-    dtype, dim, side = dtype_name(q.dtype), q.shape[3], round(table.shape[0] ** 0.5)
-    fits = dtype in FLOATS and k.dtype == q.dtype and dim % 4 == 0 and side * side == layout.grid
-    return (dtype, dim, side) if fits else None
+def _variant(
+    q: mx.array, k: mx.array, layout: MemoryLayout, theta: float = 10000.0
+) -> Variant | None:
+    dtype, dim = dtype_name(q.dtype), q.shape[3]
+    fits = dtype in FLOATS and k.dtype == q.dtype and dim % 4 == 0
+    return (dtype, dim, _side(q), layout.side, layout.plain) if fits else None
 
 
 def rope_example(
     dtype: mx.Dtype, dim: int, side: int, layout: MemoryLayout, heads: int = 1
-) -> tuple[mx.array, mx.array, mx.array, MemoryLayout]:
+) -> tuple[mx.array, mx.array, MemoryLayout]:
     """Arguments for `axial_rope` with strided heads, the same at every call.
 
     Args:
         dtype: of queries and keys.
         dim: channels per head.
-        side: tokens per row of the grid.
+        side: queries per row of their grid.
         layout: how the keys are composed.
         heads: heads; their channels lie side by side, as projections leave them.
 
     Returns:
-        q (1, heads, grid, dim), k (1, heads, layout.length, dim), the table and the layout.
+        q (1, heads, side*side, dim), k (1, heads, layout.length, dim) and the layout.
     """
     random = np.random.default_rng(7)
 
@@ -113,36 +136,41 @@ def rope_example(
         x = random.standard_normal((1, tokens, heads, dim), dtype=np.float32)
         return mx.array(x).astype(dtype).transpose(0, 2, 1, 3)
 
-    return heads_of(layout.grid), heads_of(layout.length), axial_table(side, dim), layout
+    return heads_of(side * side), heads_of(layout.length), layout
 
 
 def _trials(variant: Variant) -> Iterator[tuple[Any, ...]]:
-    dtype, dim, side = FLOATS[str(variant[0])], int(variant[1]), int(variant[2])
+    name, *sizes = variant
+    dim, side, key_side, plain = map(int, sizes)
     # Two frames show a table that is repeated the wrong way, a tail one that is too long.
-    yield rope_example(dtype, dim, side, MemoryLayout(2, side * side, 5), heads=2)
-    yield rope_example(dtype, dim, side, MemoryLayout(1, side * side))
+    for frames, tail, heads in ((2, 5, 2), (1, 0, 1)):
+        layout = MemoryLayout(frames, key_side, plain, tail)
+        yield rope_example(FLOATS[str(name)], dim, side, layout, heads)
 
 
 KERNEL = Kernel(SOURCE, _launch, axial_rope_plain, _variant, _trials)
 
 
 def axial_rope(
-    q: mx.array, k: mx.array, table: mx.array, layout: MemoryLayout
+    q: mx.array, k: mx.array, layout: MemoryLayout, theta: float = 10000.0
 ) -> tuple[mx.array, mx.array]:
-    """Rotate queries by their place in the grid, and keys by their place in their own frame.
+    """Rotate queries by their place in their grid, and keys by their place in their frame's grid.
+
+    Places are counted in tokens of the grid, whatever part of the picture a token is.
 
     Args:
-        q: (B, heads, grid, D) queries.
-        k: (B, heads, layout.length, D) keys: frames of grid tokens, then the unrotated tail.
-        table: `axial_table` of the grid.
+        q: (B, heads, N, D) queries of a square grid.
+        k: (B, heads, layout.length, D) keys.
         layout: how the keys are composed.
+        theta: base of the frequencies.
 
     Returns:
         Rotated q and k, in their own shapes and dtypes.
 
     Source: sam2/modeling/position_encoding.py, apply_rotary_enc. The table is tiled over the
-    frames (0, 1, 2, ..., 0, 1, 2, ...), not repeated row by row.
+    frames (0, 1, 2, ..., 0, 1, 2, ...), not repeated row by row. With plain tokens: EdgeTAM's
+    apply_rotary_enc_v2.
     """
-    assert k.shape[2] == layout.length and q.shape[2] == layout.grid == table.shape[0]
-    rotated_q, rotated_k = KERNEL(q, k, table, layout)
+    assert k.shape[2] == layout.length and q.shape[2] == _side(q) ** 2
+    rotated_q, rotated_k = KERNEL(q, k, layout, theta)
     return rotated_q, rotated_k

@@ -54,7 +54,7 @@ class TrackingSession:
         frame: index of the frame shown last, or None.
 
     Raises:
-        ValueError: if the model has no memory, or an option is out of range.
+        ValueError: if the model cannot follow objects, or an option is out of range.
     """
 
     def __init__(
@@ -66,11 +66,6 @@ class TrackingSession:
         num_frames: int | None = None,
         options: TrackingOptions | None = None,
     ) -> None:
-        if model.config.memory is None:
-            raise ValueError(
-                f"{model.config.name} has no memory and only does single images; "
-                "load a SAM 2 model to follow objects in a video"
-            )
         self.model = model
         self.source = source
         self.memory = memory
@@ -96,8 +91,7 @@ class TrackingSession:
 
     @options.setter
     def options(self, options: TrackingOptions) -> None:
-        assert self.model.config.memory is not None
-        self._schedule = options.schedule(self.model.config.memory, self.num_frames)
+        self._schedule = options.schedule(self.model.config.require_memory(), self.num_frames)
         for tracked in self._objects.values():
             tracked.bank.schedule = self._schedule
         self._options = options

@@ -9,7 +9,7 @@ import mlx.core as mx
 from sam2_mlx.ops.metal import verdicts
 from sam2_mlx.ops.rope import MemoryLayout, axial_rope_plain
 
-VARIANT = ("float32", 32, 4)
+VARIANT = ("float32", 32, 4, 4, 0)
 
 
 class Fake:
@@ -20,9 +20,9 @@ class Fake:
 
     def __call__(self, *, inputs, **call):
         self.calls += 1
-        q, k, table, rotated = inputs
-        layout = MemoryLayout(rotated.item() // q.shape[2], q.shape[2], k.shape[2] - rotated.item())
-        return [self.change(x) for x in axial_rope_plain(q, k, table, layout)]
+        q, k, _, framed = inputs
+        layout = MemoryLayout(framed.item() // 16, 4, tail=k.shape[2] - framed.item())
+        return [self.change(x) for x in axial_rope_plain(q, k, layout)]
 
 
 def same(got, wanted):

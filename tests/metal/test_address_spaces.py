@@ -14,7 +14,7 @@ from tests.metal.emulator.capture import capture
 pytestmark = pytest.mark.skipif(bool(clang_obstacle()), reason=str(clang_obstacle()))
 
 VARIANTS = [
-    *((rope.KERNEL, (dtype, 32, 4)) for dtype in FLOATS),
+    *((rope.KERNEL, (dtype, 32, 4, 2, 3)) for dtype in FLOATS),
     *((upsample.KERNEL, (dtype, "uint8", THRESHOLD)) for dtype in FLOATS),
     *((upsample.KERNEL, ("float32", dtype, SIGMOID)) for dtype in FLOATS),
     (upsample.KERNEL, ("float32", "float32", BINARISE)),

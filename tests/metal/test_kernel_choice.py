@@ -42,7 +42,7 @@ def metal(monkeypatch):
 
 @pytest.fixture
 def arguments():
-    return rope_example(mx.float32, 32, 4, MemoryLayout(3, 16, 2))
+    return rope_example(mx.float32, 32, 4, MemoryLayout(3, 4, tail=2))
 
 
 # ---- the switch
@@ -142,22 +142,22 @@ def test_a_bad_kernel_is_off_with_one_warning(metal, arguments, change, message)
         warnings.simplefilter("error")
         assert same(chosen(*arguments), axial_rope_plain(*arguments))
         # Off means off, for what it has not been asked yet too.
-        chosen(*rope_example(mx.float16, 32, 4, MemoryLayout(1, 16)))
+        chosen(*rope_example(mx.float16, 32, 4, MemoryLayout(1, 4)))
     assert fake.calls == calls
     assert list(stored().values()) != [verdicts.PASSED]
 
 
 def test_unsupported_arguments_are_no_fault(metal):
     fake = Fake()
-    q, k, table, layout = rope_example(mx.float32, 32, 4, MemoryLayout(1, 16))
-    got = metal(fake)(q, k.astype(mx.float16), table, layout)
+    q, k, layout = rope_example(mx.float32, 32, 4, MemoryLayout(1, 4))
+    got = metal(fake)(q, k.astype(mx.float16), layout)
     assert got[1].dtype == mx.float16 and fake.calls == 0
 
 
 def test_first_use_inside_compile(metal, arguments):
     chosen = metal(Fake())
-    q, k, table, layout = arguments
-    traced = mx.compile(lambda q, k: chosen(q, k, table, layout))
+    q, k, layout = arguments
+    traced = mx.compile(lambda q, k: chosen(q, k, layout))
     for _ in range(2):
         for got, wanted in zip(traced(q, k), axial_rope_plain(*arguments), strict=True):
             assert mx.allclose(got, wanted, atol=1e-6)
@@ -166,8 +166,8 @@ def test_first_use_inside_compile(metal, arguments):
 
 def test_first_use_of_a_bad_kernel_inside_compile(metal, arguments):
     chosen = metal(Fake(lambda x: x + 1))
-    q, k, table, layout = arguments
-    traced = mx.compile(lambda q, k: chosen(q, k, table, layout))
+    q, k, layout = arguments
+    traced = mx.compile(lambda q, k: chosen(q, k, layout))
     with pytest.warns(RuntimeWarning, match="turned off"):
         got = traced(q, k)
     for ours, wanted in zip(got, axial_rope_plain(*arguments), strict=True):
@@ -185,7 +185,7 @@ def test_the_check_leaves_random_numbers_alone(metal, arguments):
 @pytest.mark.parametrize(
     "given, variant",
     [
-        (rope.KERNEL, ("float16", 32, 4)),
+        (rope.KERNEL, ("float16", 32, 4, 4, 0)),
         (upsample.KERNEL, ("float32", "uint8", 0)),
         (upsample.KERNEL, ("float32", "float16", 1)),
         (residual_norm.KERNEL, ("bfloat16", 96)),
@@ -303,7 +303,7 @@ def test_disagreement():
 
 
 METAL_VARIANTS = [
-    *((rope.KERNEL, (dtype, 256, 32)) for dtype in kernel_module.FLOATS),
+    *((rope.KERNEL, (dtype, 256, 32, 16, 256)) for dtype in kernel_module.FLOATS),
     *((upsample.KERNEL, (dtype, "uint8", 0)) for dtype in kernel_module.FLOATS),
     *((upsample.KERNEL, ("float32", d, mode)) for d in kernel_module.FLOATS for mode in (1, 2)),
     *((residual_norm.KERNEL, (d, c)) for d in kernel_module.FLOATS for c in (96, 1152)),

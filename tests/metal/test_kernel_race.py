@@ -23,7 +23,7 @@ def own_cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def arguments():
-    return rope_example(mx.float32, 32, 4, MemoryLayout(3, 16, 2))
+    return rope_example(mx.float32, 32, 4, MemoryLayout(3, 4, tail=2))
 
 
 @pytest.fixture

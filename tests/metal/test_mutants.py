@@ -11,17 +11,22 @@ from sam2_mlx.ops.metal.kernel import Kernel
 from sam2_mlx.ops.metal.upsample import SIGMOID, THRESHOLD
 from tests.metal.emulator import EmulationError
 
-ROPE = (rope.KERNEL, ("float32", 32, 4))
+ROPE = (rope.KERNEL, ("float32", 32, 4, 4, 0))
+EDGE_ROPE = (rope.KERNEL, ("float32", 32, 4, 3, 5))
 MASKS = (upsample.KERNEL, ("float32", "uint8", THRESHOLD))
 MEMORY = (upsample.KERNEL, ("float32", "float32", SIGMOID))
 NORM = (residual_norm.KERNEL, ("float32", 33))
 FLASH = (flash.KERNEL, ("float32", 16, 8))
 
 MUTANTS = [
-    (*ROPE, "n % (W * W)", "n / 2"),
-    (*ROPE, "place % W : place / W", "place / W : place % W"),
-    (*ROPE, "n < rotated", "n < rotated + 2"),
-    (*ROPE, "n < rotated", "n < k_shape[2]"),
+    (*ROPE, "n % (P + V * V) - P", "n / 2"),
+    (*ROPE, "along_x ? column : row", "along_x ? row : column"),
+    (*ROPE, "n < framed", "n < framed + 2"),
+    (*ROPE, "n < framed", "n < k_shape[2]"),
+    (*EDGE_ROPE, "&& place >= 0", ""),
+    (*EDGE_ROPE, "place >= 0", "place < V * V - P"),
+    (*EDGE_ROPE, "place % W : place % V", "place % W : place % W"),
+    (*EDGE_ROPE, "place / W : place / V", "place / W : place / W"),
     (*ROPE, "a * c - b * s", "a * c + b * s"),
     (*ROPE, "head * k_strides[1]", "head * k_strides[2]"),
     (*ROPE, "heads + head) * queries + n", "heads + item) * queries + n"),

@@ -153,6 +153,6 @@ def test_configs_survive_json(name) -> None:
 def test_an_unknown_kind_of_encoder_is_an_error() -> None:
     values = MODELS["mobile-sam"].to_dict()
     values["encoder"]["kind"] = "resnet"
-    with pytest.raises(ValueError, match="kind is hiera, vit, tiny_vit; got 'resnet'"):
+    with pytest.raises(ValueError, match="kind is hiera, vit, tiny_vit, repvit; got 'resnet'"):
         ModelConfig.from_dict(values)
     assert isinstance(MODELS["mobile-sam"].encoder, TinyViTConfig)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from math import prod
 from typing import get_args
 
 import mlx.core as mx
@@ -146,9 +147,9 @@ def test_the_first_self_attention_is_shared(model, monkeypatch: pytest.MonkeyPat
         names[id(layer.cross_attn_image)] = f"cross {i}"
     plain = RoPEAttention.__call__
 
-    def counted(self, q, k, v, layout):
-        calls.append((names[id(self)], q.shape[0] // layout.grid))
-        return plain(self, q, k, v, layout)
+    def counted(self, q, k, v, layout, grid):
+        calls.append((names[id(self)], q.shape[0] // prod(grid)))
+        return plain(self, q, k, v, layout, grid)
 
     monkeypatch.setattr(RoPEAttention, "__call__", counted)
     session.step(CLIP.read(1))

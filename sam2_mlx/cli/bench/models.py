@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import mlx.core as mx
-from mlx.utils import tree_map_with_path
+from mlx.utils import tree_map
 
 from sam2_mlx.checkpoints import hub
 from sam2_mlx.checkpoints.load import load
@@ -67,12 +67,10 @@ def seeded_model(config: ModelConfig, dtype: mx.Dtype) -> Sam:
     mx.random.seed(0)
     model = Sam(config)
 
-    def fill(path: str, value: mx.array) -> mx.array:
-        noise = 0.02 * mx.random.normal(value.shape)
-        # A variance is positive.
-        return (mx.abs(noise) if path.endswith("running_var") else noise).astype(dtype)
+    def fill(value: mx.array) -> mx.array:
+        return (0.02 * mx.random.normal(value.shape)).astype(dtype)
 
-    model.update(tree_map_with_path(fill, model.parameters()))
+    model.update(tree_map(fill, model.parameters()))
     model = fold(model) if folding_wanted() else model
     lay_out(model)
     mx.eval(model.parameters())

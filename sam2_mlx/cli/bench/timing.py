@@ -109,16 +109,15 @@ class TrackedFrame:
     """
 
     def __init__(self, model: Sam, memories: int, objects: int, make: MakeArray = noise) -> None:
-        config = model.config
-        if config.memory is None or model.memory is None:
-            raise ValueError(f"{config.name} is for single pictures; it has no memory to follow by")
-        if not 1 <= memories <= config.memory.num_frames:
+        config, memory = model.config, model.config.require_memory()
+        assert model.memory is not None
+        if not 1 <= memories <= memory.num_frames:
             raise ValueError(
-                f"{config.name} remembers 1 to {config.memory.num_frames} frames; got {memories}"
+                f"{config.name} remembers 1 to {memory.num_frames} frames; got {memories}"
             )
         self._model, self._memories, side = model, memories, config.image_size
         stored = model.memory.storage_dtype
-        tokens = (objects, config.memory_tokens, config.memory.dim)
+        tokens = (objects, config.memory_tokens, memory.dim)
         self.arrays = [make((1, side, side, 3), model.dtype)]
         self.arrays += [make(tokens, stored) for _ in range(memories)]
         self.arrays += [make((objects, config.hidden_dim), model.dtype) for _ in range(POINTERS)]

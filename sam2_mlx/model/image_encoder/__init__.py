@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import mlx.core as mx
 import mlx.nn as nn
 
-from sam2_mlx.config import HieraConfig, ModelConfig, TinyViTConfig
+from sam2_mlx.config import HieraConfig, ModelConfig, RepViTConfig, TinyViTConfig
 from sam2_mlx.model.image_encoder.conv_neck import ConvNeck
 from sam2_mlx.model.image_encoder.fpn import FpnNeck
 from sam2_mlx.model.image_encoder.hiera import Hiera
+from sam2_mlx.model.image_encoder.repvit import RepViT
 from sam2_mlx.model.image_encoder.tiny_vit import TinyViT
 from sam2_mlx.model.image_encoder.vit import ViT
 
@@ -52,6 +53,8 @@ class ImageEncoder(nn.Module):
         self.neck: nn.Module
         if isinstance(encoder, HieraConfig):
             self.trunk, self.neck = Hiera(encoder), FpnNeck(encoder.stage_dims, dims)
+        elif isinstance(encoder, RepViTConfig):
+            self.trunk, self.neck = RepViT(encoder), FpnNeck(encoder.stage_dims, dims)
         elif isinstance(encoder, TinyViTConfig):
             self.trunk, self.neck = TinyViT(encoder), ConvNeck(encoder.stage_dims[-1], dims)
         else:

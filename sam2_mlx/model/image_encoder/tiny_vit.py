@@ -1,4 +1,7 @@
-"""TinyViT, the small image encoder of MobileSAM: convolutions, then attention in windows."""
+"""TinyViT, the small image encoder of MobileSAM: convolutions, then attention in windows.
+
+Convolutions have the batch norms of a checkpoint in them; see `checkpoints.merge`.
+"""
 
 from __future__ import annotations
 
@@ -8,78 +11,13 @@ import numpy as np
 
 from sam2_mlx.config import TinyViTConfig
 from sam2_mlx.model.attention import heads_to_rows
-from sam2_mlx.model.layers import Conv2d, Linear
+from sam2_mlx.model.image_encoder.conv_stem import ConvStem
+from sam2_mlx.model.layers import Depthwise, Linear, Pointwise
 from sam2_mlx.ops.activations import gelu
 from sam2_mlx.ops.derived import constant
 from sam2_mlx.ops.windows import grid_to_windows, windows_to_grid
 
 _EXPANSION = 4
-
-
-class FixedBatchNorm(nn.Module):
-    """Batch norm with the statistics of training: a scale and a shift for each channel.
-
-    Args:
-        dims: channels.
-    """
-
-    def __init__(self, dims: int) -> None:
-        super().__init__()
-        self.weight = mx.ones((dims,))
-        self.bias = mx.zeros((dims,))
-        self.running_mean = mx.zeros((dims,))
-        self.running_var = mx.ones((dims,))
-
-    def __call__(self, x: mx.array) -> mx.array:
-        """(..., dims) to the same shape and dtype."""
-        # In float32 whatever the weights are: small variances are lost in half precision.
-        wide = [a.astype(mx.float32) for a in (self.weight, self.bias, self.running_mean)]
-        scale = wide[0] * mx.rsqrt(self.running_var.astype(mx.float32) + 1e-5)
-        shift = wide[1] - wide[2] * scale
-        return x * scale.astype(x.dtype) + shift.astype(x.dtype)
-
-
-class ConvNorm(nn.Module):
-    """A convolution without a bias, and batch norm.
-
-    Args:
-        in_dims: input channels.
-        out_dims: output channels.
-        kernel: its side, odd.
-        stride: step in pixels.
-        depthwise: every channel by itself.
-    """
-
-    def __init__(
-        self, in_dims: int, out_dims: int, kernel: int = 1, stride: int = 1, depthwise: bool = False
-    ) -> None:
-        super().__init__()
-        groups = in_dims if depthwise else 1
-        self.c = Conv2d(
-            in_dims, out_dims, kernel, stride, padding=kernel // 2, groups=groups, bias=False
-        )
-        self.bn = FixedBatchNorm(out_dims)
-
-    def __call__(self, x: mx.array) -> mx.array:
-        """(B, H, W, in_dims) to (B, H/stride, W/stride, out_dims)."""
-        return self.bn(self.c(x))
-
-
-class ConvStem(nn.Module):
-    """Two strided convolutions: one token for 4x4 pixels.
-
-    Args:
-        dims: output channels.
-    """
-
-    def __init__(self, dims: int) -> None:
-        super().__init__()
-        self.conv1 = ConvNorm(3, dims // 2, kernel=3, stride=2)
-        self.conv2 = ConvNorm(dims // 2, dims, kernel=3, stride=2)
-
-    def __call__(self, x: mx.array) -> mx.array:
-        """(B, S, S, 3) to (B, S/4, S/4, dims)."""
-        return self.conv2(gelu(self.conv1(x)))
 
 
 class MBConv(nn.Module):
@@ -92,9 +30,9 @@ class MBConv(nn.Module):
     def __init__(self, dims: int) -> None:
         super().__init__()
         wide = dims * _EXPANSION
-        self.conv1 = ConvNorm(dims, wide)
-        self.conv2 = ConvNorm(wide, wide, kernel=3, depthwise=True)
-        self.conv3 = ConvNorm(wide, dims)
+        self.conv1 = Pointwise(dims, wide)
+        self.conv2 = Depthwise(wide)
+        self.conv3 = Pointwise(wide, dims)
 
     def __call__(self, x: mx.array) -> mx.array:
         """(B, H, W, dims) to the same shape."""
@@ -113,9 +51,9 @@ class PatchMerging(nn.Module):
 
     def __init__(self, dims: int, out_dims: int, stride: int) -> None:
         super().__init__()
-        self.conv1 = ConvNorm(dims, out_dims)
-        self.conv2 = ConvNorm(out_dims, out_dims, kernel=3, stride=stride, depthwise=True)
-        self.conv3 = ConvNorm(out_dims, out_dims)
+        self.conv1 = Pointwise(dims, out_dims)
+        self.conv2 = Depthwise(out_dims, stride)
+        self.conv3 = Pointwise(out_dims, out_dims)
 
     def __call__(self, x: mx.array) -> mx.array:
         """(B, H, W, dims) to (B, H/stride, W/stride, out_dims)."""
@@ -192,7 +130,7 @@ class TinyViTBlock(nn.Module):
         super().__init__()
         self._window = window
         self.attn = WindowAttention(dims, heads, window)
-        self.local_conv = ConvNorm(dims, dims, kernel=3, depthwise=True)
+        self.local_conv = Depthwise(dims)
         self.mlp = TokenMLP(dims)
 
     def __call__(self, x: mx.array) -> mx.array:

@@ -1,4 +1,4 @@
-"""Metal: rotate queries and keys by their place in the grid, both in one launch.
+"""Metal: rotate queries and keys by their place in their grids, both in one launch.
 
 Reads each element once and writes it once. Plain MLX needs four kernels (a complex product for
 q and one for k, with float32 copies around them for 16-bit floats) and one more for the tail.
@@ -13,7 +13,7 @@ from sam2_mlx.ops.metal.kernel import Arrays, KernelSource, MetalFunction
 
 SOURCE = KernelSource(
     name="sam2_axial_rope",
-    inputs=("q", "k", "table", "rotated"),
+    inputs=("q", "k", "table", "framed"),
     outputs=("q_out", "k_out"),
     body="""
     // One thread turns four neighbouring channels, two pairs, of one token of q or k.
@@ -42,14 +42,17 @@ SOURCE = KernelSource(
         v[i] = static_cast<float>(k[base + (channel + i) * k_strides[3]]);
       }
     }
-    if (is_q || n < rotated) {
-      // Every remembered frame repeats the grid. A turn by x and one by y have the same angles,
-      // so both are read from the first row of the grid.
-      const int place = n % (W * W);
+    // Every remembered frame is P tokens without a place, and a grid of its own.
+    const int place = is_q ? n : n % (P + V * V) - P;
+    if (is_q || (n < framed && place >= 0)) {
+      // A turn by x and one by y have the same angles, so both are read from the first row of
+      // the grid.
+      const int column = is_q ? place % W : place % V;
+      const int row = is_q ? place / W : place / V;
       for (int i = 0; i < 2; ++i) {
         const int pair = channel / 2 + i;
         const bool along_x = pair < F;
-        const int64_t at = (along_x ? place % W : place / W) * table_strides[0] +
+        const int64_t at = (along_x ? column : row) * table_strides[0] +
             (along_x ? pair : pair - F) * table_strides[1];
         const float c = table[at].real;
         const float s = table[at].imag;
@@ -75,7 +78,12 @@ SOURCE = KernelSource(
 
 
 def launch(
-    function: MetalFunction, q: mx.array, k: mx.array, table: mx.array, rotated: int
+    function: MetalFunction,
+    q: mx.array,
+    k: mx.array,
+    table: mx.array,
+    sides: tuple[int, int],
+    frames: tuple[int, int],
 ) -> Arrays:
     """Run the kernel.
 
@@ -83,22 +91,24 @@ def launch(
         function: the built kernel.
         q: (Bq, heads, N, D), any strides; D a multiple of 4.
         k: (Bk, heads, K, D) of the same dtype, any strides.
-        table: complex64 (N, D/2), the turns of a square grid of N tokens.
-        rotated: keys to rotate, from the first on; the others are copied. Not a constant of
-            the compiled kernel, so a longer memory compiles nothing.
+        table: complex64 (places, D/2), the turns of a square grid as large as either.
+        sides: of the grid of queries, and of a frame's.
+        frames: tokens ahead of the grid in each frame, and tokens of all frames. Those after them
+            are copied; how many there are is no constant of the compiled kernel, so a longer
+            memory compiles nothing.
 
     Returns:
         The rotated q and k, contiguous.
     """
-    dim, side = q.shape[3], round(table.shape[0] ** 0.5)
-    batch = max(q.shape[0], k.shape[0])
+    dim = q.shape[3]
+    (plain, framed), batch = frames, max(q.shape[0], k.shape[0])
     grid, group = launch_shape(
         (dim // 4, q.shape[2] + k.shape[2], batch * q.shape[1]), (min(64, dim // 4), 4, 1)
     )
     return tuple(
         function(
-            inputs=[q, k, table, mx.array(rotated, mx.int32)],
-            template=[("T", q.dtype), ("D", dim), ("W", side)],
+            inputs=[q, k, table, mx.array(framed, mx.int32)],
+            template=[("T", q.dtype), ("D", dim), ("W", sides[0]), ("V", sides[1]), ("P", plain)],
             grid=grid,
             threadgroup=group,
             output_shapes=[q.shape, k.shape],
