@@ -18,6 +18,7 @@ from sam2_mlx.cli.process import be_command
 COMMANDS: dict[str, tuple[str, str]] = {
     "video": ("cli.video", "mask objects on every frame of a video"),
     "image": ("cli.image", "mask objects in a picture"),
+    "batch": ("cli.batch.command", "work through many clips, each exactly once"),
     "everything": ("cli.everything", "find and mask everything in pictures, without prompts"),
     "convert": ("cli.convert", "turn a checkpoint into this package's format"),
     "export": ("cli.export", "write a model as a bundle, for apps without Python"),

@@ -19,3 +19,7 @@ def everything(argv: list[str]) -> int:
 
 def convert(argv: list[str]) -> int:
     return main(["convert", *argv])
+
+
+def batch(argv: list[str]) -> int:
+    return main(["batch", *argv])

@@ -42,6 +42,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shorten(demo_clip(), folder)
     shutil.copy(BUNDLED_FOLDER / "model.safetensors", folder / "nano.safetensors")
     draw_dataset(folder / "dataset")
+    (folder / "jobs.jsonl").write_text(
+        '{"clip": "clip.mp4", "prompts": [{"points": [[320, 180]]}]}'
+    )
     return folder
 
 

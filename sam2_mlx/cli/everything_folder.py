@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     output = args.output or Path(f"{name}_everything")
     _make_folder(output, pictures)
     choice = ModelChoice(args.model, args.dtype, args.image_size)
-    return _Batch(pictures, output, options).run(choice)
+    return _FolderRun(pictures, output, options).run(choice)
 
 
 def _make_folder(output: Path, pictures: Sequence[Path]) -> None:
@@ -55,7 +55,7 @@ def _make_folder(output: Path, pictures: Sequence[Path]) -> None:
     output.mkdir(parents=True, exist_ok=True)
 
 
-class _Batch:
+class _FolderRun:
     """One run over the pictures."""
 
     def __init__(self, pictures: Sequence[Path], output: Path, options: EverythingOptions) -> None:

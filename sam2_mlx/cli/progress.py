@@ -44,3 +44,50 @@ def said_if_slow(what: str) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+class Bars:
+    """A bar for the whole, and one for each part that is at work.
+
+    Where nobody watches, the parts are left out.
+
+    Args:
+        unit: what is counted, in the plural.
+        total: how many there are.
+    """
+
+    def __init__(self, unit: str, total: int) -> None:
+        self._whole = progress_bar(unit, total)
+        self._parts: dict[str, Any] = {}
+
+    def __enter__(self) -> Bars:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for name in list(self._parts):
+            self._drop(name)
+        self._whole.close()
+
+    def show(self, name: str, done: int, total: int) -> None:
+        """How far a part is."""
+        from tqdm import tqdm
+
+        if not sys.stderr.isatty():
+            return
+        if name not in self._parts:
+            self._parts[name] = tqdm(total=total, desc=name[:30], unit=" frames", leave=False)
+        self._parts[name].update(done - self._parts[name].n)
+
+    def count(self, name: str = "") -> None:
+        """One more is done."""
+        self._drop(name)
+        self._whole.update()
+
+    def clear(self) -> None:
+        """Make room for a line."""
+        for bar in (*self._parts.values(), self._whole):
+            bar.clear()
+
+    def _drop(self, name: str) -> None:
+        if name in self._parts:
+            self._parts.pop(name).close()

@@ -37,13 +37,14 @@ def main(argv: list[str]) -> int:
 
     In the last two cases the outputs hold the frames so far.
     """
-    args = _parser().parse_args(join_values(argv))
+    args = parser().parse_args(join_values(argv))
     from sam2_mlx.cli.video_plan import run
 
     return run(args)
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The parser of the command's arguments."""
     parser = CommandParser(
         "video", "Mask objects on every frame of a clip and write it as a video.", _EXAMPLES
     )
@@ -54,35 +55,14 @@ def _parser() -> argparse.ArgumentParser:
         help="a video, a folder of pictures, a pattern (frames/%%05d.png), or the word demo",
     )
     add_prompt_arguments(parser, masks=True)
-    _add_everything_arguments(parser)
-    group = parser.add_argument_group("frames", "a number, from 0, or a time: 5s, 500ms, 0:01:05.2")
-    group.add_argument(
+    parser.add_argument(
         "--frame",
         metavar="N",
         help="frame of the prompts; the first, or with --reverse the last",
     )
-    direction = group.add_mutually_exclusive_group()
-    direction.add_argument(
-        "--both", action="store_true", help="follow from the prompts in both directions"
-    )
-    direction.add_argument("--reverse", action="store_true", help="follow backward in time")
-    group.add_argument("--start", metavar="N", help="first frame to use")
-    group.add_argument("--end", metavar="N", help="last frame to use")
-    group.add_argument(
-        "--frame-rate",
-        metavar="FPS",
-        type=read_frame_rate,
-        help="frames a second of pictures (24); a video keeps its own",
-    )
-    group.add_argument(
-        "--every",
-        metavar="N",
-        type=read_count,
-        default=1,
-        help="use each N-th frame only, counted from the prompted one; the others are left out",
-    )
+    add_following_arguments(parser)
     add_model_arguments(parser)
-    _add_memory_arguments(parser)
+    _add_session_arguments(parser)
     group = parser.add_argument_group("output")
     group.add_argument(
         "-o",
@@ -90,13 +70,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         type=file_path,
         help="the video (.mp4, .mov, .mkv), CLIP_masked.mp4 by default; - is standard output",
-    )
-    group.add_argument(
-        "--format",
-        choices=FORMATS,
-        default="video",
-        help="masks drawn over the video (the default), or the objects alone with transparency: "
-        "ProRes 4444 (.mov) or VP9 (.webm), or a folder of PNGs",
     )
     group.add_argument(
         "--save-masks",
@@ -122,6 +95,45 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def add_following_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how a clip is followed and drawn, whoever asks for it."""
+    _add_everything_arguments(parser)
+    group = parser.add_argument_group("frames", "a number, from 0, or a time: 5s, 500ms, 0:01:05.2")
+    direction = group.add_mutually_exclusive_group()
+    direction.add_argument(
+        "--both", action="store_true", help="follow from the prompts in both directions"
+    )
+    direction.add_argument("--reverse", action="store_true", help="follow backward in time")
+    group.add_argument("--start", metavar="N", help="first frame to use")
+    group.add_argument("--end", metavar="N", help="last frame to use")
+    group.add_argument(
+        "--frame-rate",
+        metavar="FPS",
+        type=read_frame_rate,
+        help="frames a second of pictures (24); a video keeps its own",
+    )
+    group.add_argument(
+        "--every",
+        metavar="N",
+        type=read_count,
+        default=1,
+        help="use each N-th frame only, counted from the prompted one; the others are left out",
+    )
+    group = parser.add_argument_group("how objects are followed and drawn")
+    group.add_argument(
+        "--memory",
+        choices=[name for name in POLICIES if name != "full"],  # which grows with the clip
+        help="which frames are remembered; rolling is the default, docs/memory.md compares them",
+    )
+    group.add_argument(
+        "--format",
+        choices=FORMATS,
+        default=FORMATS[0],
+        help="masks drawn over the video (the default), or the objects alone with transparency: "
+        "ProRes 4444 (.mov) or VP9 (.webm), or a folder of PNGs",
+    )
+
+
 def _add_everything_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--everything",
@@ -143,13 +155,8 @@ def _add_everything_arguments(parser: argparse.ArgumentParser) -> None:
     add_everything_arguments(parser)
 
 
-def _add_memory_arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("memory")
-    group.add_argument(
-        "--memory",
-        choices=[name for name in POLICIES if name != "full"],  # which grows with the clip
-        help="which frames are remembered; rolling is the default, docs/memory.md compares them",
-    )
+def _add_session_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("sessions")
     group.add_argument(
         "--save-session",
         metavar="FILE",

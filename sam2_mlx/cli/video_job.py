@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,22 @@ from sam2_mlx.media.frame_source import FrameSource
 
 if TYPE_CHECKING:
     from sam2_mlx.live.window import Preview
+    from sam2_mlx.model.sam import Sam
+
+
+@dataclass(frozen=True)
+class Host:
+    """Who a job is done for: a person at a terminal, if nothing else is said.
+
+    Attributes:
+        load: gives the model that was asked for.
+        bar: makes a bar that is told of each frame; see `progress_bar`.
+        stop: makes what notices that the job is to end early.
+    """
+
+    load: Callable[[ModelChoice], Sam] = lambda choice: load_model(choice)
+    bar: Callable[[str, int], Any] = progress_bar
+    stop: Callable[[], StopSignals] = StopSignals
 
 
 @dataclass(frozen=True)
@@ -44,6 +60,7 @@ class VideoJob:
         following: which memory, from which saved session, and whether objects are found without
             prompts.
         preview: a window that shows what is written, or None.
+        host: who it is done for.
     """
 
     source: FrameSource
@@ -52,6 +69,7 @@ class VideoJob:
     outputs: VideoOutputs
     following: Following
     preview: Preview | None = None
+    host: Host = Host()
 
     def run(self, choice: ModelChoice) -> int:
         """Do it all.
@@ -76,7 +94,7 @@ class VideoJob:
             return INVALID
 
     def _run(self, choice: ModelChoice) -> int:
-        stop, damage = StopSignals(), None
+        stop, damage = self.host.stop(), None
         tally = Tally(self.prompts, self.following.search is not None)
         with all_or_nothing() as sinks:
             if self.preview is not None:
@@ -87,7 +105,7 @@ class VideoJob:
             for writer in self.outputs.open_masks():
                 sinks.append(writer)
             sinks.append(tally)
-            session = open_session(load_model(choice), self.source, self.following)
+            session = open_session(self.host.load(choice), self.source, self.following)
             if self.outputs.session is not None:
                 # The last one, so that no other can fail after it.
                 sinks.append(SessionSink(session, self.outputs.session))
@@ -105,7 +123,7 @@ class VideoJob:
             return self._end(damage, stop, tally.frames)
 
     def _frames(self, session: Any, stop: StopSignals) -> Iterator[ShownFrame]:
-        with progress_bar("frames", self.stretch.num_tracked) as bar:
+        with self.host.bar("frames", self.stretch.num_tracked) as bar:
             watch, search = Watch(bar, stop), self.following.search
             if search is not None:
                 yield from follow_everything(session, search, self.stretch, watch)

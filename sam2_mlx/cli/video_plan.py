@@ -19,7 +19,7 @@ from sam2_mlx.cli.frame_numbers import read_frame_number
 from sam2_mlx.cli.model import ModelChoice
 from sam2_mlx.cli.prompt_files import read_prompt_file, write_prompt_file
 from sam2_mlx.cli.typed_prompts import mask_files, read_prompts
-from sam2_mlx.cli.video_job import VideoJob
+from sam2_mlx.cli.video_job import Host, VideoJob
 from sam2_mlx.cli.video_outputs import VideoOutputs
 from sam2_mlx.media import FrameSource, demo_clip, open_frames
 from sam2_mlx.media.picture_frames import PictureFrames
@@ -31,8 +31,12 @@ if TYPE_CHECKING:
 _PROMPT_OPTIONS = ("point", "negative_point", "box", "mask", "objects_from")
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace, host: Host | None = None) -> int:
     """Do what the video command was asked for; returns the exit code.
+
+    Args:
+        args: of `parser` of the video command.
+        host: who it is done for; None is a person at a terminal.
 
     Raises:
         ValueError, OSError: for arguments or input that cannot be carried out.
@@ -52,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
         outputs.check(_inputs(args, whole, choice))
         source, shown, moved = _strided(whole, stretch, prompts, args.every)
         try:
-            code = VideoJob(source, moved, shown, outputs, following, preview).run(choice)
+            job = VideoJob(source, moved, shown, outputs, following, preview, host or Host())
+            code = job.run(choice)
             if code == 0 and args.save_prompts is not None:
                 write_prompt_file(args.save_prompts, prompts, whole)
             return code

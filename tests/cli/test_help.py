@@ -19,6 +19,9 @@ OPTIONS = {
     "scores save-prompts preview",
     "image": "point negative-point box everything points-per-side min-area crops min-iou "
     "min-stability refine model dtype image-size output save-masks cutout all-masks",
+    "batch": "out workers retry-failed everything max-objects find-every points-per-side min-area "
+    "crops min-iou min-stability refine both reverse start end frame-rate every memory format "
+    "model dtype image-size save-masks scores",
     "everything": "points-per-side min-area crops min-iou min-stability refine model dtype "
     "image-size output",
     "convert": "dtype image-size quantize overwrite",

@@ -1,0 +1,1 @@
+"""`sam2-mlx batch`: many clips, each exactly once."""

@@ -1,0 +1,243 @@
+"""What is to be done: clips with their prompts and options, from a list or a folder."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from sam2_mlx.cli.errors import UsageError
+from sam2_mlx.files import FileError, expanded, open_regular, read_json, sha256
+from sam2_mlx.media.pictures import PICTURE_SUFFIXES, picture_size
+from sam2_mlx.media.reader import is_pattern
+
+PROMPTS_SUFFIX = ".prompts.json"
+CLIP_SUFFIXES = frozenset(
+    ".mp4 .mov .m4v .mkv .webm .avi .mpg .mpeg .ts .mts .wmv .flv .gif".split()
+)
+# Options of the video command that a job may have; those of the model are for all jobs.
+OPTIONS = frozenset(
+    "both reverse start end frame-rate every memory format everything max-objects find-every "
+    "points-per-side min-area crops min-iou min-stability refine".split()
+)
+_MAX_LIST_BYTES = 2**30
+_COLUMNS = ("clip", "object", "frame", "x", "y", "label")
+
+
+@dataclass(frozen=True)
+class ClipJob:
+    """One clip, and what to do with it.
+
+    Attributes:
+        name: of its results; no two jobs share one.
+        clip: the video, folder of pictures or pattern.
+        prompts: as in a prompts file; none where everything is looked for.
+        options: of the video command, by name.
+    """
+
+    name: str
+    clip: Path
+    prompts: list[Any] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def arguments(self) -> list[str]:
+        """The arguments of the video command, without prompts, model and outputs."""
+        words = [str(self.clip)]
+        for name, value in self.options.items():
+            if value is True:
+                words.append(f"--{name}")
+            elif value not in (None, False):
+                words.append(f"--{name}={value}")
+        return words
+
+
+def read_jobs(place: Path, options: Mapping[str, Any]) -> list[ClipJob]:
+    """The jobs of a list (.jsonl, .csv) or of a folder.
+
+    Args:
+        place: the list, or the folder of clips with prompts beside them.
+        options: for all jobs; a job's own go before them.
+
+    Raises:
+        UsageError: if a job is malformed, or there is none.
+        FileError, FileNotFoundError: if the list cannot be read.
+    """
+    if not place.exists():
+        raise FileNotFoundError(f"no file or folder {place}; check the path")
+    if place.is_dir():
+        jobs = list(_in_folder(place, bool(options.get("everything"))))
+    elif place.suffix.lower() == ".csv":
+        jobs = _in_csv(place)
+    else:
+        jobs = [_in_line(place, number, line) for number, line in _lines(place)]
+    if not jobs:
+        raise UsageError(f"{place} has no jobs; docs/scaling.md shows what it may hold")
+    return _named([replace(job, options={**options, **job.options}) for job in jobs])
+
+
+def fingerprint(job: ClipJob, clip: str, settings: Mapping[str, Any]) -> str:
+    """What a result depends on, as one number: where it is equal, so is the result.
+
+    Args:
+        job: the job.
+        clip: the digest of its clip.
+        settings: of all jobs: weights, data type, version, kinds of results.
+    """
+    facts = [clip, job.prompts, sorted(job.options.items()), sorted(settings.items())]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def digest_clip(clip: Path) -> str:
+    """The digest of a clip's content: of the file, or of all pictures with their names.
+
+    Raises:
+        FileNotFoundError: if there is no such clip.
+    """
+    if clip.is_file():
+        return sha256(clip)
+    folder = clip if clip.is_dir() else clip.parent
+    if not folder.is_dir() or (folder != clip and not is_pattern(clip)):
+        raise FileNotFoundError(f"no file or folder {clip}; check the path")
+    digest = hashlib.sha256()
+    files = (file for file in folder.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES)
+    for file in sorted(files):
+        digest.update(f"{file.name} {sha256(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def _named(jobs: list[ClipJob]) -> list[ClipJob]:
+    """Jobs with names of their own, which do not depend on the order of the jobs."""
+    counts = Counter(job.name.lower() for job in jobs)
+    named = []
+    for job in jobs:
+        if counts[job.name.lower()] > 1:
+            facts = json.dumps([str(job.clip), job.prompts, job.options], sort_keys=True)
+            job = replace(job, name=f"{job.name}-{hashlib.sha256(facts.encode()).hexdigest()[:8]}")
+        named.append(job)
+    twice = [name for name, count in Counter(job.name for job in named).items() if count > 1]
+    if twice:
+        raise UsageError(f"the job {twice[0]} is there twice, with the same prompts; leave one out")
+    return named
+
+
+def _lines(file: Path) -> Iterator[tuple[int, str]]:
+    with open_regular(file) as opened:
+        if opened.seek(0, 2) > _MAX_LIST_BYTES:
+            raise UsageError(f"{file} is longer than a gigabyte; split it")
+        opened.seek(0)
+        for number, line in enumerate(opened, 1):
+            text = line.decode("utf-8", "surrogateescape").strip()
+            if text:
+                yield number, text
+
+
+def _in_line(file: Path, number: int, line: str) -> ClipJob:
+    place = f"{file}, line {number}"
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError) as problem:
+        raise UsageError(f"{place} is not JSON: {problem}") from problem
+    if not isinstance(entry, dict) or not isinstance(entry.get("clip"), str):
+        raise UsageError(f'{place} needs an object with a "clip"')
+    unknown = entry.keys() - {"clip", "prompts", "options", "name"}
+    if unknown:
+        raise UsageError(f"{place} has {min(unknown)!r}; known are clip, prompts, options, name")
+    prompts, options = entry.get("prompts", []), entry.get("options", {})
+    if not isinstance(prompts, list) or not isinstance(options, dict):
+        raise UsageError(f"{place}: prompts are a list, and options an object")
+    options = {name.replace("_", "-"): value for name, value in options.items()}
+    strange = options.keys() - OPTIONS
+    if strange:
+        raise UsageError(f"{place}: {min(strange)!r} is no option of a job; {_known_options()}")
+    clip = file.parent / expanded(entry["clip"])
+    name = entry.get("name", _stem(clip))
+    if not isinstance(name, str) or not name or Path(name).name != name:
+        raise UsageError(f"{place}: {name!r} is no name for results")
+    return ClipJob(name, clip, _with_masks(prompts, file.parent, place), options)
+
+
+def _known_options() -> str:
+    return f"known are {', '.join(sorted(OPTIONS))}"
+
+
+def _in_csv(file: Path) -> list[ClipJob]:
+    """Points, one a line, gathered by clip."""
+    prompts: dict[str, dict[tuple[int, str], dict[str, Any]]] = {}
+    rows = csv.DictReader(line for _, line in _lines(file))
+    if not {"clip", "x", "y"} <= set(rows.fieldnames or ()) <= set(_COLUMNS):
+        raise UsageError(f"{file} needs a first line with {', '.join(_COLUMNS)}")
+    for number, row in enumerate(rows, 2):
+        try:
+            point = [float(row["x"]), float(row["y"])]
+            label = int(row.get("label") or 1)
+            who, frame = int(row.get("object") or 1), row.get("frame") or "0"
+        except (ValueError, TypeError) as problem:
+            raise UsageError(f"{file}, line {number}: {problem}") from problem
+        entry: dict[str, Any] = {"object": who, "frame": frame, "points": [], "labels": []}
+        entry = prompts.setdefault(row["clip"], {}).setdefault((who, frame), entry)
+        entry["points"].append(point)
+        entry["labels"].append(label)
+    clips = {clip: file.parent / expanded(clip) for clip in prompts}
+    return [
+        ClipJob(_stem(clips[clip]), clips[clip], list(prompts[clip].values())) for clip in prompts
+    ]
+
+
+def _in_folder(folder: Path, everything: bool) -> Iterator[ClipJob]:
+    """Clips with a prompts file beside each, or all clips where everything is looked for."""
+    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    if everything:
+        for entry in entries:
+            pictures = entry.is_dir() and any(
+                file.suffix.lower() in PICTURE_SUFFIXES for file in entry.iterdir()
+            )
+            if pictures or (entry.is_file() and entry.suffix.lower() in CLIP_SUFFIXES):
+                yield ClipJob(_stem(entry), entry)
+        return
+    for file in entries:
+        if not file.name.endswith(PROMPTS_SUFFIX):
+            continue
+        name = file.name.removesuffix(PROMPTS_SUFFIX)
+        clips = [entry for entry in entries if name in (entry.name, entry.stem) and entry != file]
+        if len(clips) != 1:
+            what = "no clip beside it" if not clips else f"{len(clips)} clips of its name"
+            raise UsageError(f"{file} has {what}; name it CLIP{PROMPTS_SUFFIX}")
+        content = read_json(file)
+        prompts = content.get("prompts") if isinstance(content, dict) else None
+        if not isinstance(prompts, list):
+            raise UsageError(f'{file} needs a list of "prompts"')
+        yield ClipJob(_stem(clips[0]), clips[0], _with_masks(prompts, folder, str(file)))
+
+
+def _with_masks(prompts: list[Any], folder: Path, place: str) -> list[Any]:
+    """The same with the masks themselves in place of the names of pictures."""
+    from sam2_mlx.cli.typed_prompts import read_mask
+    from sam2_mlx.ops import rle
+
+    carried = []
+    for prompt in prompts:
+        mask = prompt.get("mask") if isinstance(prompt, dict) else None
+        if isinstance(mask, str):
+            file = folder / expanded(mask)
+            try:
+                if not file.is_file():
+                    raise FileNotFoundError(f"no mask file {file}; check the path")
+                pixels = read_mask(file, prompt.get("object", 1), *picture_size(file))
+            except (FileError, OSError) as problem:
+                raise FileError(f"{place}: {problem}") from problem
+            prompt = prompt | {"mask": rle.encode(pixels)}
+        carried.append(prompt)
+    return carried
+
+
+def _stem(clip: Path) -> str:
+    """What results are named after: the file, the folder, or the folder of a pattern."""
+    if clip.is_dir():
+        return clip.resolve().name
+    return clip.resolve().parent.name if is_pattern(clip) and not clip.exists() else clip.stem

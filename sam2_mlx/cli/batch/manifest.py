@@ -1,0 +1,151 @@
+"""What has been done: one line a result, appended when it is complete."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sam2_mlx.cli.batch.jobs import digest_clip
+from sam2_mlx.cli.errors import UsageError
+
+NAME = "manifest.jsonl"
+DONE, FAILED, DIED = "done", "failed", "died"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How a job ended.
+
+    Attributes:
+        name: of the job.
+        state: done, failed, or died, which its worker did.
+        fingerprint: what the result was made from.
+        reason: why it is not done.
+        files: the results, each with its size in bytes.
+        notes: what the user should know.
+        seconds: that it took.
+    """
+
+    name: str
+    state: str
+    fingerprint: str
+    reason: str = ""
+    files: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+class Manifest:
+    """The log of a folder of results; no other process can have it at the same time.
+
+    Args:
+        folder: the folder.
+
+    Raises:
+        UsageError: if another run works there.
+        OSError: if it cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._entries: dict[str, Entry] = {}
+        self._deaths: dict[tuple[str, str], int] = {}
+        self._digests: dict[str, list[Any]] = {}
+        self._file = open(folder / NAME, "a+b")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._file.close()
+            raise UsageError(f"another run works in {folder}; wait for it") from None
+        self._file.seek(0)
+        whole = True
+        for line in self._file:
+            whole = line.endswith(b"\n")
+            self._take(line)
+        if not whole:
+            # The process died within a line; what it said is done again.
+            self._write(b"\n")
+
+    def is_done(self, name: str, fingerprint: str) -> bool:
+        """Whether a job's results are there and made from the same."""
+        entry = self._entries.get(name)
+        if entry is None or entry.state != DONE or entry.fingerprint != fingerprint:
+            return False
+        return sizes(self.folder, list(entry.files)) == entry.files
+
+    def failure(self, name: str, fingerprint: str) -> Entry | None:
+        """How a job failed before, if it would be made from the same."""
+        entry = self._entries.get(name)
+        failed = entry is not None and entry.state == FAILED and entry.fingerprint == fingerprint
+        return entry if failed else None
+
+    def deaths(self, name: str, fingerprint: str) -> int:
+        """How many workers a job has killed."""
+        return self._deaths.get((name, fingerprint), 0)
+
+    def add(self, entry: Entry) -> None:
+        """Note how a job ended; it is on disk when this returns."""
+        self._write(json.dumps(asdict(entry)).encode() + b"\n")
+        self._note(entry)
+
+    def digest(self, clip: Path) -> str:
+        """The digest of a clip; one that looks as it did is not read again."""
+        facts = _facts(clip)
+        before = self._digests.get(str(clip))
+        if facts and before and before[:-1] == facts:
+            return str(before[-1])
+        digest = digest_clip(clip)
+        if facts:
+            self._digests[str(clip)] = [*facts, digest]
+            self._write(json.dumps({"clip": str(clip), "facts": [*facts, digest]}).encode() + b"\n")
+        return digest
+
+    def close(self) -> None:
+        """Let others work there."""
+        self._file.close()
+
+    def _take(self, line: bytes) -> None:
+        try:
+            content = json.loads(line)
+            if "clip" in content:
+                self._digests[content["clip"]] = content["facts"]
+            else:
+                self._note(Entry(**content))
+        except (ValueError, TypeError, KeyError):
+            pass  # cut off, or from another version: what it said is done again
+
+    def _note(self, entry: Entry) -> None:
+        key = entry.name, entry.fingerprint
+        if entry.state == DIED:
+            self._deaths[key] = self._deaths.get(key, 0) + 1
+        else:
+            self._entries[entry.name] = entry
+
+    def _write(self, line: bytes) -> None:
+        self._file.write(line)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+def sizes(folder: Path, names: list[str]) -> dict[str, int]:
+    """The bytes in each of some files and folders that are there."""
+    found = {}
+    for name in names:
+        path = folder / name
+        if path.is_dir():
+            found[name] = sum(file.stat().st_size for file in path.iterdir())
+        elif path.is_file():
+            found[name] = path.stat().st_size
+    return found
+
+
+def _facts(clip: Path) -> list[int]:
+    """What changes when a file does; nothing for folders, whose files may."""
+    if not clip.is_file():
+        return []
+    status = clip.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ino]

@@ -1,0 +1,183 @@
+"""One run over many clips: what is to be done, doing it, and what became of it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from sam2_mlx.cli.arguments import FORMATS
+from sam2_mlx.cli.batch.jobs import OPTIONS, ClipJob, fingerprint, read_jobs
+from sam2_mlx.cli.batch.manifest import DIED, DONE, FAILED, Entry, Manifest, sizes
+from sam2_mlx.cli.batch.pool import DEADLY, Outcome, Pool, Task, default_workers
+from sam2_mlx.cli.errors import note, report
+from sam2_mlx.cli.outputs import check_outputs, plural
+from sam2_mlx.cli.progress import Bars
+from sam2_mlx.cli.stop import StopSignals
+from sam2_mlx.files import FileError, StagedFile
+
+_MASK_ENDINGS = {"png": "_masks", "npz": "_masks.npz", "json": "_masks.json"}
+SOME_FAILED = 3
+REPORT = "report.json"
+_CLIP_ENDINGS = ("_masked.mp4", "_cutout.mov", "_cutout.webm", "_cutout")
+
+
+def run(args: argparse.Namespace, default: Callable[[str], Any]) -> int:
+    """Do what the batch command was asked for; returns the exit code.
+
+    Args:
+        args: of the command.
+        default: of an argument.
+
+    Raises:
+        ValueError, OSError: for arguments or jobs that cannot be carried out.
+    """
+    jobs = read_jobs(args.jobs, _options(args, default))
+    check_outputs([("--out", args.out)], [args.jobs, *(job.clip for job in jobs)])
+    args.out.mkdir(parents=True, exist_ok=True)
+    manifest = Manifest(args.out)
+    model = {name: getattr(args, name) for name in ("model", "dtype", "image_size", "device")}
+    begin = time.perf_counter()
+    try:
+        with Pool(model, args.workers or default_workers(_on_gpu())) as pool, StopSignals() as stop:
+            batch = _Batch(args, jobs, manifest, pool.facts)
+            with Bars("clips", len(jobs)) as bars:
+                for outcome in pool.run(batch.tasks(bars), bars.show, lambda: bool(stop.received)):
+                    batch.take(outcome, bars)
+    finally:
+        manifest.close()
+    batch.say(time.perf_counter() - begin)
+    if stop.received:
+        print("sam2-mlx: interrupted; run it again to go on", file=sys.stderr)
+        return 128 + stop.received
+    return SOME_FAILED if batch.failed else 0
+
+
+def _on_gpu() -> bool:
+    import mlx.core as mx
+
+    return bool(mx.default_device() == mx.gpu)
+
+
+def _options(args: argparse.Namespace, default: Callable[[str], Any]) -> dict[str, Any]:
+    """The options of the video command that are for all jobs, where they say something."""
+    chosen = {}
+    for name in sorted(OPTIONS):
+        value = getattr(args, name.replace("-", "_"))
+        if value != default(name.replace("-", "_")):
+            chosen[name] = str(value) if isinstance(value, Fraction) else value
+    return chosen
+
+
+@dataclass
+class _Batch:
+    """What became of the jobs so far.
+
+    Attributes:
+        done: names of jobs, with how each ended.
+        skipped: names of jobs that were done before.
+        failed: why jobs failed, by name.
+    """
+
+    args: argparse.Namespace
+    jobs: list[ClipJob]
+    manifest: Manifest
+    facts: dict[str, Any]
+    done: dict[str, Entry] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    prints: dict[str, str] = field(default_factory=dict)
+
+    def tasks(self, bars: Bars) -> Iterator[Task]:
+        """The jobs that are to be done."""
+        settings = self.facts | {"masks": self.args.save_masks, "scores": self.args.scores}
+        for job in self.jobs:
+            try:
+                print_ = fingerprint(job, self.manifest.digest(job.clip), settings)
+            except (FileError, OSError) as problem:
+                self._fail(job.name, "", str(problem), bars)
+                continue
+            self.prints[job.name] = print_
+            earlier = self.manifest.failure(job.name, print_)
+            if self.manifest.is_done(job.name, print_):
+                self.skipped.append(job.name)
+                bars.count()
+            elif earlier is not None and not self.args.retry_failed:
+                self.failed[job.name] = f"{earlier.reason} (before; --retry-failed tries again)"
+                bars.count()
+            else:
+                deaths = 0 if self.args.retry_failed else self.manifest.deaths(job.name, print_)
+                arguments = [*job.arguments, *self._outputs(job)]
+                yield Task(job.name, {"arguments": arguments, "prompts": job.prompts}, deaths)
+
+    def take(self, outcome: Outcome, bars: Bars) -> None:
+        """Note how a task ended."""
+        name, answer = outcome.task.name, outcome.answer
+        print_ = self.prints[name]
+        if answer is None:
+            reason = outcome.reason
+            self.manifest.add(Entry(name, DIED, print_, reason, seconds=outcome.seconds))
+            if outcome.task.deaths + 1 >= DEADLY:
+                self._fail(name, print_, f"{reason}, {DEADLY} times", bars)
+            return
+        if answer["code"]:
+            self._fail(name, print_, answer["error"] or f"code {answer['code']}", bars)
+            return
+        files = sizes(self.args.out, self._files(name))
+        entry = Entry(name, DONE, print_, "", files, answer["notes"], round(outcome.seconds, 2))
+        self.manifest.add(entry)
+        self.done[name] = entry
+        bars.count(name)
+
+    def say(self, seconds: float) -> None:
+        """Print a table, and write it as JSON."""
+        content = {
+            "done": {name: {"files": entry.files, "notes": entry.notes, "seconds": entry.seconds}
+                     for name, entry in self.done.items()},
+            "skipped": self.skipped,
+            "failed": self.failed,
+            "seconds": round(seconds, 1),
+            "model": self.facts,
+        }  # fmt: skip
+        with StagedFile(self.args.out / REPORT) as file:
+            file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        for name, entry in self.done.items():
+            for text in entry.notes:
+                note(f"{name}: {text}")
+        left = len(self.jobs) - len(self.done) - len(self.skipped) - len(self.failed)
+        counts = Counter(done=len(self.done), skipped=len(self.skipped), failed=len(self.failed))
+        rows = [f"{what:8} {count}" for what, count in (*counts.items(), ("left", left)) if count]
+        print("\n".join([*rows, *(f"  {name}: {why}" for name, why in self.failed.items())]))
+        print(f"{plural(len(self.jobs), 'clip')} in {seconds:.1f} s; {self.args.out / REPORT}")
+
+    def _fail(self, name: str, print_: str, reason: str, bars: Bars) -> None:
+        self.failed[name] = reason
+        self.manifest.add(Entry(name, FAILED, print_, reason))
+        bars.count(name)
+        bars.clear()
+        report(f"{name}: {reason}")
+
+    def _files(self, name: str) -> list[str]:
+        """The names of a job's results."""
+        endings = [dict(zip(FORMATS, _CLIP_ENDINGS, strict=True))[self.args.format]]
+        if self.args.save_masks:
+            endings.append(_MASK_ENDINGS[self.args.save_masks])
+        if self.args.scores:
+            endings.append("_scores.jsonl")
+        return [f"{name}{ending}" for ending in endings]
+
+    def _outputs(self, job: ClipJob) -> list[str]:
+        """The arguments that say where a job's results go."""
+        options = ["--output", "--save-masks" if self.args.save_masks else "--scores", "--scores"]
+        files = self._files(job.name)
+        return [
+            word
+            for option, file in zip(options, files, strict=False)
+            for word in (option, str(self.args.out / file))
+        ]

@@ -1,0 +1,157 @@
+"""A process that does one clip after another with a model that it loads once.
+
+It reads messages from standard input and writes messages to standard output, one JSON object a
+line. First comes the model, `{"model", "dtype", "image_size", "device"}`, and the answer says what
+it is. Then come tasks, `{"arguments", "prompts"}`; while one is done, `{"frames", "of"}` says how
+far it is, and at the end `{"code", "error", "notes"}`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import sam2_mlx  # noqa: F401 - before anything imports MLX
+from sam2_mlx.cli.errors import guarded
+from sam2_mlx.cli.model import ModelChoice, load_model
+from sam2_mlx.cli.process import Interrupted, be_command
+from sam2_mlx.cli.stop import StopSignals
+from sam2_mlx.ops.device import set_default
+
+if TYPE_CHECKING:
+    from sam2_mlx.model.sam import Sam
+
+# Seconds between two words on how far a task is.
+_PACE = 0.5
+_ERROR, _NOTE = "sam2-mlx: error: ", "sam2-mlx: note: "
+
+
+def main() -> int:
+    """Do tasks until standard input ends; returns the exit code."""
+    # What libraries print must not come between the messages.
+    with os.fdopen(os.dup(1), "w") as channel:
+        os.dup2(2, 1)
+        return guarded(lambda: _work(channel))
+
+
+def do_task(task: dict[str, Any], model: Sam, tell: Any) -> dict[str, Any]:
+    """Do one task with a model.
+
+    Args:
+        task: `arguments` of the video command, and `prompts` as in a prompts file.
+        model: the model.
+        tell: called with frames done and frames in all.
+
+    Returns:
+        `code`, and `error` and `notes` as the command said them.
+    """
+    from sam2_mlx.cli.video import parser
+    from sam2_mlx.cli.video_job import Host
+    from sam2_mlx.cli.video_plan import run
+
+    said = io.StringIO()
+    host = Host(lambda choice: model, lambda unit, total: _Bar(total, tell), _Dropping)
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(said), redirect_stderr(said):
+        arguments = list(task["arguments"])
+        if task["prompts"]:
+            file = Path(folder) / "prompts"
+            file.write_text(json.dumps({"prompts": task["prompts"]}))
+            arguments += ["--prompts", str(file)]
+        try:
+            code = guarded(lambda: run(parser().parse_args(arguments), host))
+        except SystemExit as stopped:
+            code = int(stopped.code or 0)
+    lines = said.getvalue().replace(f"{folder}/prompts", "prompts").splitlines()
+    errors = [line.removeprefix(_ERROR) for line in lines if line.startswith(_ERROR)]
+    notes = [line.removeprefix(_NOTE) for line in lines if line.startswith(_NOTE)]
+    return {"code": code, "error": errors[-1] if errors else "", "notes": notes}
+
+
+def describe(model: Sam) -> dict[str, Any]:
+    """What a result depends on, as far as the model goes: the numbers themselves are counted."""
+    import mlx.core as mx
+    import numpy as np
+    from mlx.utils import tree_flatten
+
+    digest = hashlib.sha256()
+    for name, array in sorted(dict(tree_flatten(model.parameters())).items()):
+        numbers = array.view(mx.uint8) if array.dtype == mx.bfloat16 else array
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(np.array(numbers)).data)
+    return {
+        "model": model.config.name,
+        "weights": digest.hexdigest(),
+        "image_size": model.config.image_size,
+        "version": sam2_mlx.__version__,
+    }
+
+
+def _work(channel: IO[str]) -> int:
+    def say(message: dict[str, Any]) -> None:
+        channel.write(json.dumps(message) + "\n")
+        channel.flush()
+
+    try:
+        asked = json.loads(sys.stdin.readline() or "null")
+        if asked is None:
+            return 0
+        if asked["device"] != "auto":
+            set_default(asked["device"])
+        choice = ModelChoice(asked["model"], asked["dtype"], asked["image_size"], follow=True)
+        model = load_model(choice)
+        say(describe(model))
+    except (ValueError, OSError, ImportError) as problem:
+        say({"error": " ".join(str(problem).split())})
+        return 2
+    import mlx.core as mx
+
+    for line in sys.stdin:
+        answer = do_task(json.loads(line), model, lambda n, total: say({"frames": n, "of": total}))
+        say(answer)
+        if answer["code"] > 128:
+            return int(answer["code"])
+        mx.clear_cache()
+    return 0
+
+
+class _Dropping(StopSignals):
+    """A signal does not wait for the end of the frame: what was written of a clip is dropped."""
+
+    def __enter__(self) -> _Dropping:
+        return self
+
+
+class _Bar:
+    """Tells how far a task is, twice a second."""
+
+    def __init__(self, total: int, tell: Any) -> None:
+        self._frames, self._total, self._tell = 0, total, tell
+        self._last = 0.0
+        self._parent = os.getppid()
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *exc: object) -> None: ...
+
+    def update(self) -> None:
+        self._frames += 1
+        if os.getppid() != self._parent:
+            # Whoever asked for it is gone, and whoever comes next will ask again.
+            raise Interrupted(signal.SIGHUP)
+        if time.monotonic() - self._last > _PACE:
+            self._last = time.monotonic()
+            self._tell(self._frames, self._total)
+
+
+if __name__ == "__main__":
+    be_command(main)

@@ -1,0 +1,211 @@
+"""Jobs of a batch as they are read, and the log of what has been done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sam2_mlx.cli.batch.jobs import ClipJob, digest_clip, fingerprint, read_jobs
+from sam2_mlx.cli.batch.manifest import DIED, DONE, FAILED, Entry, Manifest
+from sam2_mlx.cli.errors import UsageError
+from sam2_mlx.ops import rle
+from tests.cli.fake_session import SIZE, disc
+from tests.commands import batch
+from tests.media.media_clips import Recipe, make_clip
+
+POINT = {"points": [[30, 20]]}
+
+
+def write(*jobs: object) -> Path:
+    Path("jobs.jsonl").write_text("".join(json.dumps(job) + "\n" for job in jobs))
+    return Path("jobs.jsonl")
+
+
+class TestJobs:
+    def test_a_list(self, folder: Path) -> None:
+        (folder / "b").mkdir()
+        Image.fromarray((disc(70, 40) * 255).astype(np.uint8)).save("m.png")
+        write(
+            {"clip": "a.mp4", "prompts": [POINT | {"object": 2, "frame": "5s"}]},
+            {"clip": "/x/b.mov", "prompts": [{"mask": "m.png"}], "options": {"every": 2}},
+            {"clip": "b", "name": "other", "options": {"everything": True, "find_every": 5}},
+        )
+        first, second, third = read_jobs(folder / "jobs.jsonl", {"every": 3, "format": "video"})
+        assert first == ClipJob(
+            "a", folder / "a.mp4", [POINT | {"object": 2, "frame": "5s"}],
+            {"every": 3, "format": "video"},
+        )  # fmt: skip
+        assert (second.name, second.clip, second.options["every"]) == ("b", Path("/x/b.mov"), 2)
+        assert np.array_equal(rle.decode(second.prompts[0]["mask"]), disc(70, 40))
+        assert third.arguments == [
+            str(folder / "b"), "--every=3", "--format=video", "--everything", "--find-every=5",
+        ]  # fmt: skip
+
+    def test_a_table(self, folder: Path) -> None:
+        Path("clicks.csv").write_text(
+            "clip,object,frame,x,y,label\na.mp4,1,0,30,20,1\na.mp4,1,0,5,5.5,0\n"
+            "a.mp4,2,3s,9,9,\nb.mp4,,,1,2,1\n"
+        )
+        a, b = read_jobs(folder / "clicks.csv", {})
+        assert a.prompts == [
+            {"object": 1, "frame": "0", "points": [[30, 20], [5, 5.5]], "labels": [1, 0]},
+            {"object": 2, "frame": "3s", "points": [[9, 9]], "labels": [1]},
+        ]
+        assert b.prompts == [{"object": 1, "frame": "0", "points": [[1, 2]], "labels": [1]}]
+
+    def test_a_folder(self, folder: Path) -> None:
+        (folder / "shots").mkdir()
+        Image.new("RGB", SIZE).save("shots/0.png")
+        for name in ("a.mp4", "b.mov", "notes.txt"):
+            (folder / name).touch()
+        for name in ("a", "b.mov", "shots"):
+            Path(f"{name}.prompts.json").write_text(json.dumps({"prompts": [POINT]}))
+        found = read_jobs(folder, {})
+        assert [(job.name, job.clip.name) for job in found] == [
+            ("a", "a.mp4"), ("b", "b.mov"), ("shots", "shots"),
+        ]  # fmt: skip
+        found = read_jobs(folder, {"everything": True})
+        assert [job.clip.name for job in found] == ["a.mp4", "b.mov", "shots"]
+        assert not any(job.prompts for job in found)
+
+    def test_names_do_not_depend_on_the_order(self, folder: Path) -> None:
+        jobs = [{"clip": f"{place}/a.mp4", "prompts": [POINT]} for place in "xy"]
+        jobs.append({"clip": "x/a.mp4", "prompts": [{"points": [[1, 1]]}]})
+        one = {job.name for job in read_jobs(write(*jobs), {})}
+        assert len(one) == 3 and all(name.startswith("a-") for name in one)
+        assert {job.name for job in read_jobs(write(*jobs[::-1]), {})} == one
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            ("", "has no jobs"),
+            ("{", "line 1 is not JSON"),
+            ("[" * 99_999, "line 1 is not JSON"),
+            ("[]", 'needs an object with a "clip"'),
+            ('{"clip": 3}', 'needs an object with a "clip"'),
+            ('{"clip": "a", "prompt": []}', "has 'prompt'; known are clip, prompts, options, name"),
+            ('{"clip": "a", "prompts": {}}', "prompts are a list"),
+            ('{"clip": "a", "options": {"output": "x"}}', "'output' is no option of a job"),
+            ('{"clip": "a", "options": {"model": "x"}}', "'model' is no option of a job"),
+            ('{"clip": "a", "name": "../a"}', "'../a' is no name for results"),
+            ('{"clip": "a", "prompts": [{"mask": "no.png"}]}', "no mask file"),
+            ('{"clip": "a"}\n{"clip": "a"}', "is there twice"),
+        ],
+    )
+    def test_mistakes_in_a_list(self, folder: Path, capsys, content: str, message: str) -> None:
+        Path("jobs.jsonl").write_text(content)
+        assert batch(["jobs.jsonl", "--out", "out"]) == 2
+        assert message in capsys.readouterr().err and not Path("out").exists()
+
+    def test_mistakes_in_a_table_or_a_folder(self, folder: Path) -> None:
+        for content, message in (
+            ("clip,x\na,1\n", "needs a first line with clip, object"),
+            ("clip,x,y\na,1,b\n", "line 2: could not convert"),
+        ):
+            Path("a.csv").write_text(content)
+            with pytest.raises(UsageError, match=message):
+                read_jobs(Path("a.csv"), {})
+        Path("clips").mkdir()
+        Path("clips/a.prompts.json").write_text("{}")
+        with pytest.raises(UsageError, match="has no clip beside it"):
+            read_jobs(Path("clips"), {})
+        for name in ("a.mp4", "a.mov"):
+            Path("clips", name).touch()
+        with pytest.raises(UsageError, match="has 2 clips of its name"):
+            read_jobs(Path("clips"), {})
+
+    def test_what_a_result_depends_on(self, folder: Path) -> None:
+        clip = make_clip(folder / "a.mp4", Recipe(frames=3))
+        job = ClipJob("a", clip, [POINT], {"every": 1})
+        facts = [
+            fingerprint(job, digest_clip(clip), {"weights": 1}),
+            fingerprint(job, digest_clip(clip), {"weights": 2}),
+            fingerprint(ClipJob("a", clip, [], {"every": 1}), digest_clip(clip), {"weights": 1}),
+            fingerprint(
+                ClipJob("a", clip, [POINT], {"every": 2}), digest_clip(clip), {"weights": 1}
+            ),
+        ]
+        assert fingerprint(ClipJob("z", clip, [POINT], {"every": 1}), digest_clip(clip),
+                           {"weights": 1}) == facts[0]  # fmt: skip
+        make_clip(clip, Recipe(frames=4))
+        assert len({*facts, fingerprint(job, digest_clip(clip), {"weights": 1})}) == 5
+
+
+class TestManifest:
+    @pytest.fixture
+    def entries(self, folder: Path) -> Iterator[list[Entry]]:
+        (folder / "a_masked.mp4").write_bytes(b"video")
+        yield [
+            Entry("a", DONE, "1", files={"a_masked.mp4": 5}),
+            Entry("b", FAILED, "2", "damaged"),
+            Entry("c", DIED, "3"),
+            Entry("c", DIED, "3"),
+        ]
+
+    def test_it_is_read_again(self, folder: Path, entries: list[Entry]) -> None:
+        manifest = Manifest(folder)
+        for entry in entries:
+            manifest.add(entry)
+        for known in (manifest, None):
+            if known is None:
+                manifest.close()
+                known = manifest = Manifest(folder)
+            assert known.is_done("a", "1") and not known.is_done("a", "0")
+            assert not known.is_done("b", "2") and known.failure("b", "2") == entries[1]
+            assert known.failure("b", "0") is None and known.failure("a", "1") is None
+            assert (known.deaths("c", "3"), known.deaths("c", "0")) == (2, 0)
+        (folder / "a_masked.mp4").write_bytes(b"half")
+        assert not manifest.is_done("a", "1")
+        (folder / "a_masked.mp4").unlink()
+        assert not manifest.is_done("a", "1")
+        manifest.close()
+
+    @pytest.mark.parametrize("cut", [1, 10, 60])
+    def test_a_line_that_was_cut_off_costs_itself_alone(
+        self, folder: Path, entries: list[Entry], cut: int
+    ) -> None:
+        manifest = Manifest(folder)
+        for entry in entries[:2]:
+            manifest.add(entry)
+        manifest.close()
+        file = folder / "manifest.jsonl"
+        file.write_bytes(file.read_bytes()[:-cut])
+        manifest = Manifest(folder)
+        assert manifest.is_done("a", "1") and manifest.failure("b", "2") == (
+            entries[1] if cut == 1 else None
+        )
+        manifest.add(Entry("d", FAILED, "4"))
+        manifest.close()
+        manifest = Manifest(folder)
+        assert manifest.is_done("a", "1") and manifest.failure("d", "4") is not None
+        manifest.close()
+
+    def test_one_run_at_a_time(self, folder: Path) -> None:
+        manifest = Manifest(folder)
+        with pytest.raises(UsageError, match="another run works in"):
+            Manifest(folder)
+        manifest.close()
+        Manifest(folder).close()
+
+    def test_clips_are_read_once(self, folder: Path, monkeypatch) -> None:
+        read: list[Path] = []
+        monkeypatch.setattr(
+            "sam2_mlx.cli.batch.manifest.digest_clip", lambda clip: read.append(clip) or "d"
+        )
+        clip = folder / "a.mp4"
+        clip.write_bytes(b"one")
+        for _ in range(2):
+            manifest = Manifest(folder)
+            assert manifest.digest(clip) == manifest.digest(clip) == "d"
+            manifest.close()
+        assert len(read) == 1
+        clip.write_bytes(b"other")
+        manifest = Manifest(folder)
+        manifest.digest(clip)
+        manifest.close()
+        assert len(read) == 2
