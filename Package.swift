@@ -12,7 +12,8 @@ let package = Package(
         .target(name: "Sam2Core", path: "swift/Sources/Sam2Core"),
         .target(name: "Sam2Worker", dependencies: ["Sam2Core"], path: "swift/Sources/Sam2Worker"),
         .testTarget(
-            name: "Sam2CoreTests", dependencies: ["Sam2Core"], path: "swift/Tests/Sam2CoreTests"),
+            name: "Sam2CoreTests", dependencies: ["Sam2Core"], path: "swift/Tests/Sam2CoreTests",
+            exclude: ["Golden"]),
         .testTarget(
             name: "Sam2WorkerTests", dependencies: ["Sam2Worker"],
             path: "swift/Tests/Sam2WorkerTests"),
