@@ -10,9 +10,8 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 import pytest
-from sam2_mlx.results import FrameMasks
 
-from sam2_mlx import TrackingOptions, TrackingSession
+from sam2_mlx import FrameMasks, TrackingOptions, TrackingSession
 from sam2_mlx.exporting.bundle import TIERS
 from sam2_mlx.media.reader import open_frames
 from sam2_mlx.model.sam import Sam

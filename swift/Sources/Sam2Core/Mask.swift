@@ -24,11 +24,11 @@ public struct Mask: Sendable, Hashable {
     /// Makes a mask pixel by pixel.
     public init(width: Int, height: Int, where isInside: (_ x: Int, _ y: Int) -> Bool) {
         let row = (width + 7) / 8
-        var bits = Data(count: row * height)
+        var bits = [UInt8](repeating: 0, count: row * height)
         for y in 0..<height {
             for x in 0..<width where isInside(x, y) { bits[y * row + x / 8] |= 0x80 >> UInt8(x % 8) }
         }
-        self.init(width: width, height: height, bits: bits)
+        self.init(width: width, height: height, bits: Data(bits))
     }
 
     /// Whether a pixel belongs to the object; nothing does outside the frame.

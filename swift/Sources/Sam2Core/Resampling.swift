@@ -48,12 +48,13 @@ public enum Resampling {
         let across = width == side ? nil : Taps(from: width, to: side, reach: 2, kernel: cubic)
         let down = height == side ? nil : Taps(from: height, to: side, reach: 2, kernel: cubic)
         var result = pixels
-        if let across { result = rounded(result, taps: across, lines: height, step: 3, line: width * 3) }
+        if let across { result = rounded(result, taps: across, lines: height, line: width * 3) }
         if let down { result = roundedDown(result, taps: down, row: side * 3) }
         return result
     }
 
     private static let precision = 22
+    private static let half = 1 << (precision - 1)
 
     private static func fixed(_ taps: Taps) -> [[Int]] {
         taps.weights.map { row in
@@ -63,48 +64,56 @@ public enum Resampling {
 
     private static func byte(_ sum: Int) -> UInt8 { UInt8(clamping: sum >> precision) }
 
-    private static func rounded(
-        _ pixels: [UInt8], taps: Taps, lines: Int, step: Int, line: Int
-    ) -> [UInt8] {
+    private static func rounded(_ pixels: [UInt8], taps: Taps, lines: Int, line: Int) -> [UInt8] {
         let weights = fixed(taps)
         let places = taps.first.count
-        var result = [UInt8](repeating: 0, count: lines * places * step)
-        pixels.withUnsafeBufferPointer { pixels in
-            for row in 0..<lines {
+        return [UInt8](unsafeUninitializedCapacity: lines * places * 3) { result, count in
+            pixels.withUnsafeBufferPointer { pixels in
                 for place in 0..<places {
-                    var sums = (1 << (precision - 1), 1 << (precision - 1), 1 << (precision - 1))
-                    var at = row * line + taps.first[place] * 3
-                    for weight in weights[place] {
-                        sums.0 += weight * Int(pixels[at])
-                        sums.1 += weight * Int(pixels[at + 1])
-                        sums.2 += weight * Int(pixels[at + 2])
-                        at += 3
+                    weights[place].withUnsafeBufferPointer { weights in
+                        for row in 0..<lines {
+                            var from = pixels.baseAddress! + row * line + taps.first[place] * 3
+                            var (red, green, blue) = (half, half, half)
+                            for weight in weights {
+                                red += weight * Int(from[0])
+                                green += weight * Int(from[1])
+                                blue += weight * Int(from[2])
+                                from += 3
+                            }
+                            let to = result.baseAddress! + (row * places + place) * 3
+                            to[0] = byte(red)
+                            to[1] = byte(green)
+                            to[2] = byte(blue)
+                        }
                     }
-                    let to = (row * places + place) * 3
-                    result[to] = byte(sums.0)
-                    result[to + 1] = byte(sums.1)
-                    result[to + 2] = byte(sums.2)
                 }
             }
+            count = lines * places * 3
         }
-        return result
     }
 
     private static func roundedDown(_ pixels: [UInt8], taps: Taps, row: Int) -> [UInt8] {
         let weights = fixed(taps)
-        var result = [UInt8](repeating: 0, count: taps.first.count * row)
-        var sums = [Int](repeating: 0, count: row)
-        pixels.withUnsafeBufferPointer { pixels in
-            for place in 0..<taps.first.count {
-                for x in 0..<row { sums[x] = 1 << (precision - 1) }
-                for (offset, weight) in weights[place].enumerated() {
-                    let from = (taps.first[place] + offset) * row
-                    for x in 0..<row { sums[x] += weight * Int(pixels[from + x]) }
+        let places = taps.first.count
+        return [UInt8](unsafeUninitializedCapacity: places * row) { result, count in
+            pixels.withUnsafeBufferPointer { pixels in
+                for place in 0..<places {
+                    weights[place].withUnsafeBufferPointer { weights in
+                        let first = pixels.baseAddress! + taps.first[place] * row
+                        for x in 0..<row {
+                            var sum = half
+                            var from = first + x
+                            for weight in weights {
+                                sum += weight * Int(from[0])
+                                from += row
+                            }
+                            result[place * row + x] = byte(sum)
+                        }
+                    }
                 }
-                for x in 0..<row { result[place * row + x] = byte(sums[x]) }
             }
+            count = places * row
         }
-        return result
     }
 
     /// A single picture for the model: bilinear with antialiasing, in floats from 0 to 1.
@@ -162,18 +171,29 @@ public enum Resampling {
         let columns = places(from: side, to: width)
         let rows = places(from: side, to: height)
         let bytes = (width + 7) / 8
-        var bits = Data(count: bytes * height)
+        var bits = [UInt8](repeating: 0, count: bytes * height)
         var line = [Float](repeating: 0, count: side)
-        for (y, row) in rows.enumerated() {
-            for x in 0..<side {
-                line[x] = row.near * logits[row.low * side + x] + row.far * logits[row.high * side + x]
-            }
-            for (x, column) in columns.enumerated()
-            where column.near * line[column.low] + column.far * line[column.high] > 0 {
-                bits[y * bytes + x / 8] |= 0x80 >> UInt8(x % 8)
+        logits.withUnsafeBufferPointer { logits in
+            columns.withUnsafeBufferPointer { columns in
+                bits.withUnsafeMutableBufferPointer { bits in
+                    line.withUnsafeMutableBufferPointer { line in
+                        for (y, row) in rows.enumerated() {
+                            let (low, high) = (row.low * side, row.high * side)
+                            for x in 0..<side {
+                                line[x] = row.near * logits[low + x] + row.far * logits[high + x]
+                            }
+                            for x in 0..<width {
+                                let at = columns[x]
+                                if at.near * line[at.low] + at.far * line[at.high] > 0 {
+                                    bits[y * bytes + x / 8] |= 0x80 >> UInt8(x % 8)
+                                }
+                            }
+                        }
+                    }
+                }
             }
         }
-        return Mask(width: width, height: height, bits: bits)
+        return Mask(width: width, height: height, bits: Data(bits))
     }
 
     private struct Between {

@@ -1,3 +1,5 @@
+import Foundation
+
 /// A mask as COCO has it: lengths of runs down the columns, of pixels beside the object first.
 public struct RunLengths: Sendable, Hashable {
     public let width: Int
@@ -35,14 +37,19 @@ public struct RunLengths: Sendable, Hashable {
 
     /// The mask of these run lengths.
     public var mask: Mask {
-        var inside = [Bool](repeating: false, count: width * height)
+        let row = (width + 7) / 8
+        var bits = [UInt8](repeating: 0, count: row * height)
         var place = 0
         for (index, count) in counts.enumerated() {
+            let end = place + Int(count)
             if index % 2 == 1 {
-                for pixel in place..<place + Int(count) { inside[pixel] = true }
+                for pixel in place..<end {
+                    let (x, y) = (pixel / height, pixel % height)
+                    bits[y * row + x / 8] |= 0x80 >> UInt8(x % 8)
+                }
             }
-            place += Int(count)
+            place = end
         }
-        return Mask(width: width, height: height) { x, y in inside[x * height + y] }
+        return Mask(width: width, height: height, bits: Data(bits))
     }
 }
