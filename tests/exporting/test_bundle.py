@@ -52,7 +52,7 @@ def test_a_padded_memory_is_seen_as_one_without_padding(
         return mx.array(random.standard_normal(shape).astype(np.float32))
 
     coarse = some(1, config.grid, config.grid, config.hidden_dim)
-    tokens = some(1, used[0], config.grid**2, config.memory.dim).astype(memory.storage_dtype)
+    tokens = some(1, used[0], config.memory_tokens, config.memory.dim).astype(memory.storage_dtype)
     pointers = some(1, used[1], config.hidden_dim)
     slots = [int(slot) for slot in random.integers(0, 7, used[0])]
     distances = [float(one) for one in random.integers(-15, 16, used[1])]
@@ -95,9 +95,9 @@ def test_halves(dtype: mx.Dtype, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["tiny", "small", "base_plus", "large"])
+@pytest.mark.parametrize("name", ["tiny", "small", "base_plus", "large", "edgetam"])
 def test_published_shapes(name: str, tmp_path: Path) -> None:
-    model = seeded_model(MODELS[name].with_image_size(64), mx.float32)
+    model = seeded_model(MODELS[name].with_image_size(256 if name == "edgetam" else 64), mx.float32)
     export_bundle(model, tmp_path / name, tiers=((2, 2),), points=1)
     check_bundle(read_bundle(tmp_path / name), tmp_path / name)
 
