@@ -35,25 +35,25 @@ class Score:
     Attributes:
         overlaps: IoU of each frame that shows the target.
         swapped: whether the mask lay on a look-alike, for each such frame.
-        found: whether the target was found again, for each time it came back.
+        returned: whether the target was found again, for each time it came back.
         false_masks: whether there was a mask, for each frame without the target.
     """
 
     overlaps: list[float] = field(default_factory=list)
     swapped: list[bool] = field(default_factory=list)
-    found: list[bool] = field(default_factory=list)
+    returned: list[bool] = field(default_factory=list)
     false_masks: list[bool] = field(default_factory=list)
 
     def add(self, other: Score) -> None:
         """Count another clip in."""
-        for name in ("overlaps", "swapped", "found", "false_masks"):
+        for name in ("overlaps", "swapped", "returned", "false_masks"):
             getattr(self, name).extend(getattr(other, name))
 
     def __str__(self) -> str:
         parts = [
             f"J {np.mean(self.overlaps):.3f}",
             f"swapped {np.mean(self.swapped):6.1%}",
-            f"found again {sum(self.found)} of {len(self.found)}",
+            f"found again {sum(self.returned)} of {len(self.returned)}",
         ]
         if self.false_masks:
             parts.append(f"mask without target {np.mean(self.false_masks):.0%}")
@@ -125,11 +125,11 @@ def follow(model: Sam, clip: Iterator[tuple[np.ndarray, np.ndarray]], policy: Me
         score.swapped.append(bool(mask.sum() >= 60 and overlap < 0.1 and on_other > 0.5))
         if hidden >= 3:
             waiting = 10
-            score.found.append(False)
+            score.returned.append(False)
         hidden = 0
         if waiting:
             waiting -= 1
-            score.found[-1] |= overlap > 0.5
+            score.returned[-1] |= overlap > 0.5
     return score
 
 

@@ -272,12 +272,12 @@ def check(pair: Pair, path: Path, folder: Path) -> dict[str, str]:
 
 def lag(numbers: list[int], times: list[float], beeps_heard: list[float]) -> float:
     """The largest time by which a beep is heard after its frame is shown."""
-    shown = dict(zip(numbers, times, strict=True))
+    by_number = dict(zip(numbers, times, strict=True))
     lags = []
     for time, beep in zip(BEEPS, beeps_heard, strict=False):
-        near = max((n for n in shown if n <= time * RATE), default=None)
+        near = max((n for n in by_number if n <= time * RATE), default=None)
         if near is not None:
-            lags.append(beep - (shown[near] + time - near / RATE))
+            lags.append(beep - (by_number[near] + time - near / RATE))
     return max(lags, key=abs, default=float("nan"))
 
 

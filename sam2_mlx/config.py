@@ -268,7 +268,7 @@ class ModelConfig:
         values = asdict(self)
         if self.memory and self.memory.perceiver is None:
             del values["memory"]["perceiver"]  # as in folders and sessions without the word
-        kind = next(name for name, known in ENCODERS.items() if isinstance(self.encoder, known))
+        kind = next(name for name, each in ENCODERS.items() if isinstance(self.encoder, each))
         if kind != "hiera":
             values["encoder"] = {"kind": kind, **values["encoder"]}
         return values
@@ -297,11 +297,11 @@ def _build(kind: Any, values: dict[str, Any], parts: dict[str, Any]) -> Any:
     for key, part in parts.items():
         if isinstance(values.get(key), dict):
             values = {**values, key: _build(part, values[key], {"perceiver": PerceiverConfig})}
-    known = {f.name for f in fields(kind)}
-    unknown = sorted(set(values) - known)
+    keys = {f.name for f in fields(kind)}
+    unknown = sorted(set(values) - keys)
     if unknown:
         raise ValueError(
-            f"unknown {kind.__name__} key {unknown[0]!r}; known keys: {', '.join(sorted(known))}"
+            f"unknown {kind.__name__} key {unknown[0]!r}; known keys: {', '.join(sorted(keys))}"
         )
     return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 

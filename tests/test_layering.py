@@ -12,6 +12,8 @@ import pytest
 PACKAGE = "sam2_mlx"
 MAX_LINES = 400
 VAGUE_NAMES = {"utils", "util", "misc", "common", "helpers"}
+# Words that say nothing of what a value is: logits, tokens, boxes, records, paths.
+VAGUE_LOCALS = {"found", "kept", "known", "shown", "seen", "given"}
 
 # The first name after the package decides. A file imports from its own layer or from one below.
 LAYERS = {
@@ -235,6 +237,21 @@ def test_a_class_has_a_name_of_its_own(repository: Path) -> None:
             if isinstance(node, ast.ClassDef):
                 homes.setdefault(node.name, []).append(str(path.relative_to(repository)))
     assert {name: files for name, files in homes.items() if len(files) > 1} == {}
+
+
+def test_locals_say_what_they_are(repository: Path) -> None:
+    vague = []
+    for path in sources(repository):
+        if path.is_relative_to(repository / "tests"):
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        places = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id in VAGUE_LOCALS]
+        vague += [
+            f"{path.relative_to(repository)}:{n.lineno} {n.id}"
+            for n in places
+            if isinstance(n.ctx, ast.Store)
+        ]
+    assert vague == []
 
 
 def test_the_version_is_in_one_place(repository: Path) -> None:

@@ -150,7 +150,7 @@ def read_given(path: Path) -> dict[str, Any] | None:
     if values is None:
         return None
     if "model_type" in values:
-        given = _transformers_size(values)
+        stated = _transformers_size(values)
     elif "model" in values or values.get("format_version", FORMAT_VERSION) != FORMAT_VERSION:
         version = values.get("format_version", FORMAT_VERSION)
         if version != FORMAT_VERSION:
@@ -158,15 +158,15 @@ def read_given(path: Path) -> dict[str, Any] | None:
                 f"was written in format {quoted(version)}; this version reads format "
                 f"{FORMAT_VERSION}: update sam2_mlx, or convert the checkpoint again"
             )
-        given = values["model"]
-        if not isinstance(given, dict):
+        stated = values["model"]
+        if not isinstance(stated, dict):
             raise CheckpointError(f"has beside it a {path.name} whose 'model' is not an object")
     else:
         # A config.json without any key of ours is about something else in the same folder.
-        given = values if _KEYS & set(values) else None
-    if given is not None:
-        check_values(given, f"a {path.name}")
-    return given
+        stated = values if _KEYS & set(values) else None
+    if stated is not None:
+        check_values(stated, f"a {path.name}")
+    return stated
 
 
 def _transformers_size(values: dict[str, Any]) -> dict[str, Any] | None:

@@ -79,11 +79,11 @@ def cached(repository: str) -> Path | None:
     if not (folder / WEIGHTS_NAME).is_file():
         return None
     try:
-        given = read_given(folder / CONFIG_NAME)
+        stated = read_given(folder / CONFIG_NAME)
     except CheckpointError:
         # Written by another version; converting again replaces it.
         return None
-    return None if given is None else folder
+    return None if stated is None else folder
 
 
 def download(repository: str, *, anew: bool = False) -> Path:
@@ -176,10 +176,10 @@ def _only_torch_file(repository: str) -> str:
     from huggingface_hub import HfApi
 
     names = _explained(repository, lambda: HfApi().list_repo_files(repository))
-    found = sorted(name for name in names if _FILENAME.fullmatch(name))
-    if len(found) == 1:
-        return found[0]
-    what = "no checkpoint" if not found else f"several checkpoints ({', '.join(found[:10])})"
+    files = sorted(name for name in names if _FILENAME.fullmatch(name))
+    if len(files) == 1:
+        return files[0]
+    what = "no checkpoint" if not files else f"several checkpoints ({', '.join(files[:10])})"
     raise DownloadError(
         f"https://huggingface.co/{repository} holds {what}; download one and give its path"
     )

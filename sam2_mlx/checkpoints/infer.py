@@ -27,12 +27,12 @@ _TRUNK = "image_encoder.trunk"
 _UNSEEN = ("num_heads", "global_blocks", "window_sizes")
 
 
-def infer_config(shapes: Shapes, given: Mapping[str, Any] | None = None) -> ModelConfig:
+def infer_config(shapes: Shapes, stated: Mapping[str, Any] | None = None) -> ModelConfig:
     """Work out the dimensions of a checkpoint.
 
     Args:
         shapes: our parameter names -> shapes in our axis order.
-        given: values that the tensors cannot show (and any other), as in config.json: a nested
+        stated: values that the tensors cannot show (and any other), as in config.json: a nested
             dict with some of `ModelConfig`'s keys. They go before what is inferred.
 
     Returns:
@@ -40,18 +40,18 @@ def infer_config(shapes: Shapes, given: Mapping[str, Any] | None = None) -> Mode
 
     Raises:
         CheckpointError: a tensor that must be there is missing; the encoder is not a published one
-            and `given` lacks what the tensors cannot show; or `given` holds an impossible value.
+            and `stated` lacks what the tensors cannot show; or `stated` holds an impossible value.
     """
-    given = dict(given or {})
+    stated = dict(stated or {})
     if is_first(shapes):
-        return _infer_first(shapes, given)
+        return _infer_first(shapes, stated)
     repvit = any(name.startswith(f"{_TRUNK}.stem.") for name in shapes)
     encoder = _infer_repvit(shapes) if repvit else _infer_encoder(shapes)
-    encoder |= _part(given, "encoder")
+    encoder |= _part(stated, "encoder")
     memory = _infer_memory(shapes)
     if memory is not None:
-        memory |= _part(given, "memory")
-    decoder = {**_infer_decoder(shapes), **_part(given, "decoder")}
+        memory |= _part(stated, "memory")
+    decoder = {**_infer_decoder(shapes), **_part(stated, "decoder")}
     values: dict[str, Any] = {"hidden_dim": _shape(shapes, _NECK_BIAS)[0]}
     if repvit:
         # Tensors do not show the image size; no other than the published one is known.
@@ -60,24 +60,24 @@ def infer_config(shapes: Shapes, given: Mapping[str, Any] | None = None) -> Mode
         values |= {"name": published.name, "image_size": published.image_size}
         for key in _UNSEEN:
             encoder.setdefault(key, getattr(published.encoder, key))
-    values |= {k: v for k, v in given.items() if k not in ("encoder", "decoder", "memory")}
+    values |= {k: v for k, v in stated.items() if k not in ("encoder", "decoder", "memory")}
     if not repvit:
         _require_unseen(values, encoder)
     values.setdefault("name", "custom")
     return _config(values | {"encoder": encoder, "decoder": decoder, "memory": memory})
 
 
-def _infer_first(shapes: Shapes, given: dict[str, Any]) -> ModelConfig:
+def _infer_first(shapes: Shapes, stated: dict[str, Any]) -> ModelConfig:
     """A model of the first generation; its tensors show all of the encoder."""
-    encoder = {**infer_first_encoder(shapes), **_part(given, "encoder")}
+    encoder = {**infer_first_encoder(shapes), **_part(stated, "encoder")}
     values = first_behaviour()
-    decoder = {**values["decoder"], **_infer_decoder(shapes), **_part(given, "decoder")}
+    decoder = {**values["decoder"], **_infer_decoder(shapes), **_part(stated, "decoder")}
     values |= {
         "name": published_name(encoder),
         "image_size": 16 * encoder.get("grid", 64),
         "hidden_dim": _shape(shapes, "image_encoder.neck.norm1.bias")[0],
     }
-    values |= {k: v for k, v in given.items() if k not in ("encoder", "decoder", "memory")}
+    values |= {k: v for k, v in stated.items() if k not in ("encoder", "decoder", "memory")}
     return _config(values | {"encoder": encoder, "decoder": decoder})
 
 
@@ -186,8 +186,8 @@ def _require_unseen(values: dict[str, Any], encoder: dict[str, Any]) -> None:
         )
 
 
-def _part(given: dict[str, Any], key: str) -> dict[str, Any]:
-    value = given.get(key) or {}
+def _part(stated: dict[str, Any], key: str) -> dict[str, Any]:
+    value = stated.get(key) or {}
     if not isinstance(value, dict):
         raise CheckpointError(f"has a config.json whose {key!r} is not an object: {value!r}")
     return value
@@ -196,8 +196,8 @@ def _part(given: dict[str, Any], key: str) -> dict[str, Any]:
 def _shape(shapes: Shapes, name: str) -> tuple[int, ...]:
     shape = shapes.get(name)
     if shape is None or 0 in shape or len(shape) != _RANKS.get(name.rsplit(".", 1)[-1], 2):
-        found = "is missing" if shape is None else f"has the shape {shape}"
-        raise CheckpointError(f"cannot be understood: its parameter {name} {found}")
+        problem = "is missing" if shape is None else f"has the shape {shape}"
+        raise CheckpointError(f"cannot be understood: its parameter {name} {problem}")
     return shape
 
 

@@ -59,23 +59,23 @@ def published_name(encoder: dict[str, Any]) -> str:
 
 def _infer_vit(shapes: Shapes) -> dict[str, Any]:
     _, grid, _, dims = shapes[f"{_TRUNK}.pos_embed"]
-    found = {int(m[1]): shapes[name] for name in shapes if (m := re.fullmatch(_DISTANCES, name))}
-    lengths = {length for length, _ in found.values()}
+    tables = {int(m[1]): shapes[name] for name in shapes if (m := re.fullmatch(_DISTANCES, name))}
+    lengths = {length for length, _ in tables.values()}
     whole = 2 * grid - 1
     window = min(lengths - {whole}, default=0)
     return {
         "kind": "vit",
         "embed_dim": dims,
-        "depth": len(found),
-        "num_heads": dims // found[0][1],
-        "global_blocks": tuple(i for i in sorted(found) if found[i][0] == whole),
+        "depth": len(tables),
+        "num_heads": dims // tables[0][1],
+        "global_blocks": tuple(i for i in sorted(tables) if tables[i][0] == whole),
         "window_size": (window + 1) // 2 if window else grid,
         "grid": grid,
     }
 
 
 def _infer_tiny_vit(shapes: Shapes) -> dict[str, Any]:
-    known = TinyViTConfig()
+    published = TinyViTConfig()
     layers = rf"{_TRUNK}\.layers\.(\d+)\.blocks\.(\d+)\.(?:attn\.qkv|conv1)\.weight"
     blocks = [(int(m[1]), int(m[2])) for name in shapes if (m := re.fullmatch(layers, name))]
     stages = [sum(layer == index for layer, _ in blocks) for index in range(1 + max(blocks)[0])]
@@ -93,6 +93,6 @@ def _infer_tiny_vit(shapes: Shapes) -> dict[str, Any]:
         "stage_dims": (first, *rest),
         "stages": tuple(stages),
         # The first stage has neither heads nor windows.
-        "num_heads": (known.num_heads[0], *(heads for heads, _ in biases)),
-        "window_sizes": (known.window_sizes[0], *(math.isqrt(n) for _, n in biases)),
+        "num_heads": (published.num_heads[0], *(heads for heads, _ in biases)),
+        "window_sizes": (published.window_sizes[0], *(math.isqrt(n) for _, n in biases)),
     }

@@ -188,11 +188,11 @@ def _load_published(
     except DamagedError as error:
         file = _again(repository, error)
         weights = read(file)
-    known = weights.stored if config is None else MODELS.get(model_name(repository) or "")
-    if known is not None:
+    dimensions = weights.stored if config is None else MODELS.get(model_name(repository) or "")
+    if dimensions is not None:
         with suppress(OSError, FileError):
             hub.kept_folder(repository).parent.mkdir(parents=True, exist_ok=True)
-            write_folder(hub.kept_folder(repository), weights, known, file)
+            write_folder(hub.kept_folder(repository), weights, dimensions, file)
     return _filled(weights, dtype)
 
 

@@ -61,7 +61,7 @@ def _published(name: str) -> Published:
         repository=f"facebook/sam{version}-hiera-{size.replace('_', '-')}",
         filename=f"{stem}_{size}.pt",
         config_file=config_file,
-        aliases=frozenset({config_file, *stems, *(f"{known}.yaml" for known in stems)}),
+        aliases=frozenset({config_file, *stems, *(f"{spelling}.yaml" for spelling in stems)}),
     )
 
 
@@ -110,15 +110,15 @@ def config_for(name: str) -> ModelConfig:
     """
     stem = re.split(r"[/\\]", name.strip().lower())[-1].removesuffix(".yaml")
     variant = _VARIANT.fullmatch(stem)
-    known = model_name(name) or model_name(variant.group(1) if variant else stem)
-    if known is None:
+    model = model_name(name) or model_name(variant.group(1) if variant else stem)
+    if model is None:
         raise ValueError(unknown_model(name))
     side = variant.group(2) if variant else None
     file = Path(name)
     if file.suffix == ".yaml" and file.is_file() and file.stat().st_size < _MAX_CONFIG_BYTES:
         written = re.search(rb"^ *image_size: *(\d{2,5}) *$", file.read_bytes(), re.MULTILINE)
         side = written.group(1).decode() if written else side
-    return MODELS[known].with_image_size(int(side) if side else None)
+    return MODELS[model].with_image_size(int(side) if side else None)
 
 
 def unknown_model(name: str) -> str:

@@ -217,8 +217,8 @@ def _recorded(values: Any) -> Quantization:
             "has a config.json that cannot be used: quantization needs mode, bits, group_size and "
             f"modules; got {quoted(values)}"
         ) from error
-    known = mode == "affine" and bits in tuple(GROUP_SIZES) and group in _GROUPS
-    if not known or isinstance(bits, float) or isinstance(group, float):
+    possible = mode == "affine" and bits in tuple(GROUP_SIZES) and group in _GROUPS
+    if not possible or isinstance(bits, float) or isinstance(group, float):
         raise CheckpointError(
             "has a config.json that cannot be used: quantization is affine, in 8 or 4 bits, in "
             f"groups of {', '.join(map(str, _GROUPS))}; got {quoted([mode, bits, group])}"

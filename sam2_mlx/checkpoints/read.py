@@ -82,9 +82,9 @@ def read_weights(
             packed = is_quantized(renamed.tensors)
             quantization = read_quantization(beside) if packed else None
             if config is None:
-                given = read_given(beside)
-                config = _config(renamed, given, packed)
-                if image_size is None and "image_size" not in (given or {}):
+                stated = read_given(beside)
+                config = _config(renamed, stated, packed)
+                if image_size is None and "image_size" not in (stated or {}):
                     _warn_of_size(path, config)
             # Without a memory, the picture's features always get the no-memory embedding. It is
             # added to one level of the neck and nowhere else, so it can live in that level's bias.

@@ -54,9 +54,9 @@ def run(args: argparse.Namespace, host: Host | None = None) -> int:
         stretch = _stretch(args, whole, [one.frame for one in prompts])
         prompts = prompts or _typed_prompts(args, whole, stretch.prompted)
         outputs.check(_inputs(args, whole, choice))
-        source, shown, moved = _strided(whole, stretch, prompts, args.every)
+        source, strided, moved = _strided(whole, stretch, prompts, args.every)
         try:
-            job = VideoJob(source, moved, shown, outputs, following, preview, host or Host())
+            job = VideoJob(source, moved, strided, outputs, following, preview, host or Host())
             code = job.run(choice)
             if code == 0 and args.save_prompts is not None:
                 write_prompt_file(args.save_prompts, prompts, whole)

@@ -55,7 +55,7 @@ def follow(call: Call, facts: Facts, inputs: dict[str, mx.array]) -> dict[str, m
     points = {"coords": inputs["coords"], "labels": inputs["labels"]}
     clicked = call(conditioned=bare, fine=fine, middle=middle, **points)
     (tokens,) = call(coarse=coarse, shown=clicked[0], presence=clicked[3])
-    given = call(coarse=coarse, fine=fine, middle=middle, mask=inputs["mask"])
+    masked = call(coarse=coarse, fine=fine, middle=middle, mask=inputs["mask"])
     later, fine, middle, _ = call(image=inputs["frames"][1:])
     arguments = memory_example(facts, later, (facts.tiers[0][0], facts.tiers[0][1]))
     arguments["spatial"][:, 0] = tokens
@@ -65,8 +65,8 @@ def follow(call: Call, facts: Facts, inputs: dict[str, mx.array]) -> dict[str, m
     arguments["used"] = mx.array([1, 1], mx.int32)
     (conditioned,) = call(**arguments)
     tracked = call(conditioned=conditioned, fine=fine, middle=middle)
-    found = {"coarse": coarse, "clicked": clicked[0], "tracked": tracked[0], "given": given[0]}
-    return {name: value.astype(mx.float32) for name, value in found.items()}
+    outputs = {"coarse": coarse, "clicked": clicked[0], "tracked": tracked[0], "given": masked[0]}
+    return {name: value.astype(mx.float32) for name, value in outputs.items()}
 
 
 def compare(call: Call, facts: Facts, check: dict[str, mx.array], where: Path) -> dict[str, float]:

@@ -113,8 +113,8 @@ class Functions:
         attention = self._memory.attention
         for layer in attention.layers:
             rows, update = layer.see_itself(rows, update, (side, side))
-            seen = (tokens[0], placed)
-            rows, update = self._see_memory(layer, (rows, update), seen, layout, bias)
+            attended = (tokens[0], placed)
+            rows, update = self._see_memory(layer, (rows, update), attended, layout, bias)
         conditioned = add_norm(rows, update, attention.norm)[1]
         return (conditioned.reshape(coarse.shape),)
 
@@ -160,8 +160,8 @@ class Functions:
         cross, (values, keys) = layer.cross_attn_image, memory
         queries, keys = cross.q_proj(normed)[None, None], cross.k_proj(keys)[None, None]
         queries, keys = axial_rope(queries, keys, layout, self._theta)
-        seen = _attention(queries[0, 0], keys[0, 0], values, cross.score_scale, bias)
-        update = cross.out_proj(cross.v_proj(seen))
+        attended = _attention(queries[0, 0], keys[0, 0], values, cross.score_scale, bias)
+        update = cross.out_proj(cross.v_proj(attended))
         x, normed = add_norm(x, update, layer.norm3)
         return x, layer.linear2(mx.maximum(layer.linear1(normed), 0))
 
@@ -193,10 +193,10 @@ class Functions:
         if previous is not None:
             previous = mx.clip(previous, -_FEEDBACK_LIMIT, _FEEDBACK_LIMIT)
         tokens = model.embed_points(coords, labels, 1)
-        found = model.decode_masks(conditioned, (fine, middle), tokens, previous)
+        candidates = model.decode_masks(conditioned, (fine, middle), tokens, previous)
         points = 0 if coords is None else coords.shape[1]
-        mask = self._choose(found, multimask=points <= _MAX_AMBIGUOUS_POINTS)
-        offered = model.mask_decoder.multimask(found)
+        mask = self._choose(candidates, multimask=points <= _MAX_AMBIGUOUS_POINTS)
+        offered = model.mask_decoder.multimask(candidates)
         return (*_as_arrays(mask), _floats(offered.logits), _floats(offered.iou))
 
     def _choose(self, candidates: MaskCandidates, multimask: bool) -> ObjectMask:

@@ -26,10 +26,10 @@ def check_picture_name(target: Path, alpha: bool = False) -> None:
     Raises:
         MediaError: if its extension is not known, or cannot keep transparency.
     """
-    known = (".png", ".webp") if alpha else _DRAWN_SUFFIXES
-    if target.suffix.lower() not in known:
+    suffixes = (".png", ".webp") if alpha else _DRAWN_SUFFIXES
+    if target.suffix.lower() not in suffixes:
         kind = f"'{target.suffix}'" if target.suffix else "no extension"
-        raise MediaError(f"{target} has {kind}; give a name that ends in {' or '.join(known)}")
+        raise MediaError(f"{target} has {kind}; give a name that ends in {' or '.join(suffixes)}")
 
 
 def save_picture(target: Path, image: Image.Image) -> None:

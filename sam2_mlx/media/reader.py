@@ -78,8 +78,8 @@ def _match(pattern: Path) -> list[Path]:
         # A folder that is there is taken as it is written, brackets and all.
         literal = pattern.parent.is_dir()
         folder = glob.escape(str(pattern.parent)) if literal else str(pattern.parent)
-        found = [Path(name) for name in glob.glob(os.path.join(folder, pattern.name))]
-        files = sort_by_number([file for file in found if file.is_file()])
+        matches = [Path(name) for name in glob.glob(os.path.join(folder, pattern.name))]
+        files = sort_by_number([file for file in matches if file.is_file()])
     else:
         files = _match_counter(pattern, counter)
     if not files:

@@ -127,9 +127,9 @@ def index_video(path: Path) -> VideoIndex:
     packets = [number for number in range(len(scan.pts)) if number not in scan.hidden]
     if not packets:
         raise MediaError(f"{path} holds no frames; the file is empty or was cut off")
-    shown = scan.pts if _unique(scan.pts) or scan.delay else scan.dts
-    if scan.frame_a_packet and not scan.jumps and _unique(shown):
-        packets.sort(key=lambda number: _number(shown[number]))
+    order = scan.pts if _unique(scan.pts) or scan.delay else scan.dts
+    if scan.frame_a_packet and not scan.jumps and _unique(order):
+        packets.sort(key=lambda number: _number(order[number]))
         keys = [scan.keys[number] for number in packets]
     else:
         packets, keys = _decode(path, scan)

@@ -35,8 +35,8 @@ def check_video_name(target: Path, encoding: Encoding = H264) -> None:
     if target.suffix.lower() not in encoding.suffixes:
         kind = f"'{target.suffix}'" if target.suffix else "no extension"
         *others, last = encoding.suffixes
-        known = f"{', '.join(others)} or {last}" if others else last
-        raise MediaError(f"{target} has {kind}; give the video a name that ends in {known}")
+        suffixes = f"{', '.join(others)} or {last}" if others else last
+        raise MediaError(f"{target} has {kind}; give the video a name that ends in {suffixes}")
 
 
 class VideoWriter:

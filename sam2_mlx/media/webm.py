@@ -32,10 +32,10 @@ def set_pixel_aspect(path: Path, size: tuple[int, int], aspect: Fraction) -> Non
         width, height = round(size[0] * aspect), size[1]
         if not 0 < width < 2**16:
             return
-        shown = b"\x54\xb0\x82" + width.to_bytes(2, "big") + b"\x54\xba\x82"
-        shown += height.to_bytes(2, "big")
+        element = b"\x54\xb0\x82" + width.to_bytes(2, "big") + b"\x54\xba\x82"
+        element += height.to_bytes(2, "big")
         end = video.start() + 2 + (video[1][0] & 0x7F)
         before = head[spare + len(_SPARE) : video.start()]
-        fields = bytes([0xE0, video[1][0] + len(shown)]) + head[video.start() + 2 : end] + shown
+        fields = bytes([0xE0, video[1][0] + len(element)]) + head[video.start() + 2 : end] + element
         file.seek(spare)
         file.write(before + fields)

@@ -62,9 +62,9 @@ def read_overrides(lines: Iterable[str]) -> Overrides:
         elif name == f"{_DECODER}stability_delta" and value == _STABILITY_DELTA:
             continue
         elif not equals or not (name == "_target_" or name.startswith("compile_")):
-            known = ", ".join(("image_size", *TRACKING))
+            names = ", ".join(("image_size", *TRACKING))
             raise ValueError(
-                f"cannot override {line!r}; what can be is ++model.NAME=VALUE with {known}, and "
+                f"cannot override {line!r}; what can be is ++model.NAME=VALUE with {names}, and "
                 f"{_DECODER}via_stability or stability_thresh"
             )
     return overrides

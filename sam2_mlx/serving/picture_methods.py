@@ -72,12 +72,12 @@ def predict(
         if picture.logits is None or refine >= len(picture.logits):
             raise Refusal("bad_state", f"the last answer has no mask {refine} to refine")
         previous = picture.logits[refine : refine + 1]
-    found, iou, logits = picture.predictor.predict(
+    enlarged, iou, logits = picture.predictor.predict(
         prompt.points, prompt.all_labels, prompt.box, previous, multimask
     )
     picture.logits = logits
     entries = [{"object": place, "iou": round(float(one), 4)} for place, one in enumerate(iou)]
-    return _deliver(app, picture, entries, list(found > 0), masks)
+    return _deliver(app, picture, entries, list(enlarged > 0), masks)
 
 
 _OPTIONS = part(

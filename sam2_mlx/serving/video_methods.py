@@ -208,8 +208,8 @@ def prompt(  # noqa: PLR0913 - the fields of the request
         raise Refusal("bad_state", "a stream is prompted on a frame; show one with step first")
     checked = prompt.prompt(blob, tracking.frame_size)
     clock = _Clock()
-    found = tracking.add(object, at, checked, keep_points=prompt.keep_points)
-    return _shown(app, found, masks, clock)
+    answer = tracking.add(object, at, checked, keep_points=prompt.keep_points)
+    return _shown(app, answer, masks, clock)
 
 
 @method(session=NUMBER, frame=_FRAME, masks=MASKS)
@@ -255,10 +255,10 @@ def _follow(
     frames = iter(tracking.propagate(*way))
     while True:
         clock = _Clock()
-        found = next(frames, None)
-        if found is None:
+        answer = next(frames, None)
+        if answer is None:
             return
-        yield _shown(app, found, form, clock)
+        yield _shown(app, answer, form, clock)
 
 
 @method(session=NUMBER, object=_OBJECT, frame=_FRAME)

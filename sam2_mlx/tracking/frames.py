@@ -93,8 +93,8 @@ class CurrentFrame:
 
     def _read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         assert self._source is not None
-        found = self._ahead.take(index) if self._ahead is not None else None
-        return found if found is not None else self._read_now(index)
+        ready = self._ahead.take(index) if self._ahead is not None else None
+        return ready if ready is not None else self._read_now(index)
 
     def _read_now(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         assert self._source is not None
@@ -146,5 +146,5 @@ class CurrentFrame:
         elif not self._frames:
             raise RuntimeError("show a frame with step() before prompting on it")
         elif index not in self._frames:
-            (shown,) = self._frames
-            raise ValueError(f"a stream is prompted on the frame shown last ({shown}); got {index}")
+            (last,) = self._frames
+            raise ValueError(f"a stream is prompted on the frame shown last ({last}); got {index}")

@@ -94,7 +94,7 @@ def recent_frames(frame: int, schedule: MemorySchedule, reverse: bool) -> list[t
     The last frame has slot 0 and ignores the stride; the others are multiples of the stride.
     """
     step = schedule.stride
-    found = []
+    frames = []
     for distance in range(schedule.memories - 1, 0, -1):
         if distance == 1:
             t = frame + 1 if reverse else frame - 1
@@ -102,8 +102,8 @@ def recent_frames(frame: int, schedule: MemorySchedule, reverse: bool) -> list[t
             t = -(-(frame + 2) // step) * step + (distance - 2) * step
         else:
             t = (frame - 2) // step * step - (distance - 2) * step
-        found.append((t, distance - 1))
-    return found
+        frames.append((t, distance - 1))
+    return frames
 
 
 def plan_memory(

@@ -44,10 +44,10 @@ def bilinear(maps: Array, size: tuple[int, int]) -> Array:
     """
     maps = maps.astype(np.float64)
     for axis, wanted in zip((-2, -1), size, strict=True):
-        given = maps.shape[axis]
-        at = np.clip((np.arange(wanted) + 0.5) * given / wanted - 0.5, 0, given - 1)
+        length = maps.shape[axis]
+        at = np.clip((np.arange(wanted) + 0.5) * length / wanted - 0.5, 0, length - 1)
         low = np.floor(at).astype(int)
-        high = np.minimum(low + 1, given - 1)
+        high = np.minimum(low + 1, length - 1)
         share = (at - low)[:, None] if axis == -2 else at - low
         maps = np.take(maps, low, axis) * (1 - share) + np.take(maps, high, axis) * share
     return maps
