@@ -133,14 +133,14 @@ class Manifest:
 
 def sizes(folder: Path, names: list[str]) -> dict[str, int]:
     """The bytes in each of some files and folders that are there."""
-    found = {}
+    by_name = {}
     for name in names:
         path = folder / name
         if path.is_dir():
-            found[name] = sum(file.stat().st_size for file in path.iterdir())
+            by_name[name] = sum(file.stat().st_size for file in path.iterdir())
         elif path.is_file():
-            found[name] = path.stat().st_size
-    return found
+            by_name[name] = path.stat().st_size
+    return by_name
 
 
 def _facts(clip: Path) -> list[int]:
