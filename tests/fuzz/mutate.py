@@ -70,7 +70,7 @@ def spoil_json(rng: random.Random, value: Any) -> Any:
     for _ in range(rng.choice((1, 1, 2, 3))):
         places = list(_places(result))
         if not places:
-            return rng.choice(_VALUES)
+            return copy.deepcopy(rng.choice(_VALUES))
         holder, key = rng.choice(places)
         what = rng.randrange(6)
         if what == 0 and isinstance(holder, dict):
@@ -85,12 +85,12 @@ def spoil_json(rng: random.Random, value: Any) -> Any:
         elif what == 4:
             holder[key] = _nested(rng, holder[key])
         else:
-            holder[key] = rng.choice(_VALUES)
+            holder[key] = copy.deepcopy(rng.choice(_VALUES))
     return result
 
 
 def _nested(rng: random.Random, value: Any) -> Any:
-    for _ in range(rng.choice((1, 5, 400))):
+    for _ in range(rng.choice((1, 5, 100))):
         value = [value] if rng.random() < 0.5 else {"a": value}
     return value
 
