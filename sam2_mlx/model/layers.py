@@ -68,7 +68,9 @@ class PatchEmbed(nn.Module):
 
     def __init__(self, dims: int, kernel: int, stride: int) -> None:
         super().__init__()
-        self.proj = Conv2d(3, dims, kernel, stride, padding=(kernel - stride + 1) // 2)
+        # Patches that overlap are centred on their stride, as far as whole pixels allow.
+        padding = kernel // 2 if kernel > stride else 0
+        self.proj = Conv2d(3, dims, kernel, stride, padding)
 
     def __call__(self, x: mx.array) -> mx.array:
         """(B, S, S, 3) to (B, S/stride, S/stride, dims)."""
