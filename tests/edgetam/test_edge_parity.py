@@ -18,8 +18,10 @@ from tests.parity.ours import Frames
 from tests.parity.scenes import draw_clip
 
 STAGE_TOLERANCE = 1e-4
-SPREAD_FACTOR, FLOOR = 3, 1e-4
-"""Of the 99th percentile: rounding draws from the lottery whose width the goldens tell."""
+SPREAD_FACTOR, FLOOR = 3, 1e-3
+"""Of the 99th percentile. A prompted mask is remembered in black and white, and one pixel of
+drawn_256 has a logit of 8e-7: where rounding turns it over, the frames after it move by 3e-4. The
+smallest of the mistakes in record.json moves them by 6e-3."""
 
 Answers = dict[str, np.ndarray]
 
@@ -55,6 +57,21 @@ def test_a_video_matches_the_reference(name: str) -> None:
     files = [BORROWED / "frames" / f"{number:05d}.jpg" for number in case["frames"]]
     clip = Frames(np.stack([np.array(Image.open(file).convert("RGB")) for file in files]))
     assert_close(play(seeded_edge_model(case["seed"], 1024), clip, case), name, "../borrowed/video")
+
+
+def test_the_goldens_show_a_mistake_in_the_perceiver() -> None:
+    case = record()["videos"]["drawn_256"]
+    clip = Frames(draw_clip(**{**case["clip"], "frames": 3}).frames)
+    model = seeded_edge_model.__wrapped__(case["seed"], 256)
+    perceiver = model.memory.perceiver
+    # Windows column by column.
+    turned = perceiver.latents_2d.reshape(16, 16, -1).transpose(1, 0, 2)
+    perceiver.latents_2d = turned.reshape(256, -1)
+    answers = play(model, clip, case)
+    first, step = case["first_kept"], case["keep_every"]
+    key, expected = "02_f1", golden("drawn")["drawn_256/02_f1"]
+    gaps = np.abs(answers[key][:, first::step, first::step] - expected)
+    assert np.percentile(gaps, 99) > 4 * FLOOR * case["answers"][key]["largest"]
 
 
 def test_half_precision_gives_the_same_masks() -> None:
@@ -110,7 +127,7 @@ def assert_close(answers: Answers, name: str, file: str) -> None:
         if key in case["answers"]:
             gaps = np.abs(answers[key][:, first::step, first::step] - value)
             error = np.percentile(gaps, 99) / case["answers"][key]["largest"]
-            assert error <= max(SPREAD_FACTOR * spread, FLOOR), (key, error)
+            assert error <= SPREAD_FACTOR * spread + FLOOR, (key, error)
             share = (answers[key] > 0).mean(axis=(1, 2))
             np.testing.assert_allclose(share, case["answers"][key]["on"], atol=2e-3)
         elif key.endswith("_ids"):
