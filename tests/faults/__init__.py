@@ -1,5 +1,12 @@
 """Small faults, and the test that must catch each; none of these tests is in tests/parity."""
 
-from tests.faults import checkpoints, cli, live, media, tracking
+from tests.faults import checkpoints, cli, evaluation, live, media, tracking
 
-FAULTS = (*live.FAULTS, *tracking.FAULTS, *media.FAULTS, *checkpoints.FAULTS, *cli.FAULTS)
+FAULTS = (
+    *live.FAULTS,
+    *tracking.FAULTS,
+    *media.FAULTS,
+    *checkpoints.FAULTS,
+    *cli.FAULTS,
+    *evaluation.FAULTS,
+)
