@@ -13,6 +13,9 @@ import argparse
 from pathlib import Path
 
 import sam2_mlx
+
+# Before all else: Ctrl-C while the rest is imported is no traceback.
+import sam2_mlx.cli.starting
 from sam2_mlx.cli.arguments import CommandParser
 from sam2_mlx.cli.errors import guarded
 from sam2_mlx.cli.model import ModelChoice, load_model

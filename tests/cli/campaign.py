@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -27,7 +28,7 @@ from PIL import Image
 
 from sam2_mlx.media import open_frames
 from sam2_mlx.tracking.saved_session import saved_facts
-from tests.cli.machine_faults import LAST, VIDEO, faults, hear_signals, machine
+from tests.cli.machine_faults import LAST, VIDEO, Fault, faults, hear_signals, limiting, machine
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60
@@ -241,36 +242,45 @@ class Campaign:
         return row
 
     def camera(self, full: int) -> Row:
-        """The webcam demo and the preview, with a camera and a window that go away."""
+        """The webcam demo and the preview: camera gone, window closed, Ctrl-C, a full disk."""
         row = Row("webcam and preview")
-        for _ in range(self.count(full)):
-            keys = "." * self.random.randint(3, 12) + "r" + "." * self.random.randint(5, 30)
+        full_disk = Fault("", "", limits={resource.RLIMIT_FSIZE: 20_000})
+        for number in range(self.count(full)):
+            keys = "." * self.random.randint(3, 12) + "r" + "." * self.random.randint(30, 200)
             frames = self.random.randint(1, 400)
-            for command, files in (
-                (f"webcam {frames} {keys} --model nano --image-size 64", "recording*.mp4"),
-                (f"preview {frames % 9 + 1} demo --point 9,9 --model nano --image-size 64 "
-                 "--output p.mp4", "p.mp4"),
-            ):  # fmt: skip
+            model = "--model nano --image-size 64"
+            for kind, command in (
+                ("window closed", f"webcam {frames} {keys} {model}"),
+                ("disk full", f"webcam 9999 {keys} {model}"),
+                ("Ctrl-C", f"webcam 9999 {keys}{'.' * 100_000} {model}"),
+                ("preview", f"preview {frames % 9 + 1} demo --point 9,9 {model} --output p.mp4"),
+            ):
                 place = self.folder / "run"
                 place.mkdir()
-                ended = end(start(f"-m tests.cli.fake_camera {command}", place))
+                limit = limiting(full_disk) if kind == "disk full" else hear_signals
+                process = start(f"-m tests.cli.fake_camera {command}", place, preexec_fn=limit)
+                if kind == "Ctrl-C":
+                    time.sleep(self.random.uniform(0, 2 * self.seconds))
+                    process.send_signal(signal.SIGINT)
+                ended = end(process)
                 problems = [*ended.problems, *(f"left behind: {name}" for name in hidden(place))]
-                for file in place.glob(files):
+                for file in place.glob("*.mp4"):
                     with open_frames(file) as video:
                         if not sum(1 for _ in video):
                             problems.append(f"{file.name} is empty")
-                self._take(row, ended, problems, command)
+                self._take(row, ended, problems, f"{kind} {number}")
                 shutil.rmtree(place)
         return row
 
     def _take(self, row: Row, ended: Ended, problems: list[str], run: str) -> None:
         row.runs += 1
-        if "wrote" in ended.out or "wrote standard output" in ended.err:
-            row.ends["done" if ended.code == 0 else "frames kept"] += 1
-        elif ended.code == 0:
-            row.ends["nothing said"] += 1
+        code = ended.code
+        if code is None or code < 0:
+            row.ends["ended at once"] += 1
+        elif code > 128:
+            row.ends["frames kept" if "hold" in ended.err else "stopped"] += 1
         else:
-            row.ends["one line" if ended.err.strip() else "no word"] += 1
+            row.ends["done" if code == 0 else "refused in one line"] += 1
         row.problems += [f"{run}: {problem}" for problem in problems]
 
 

@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# Before anything imports MLX.
-import sam2_mlx  # noqa: F401
+# Before all else, as in the demo.
+import sam2_mlx.cli.starting  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = (64, 96)

@@ -89,7 +89,7 @@ def machine(fault: Fault, folder: Path) -> Iterator[dict[str, Any]]:
         folder: where the command will run; it gets its inputs.
     """
     with ExitStack() as stack:
-        options: dict[str, Any] = {"preexec_fn": _limiting(fault)}
+        options: dict[str, Any] = {"preexec_fn": limiting(fault)}
         for stream, target in fault.streams.items():
             if target == "unread":
                 reader, writer = os.pipe()
@@ -155,7 +155,9 @@ def _small_disk(folder: Path, free: int) -> Iterator[None]:
         content.rename(folder)
 
 
-def _limiting(fault: Fault) -> Callable[[], None]:
+def limiting(fault: Fault) -> Callable[[], None]:
+    """What a process does before it begins, to lack what a fault says."""
+
     def limit() -> None:
         hear_signals()
         for stream in fault.closed:
