@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -174,20 +175,17 @@ class Campaign:
             place = self.folder / "run"
             shutil.copytree(self.earlier, place)
             process = start(VIDEO.format(end=LAST), place)
-            moment = self.random.uniform(0, 1.05 * self.seconds)
-            try:
-                process.wait(moment)
-            except subprocess.TimeoutExpired:
-                process.send_signal(number)
+            moment = self._wait(process, place)
+            process.send_signal(number)
             ended = end(process)
             problems = [*ended.problems, *broken(place)]
             if number != signal.SIGKILL and hidden(place):
                 problems.append(f"left behind: {hidden(place)}")
-            self._take(row, ended, problems, f"after {moment:.2f} s")
+            self._take(row, ended, problems, moment)
             following = end(start(VIDEO.format(end=0), place))
             rest = [*hidden(place), *broken(place), *following.problems]
             if following.code != 0 or rest:
-                row.problems.append(f"next run after {moment:.2f} s: {following.err[-200:]} {rest}")
+                row.problems.append(f"next run after {moment}: {following.err[-200:]} {rest}")
             shutil.rmtree(place)
         return row
 
@@ -271,6 +269,18 @@ class Campaign:
                 self._take(row, ended, problems, f"{kind} {number}")
                 shutil.rmtree(place)
         return row
+
+    def _wait(self, process: subprocess.Popen[str], place: Path) -> str:
+        """Wait for a moment in a run: any, or one at which frames are written; says which."""
+        longest, since = 1.05 * self.seconds, "the start"
+        if self.random.random() < 0.6:
+            longest, since = 0.5 * self.seconds, "the first frame"
+            while process.poll() is None and not list(place.glob(".*.mp4")):
+                time.sleep(0.01)
+        moment = self.random.uniform(0, longest)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(moment)
+        return f"{moment:.2f} s after {since}"
 
     def _take(self, row: Row, ended: Ended, problems: list[str], run: str) -> None:
         row.runs += 1
