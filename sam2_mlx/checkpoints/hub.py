@@ -117,6 +117,31 @@ def download(repository: str, *, anew: bool = False) -> Path:
     return _with_config(repository, file)
 
 
+def download_file(repository: str, filename: str, kind: str) -> Path:
+    """One file that is no checkpoint, from Hugging Face's own cache or the network.
+
+    Args:
+        repository: a Hugging Face id.
+        filename: the file in it, with its folders.
+        kind: "model" or "dataset".
+
+    Raises:
+        ValueError: not a Hugging Face id.
+        DownloadError: no network, no such repository or file, or no access.
+    """
+    _require_repository(repository)
+    from huggingface_hub import try_to_load_from_cache
+
+    path = try_to_load_from_cache(repository, filename, repo_type=kind)
+    if isinstance(path, str):
+        return Path(path)
+    _probe(repository)
+    file = _download_file(repository, filename, repo_type=kind)
+    if file is None:
+        raise DownloadError(f"https://huggingface.co/{repository} has no {filename} any more")
+    return file
+
+
 def _require_repository(repository: str) -> None:
     if not is_repository(repository):
         raise ValueError(
@@ -124,14 +149,17 @@ def _require_repository(repository: str) -> None:
         )
 
 
-def _download_file(repository: str, filename: str, anew: bool = False) -> Path | None:
+def _download_file(
+    repository: str, filename: str, anew: bool = False, repo_type: str = "model"
+) -> Path | None:
     """Download one file with the hub's progress bar; None if the repository does not have it."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     def ask() -> Path | None:
         try:
-            return Path(hf_hub_download(repository, filename, force_download=anew, **_bar()))
+            options = {"force_download": anew, "repo_type": repo_type, **_bar()}
+            return Path(hf_hub_download(repository, filename, **options))
         except LocalEntryNotFoundError as error:
             raise DownloadError(_offline(repository)) from error
         except EntryNotFoundError:

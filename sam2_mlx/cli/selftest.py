@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from sam2_mlx.cli.arguments import DTYPES, CommandParser
+from sam2_mlx.cli.arguments import DTYPES, CommandParser, file_path
 
 
 def main(argv: list[str]) -> int:
@@ -17,6 +17,10 @@ def main(argv: list[str]) -> int:
     options = _parser().parse_args(argv)
     if options.bundle is not None:
         return _check(options.bundle)
+    if options.official is not None:
+        from sam2_mlx.cli.official import check_official
+
+        return check_official(options.official, options.table)
     from sam2_mlx.cli.kernel_cases import compare
 
     failed = compare([options.dtype] if options.dtype else DTYPES, options.quick)
@@ -45,6 +49,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dtype", choices=DTYPES, help="only this one")
     parser.add_argument(
         "--bundle", metavar="FOLDER", type=Path, help="prove a bundle of sam2-mlx export instead"
+    )
+    parser.add_argument(
+        "--official",
+        metavar="MODEL",
+        nargs="?",
+        const="tiny",
+        help="fetch official weights and pictures instead, and compare with numbers that others "
+        "published (tiny, edgetam, sam1-vit-b; default tiny)",
+    )
+    parser.add_argument(
+        "--table", metavar="FILE", type=file_path, help="numbers for --official in a file of yours"
     )
     parser.add_argument("--quick", action="store_true", help="small sizes; speed means little")
     return parser

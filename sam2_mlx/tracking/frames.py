@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +17,9 @@ from sam2_mlx.media.read_ahead import ReadAhead
 from sam2_mlx.model.image_encoder import ImageFeatures
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.transforms import check_picture, normalise, resize_frame
+
+Resize = Callable[[np.ndarray, int], np.ndarray]
+"""What makes a square of a frame, such as `transforms.resize_frame`."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,12 @@ class CurrentFrame:
     Args:
         model: the model whose encoder is used.
         source: frames by number, or None where frames are handed in.
+        resize: makes a square of a frame, given its side.
     """
 
-    def __init__(self, model: Sam, source: Frames | None) -> None:
+    def __init__(self, model: Sam, source: Frames | None, resize: Resize = resize_frame) -> None:
         self._model = model
+        self._square = resize
         self._source = source
         self._frames: dict[int, _Frame] = {}
         self._ahead: ReadAhead[tuple[np.ndarray, np.ndarray]] | None = None
@@ -103,7 +108,7 @@ class CurrentFrame:
         return image, self._resize(image)
 
     def _resize(self, image: np.ndarray) -> np.ndarray:
-        return resize_frame(check_picture(image), self._model.config.image_size)
+        return self._square(check_picture(image), self._model.config.image_size)
 
     @contextmanager
     def reading_ahead(self, order: Sequence[int], depth: int) -> Iterator[None]:

@@ -16,7 +16,7 @@ from sam2_mlx.model.sam import Sam
 from sam2_mlx.ops.device import at_home
 from sam2_mlx.prompts import Prompt
 from sam2_mlx.tracking.frame_masks import frame_masks, joined_masks, without_holes
-from sam2_mlx.tracking.frames import CurrentFrame
+from sam2_mlx.tracking.frames import CurrentFrame, Resize
 from sam2_mlx.tracking.options import TrackingOptions
 from sam2_mlx.tracking.policies import MemoryKind, policy_named
 from sam2_mlx.tracking.results import FrameMasks
@@ -28,7 +28,7 @@ from sam2_mlx.tracking.track_frame import (
     track_frame,
 )
 from sam2_mlx.tracking.tracked_object import Draft, SessionState, TrackedObject
-from sam2_mlx.transforms import check_picture
+from sam2_mlx.transforms import check_picture, resize_frame
 
 
 class TrackingSession:
@@ -44,6 +44,8 @@ class TrackingSession:
             frame; the others are bounded for any length and follow one direction.
         num_frames: length of a stream where it is known; a source knows its own.
         options: how to follow.
+        resize: makes a square of a frame; `transforms.resize_image` is how the transformers
+            library does it.
 
     Attributes:
         model: the model.
@@ -65,6 +67,7 @@ class TrackingSession:
         memory: MemoryKind = "rolling",
         num_frames: int | None = None,
         options: TrackingOptions | None = None,
+        resize: Resize = resize_frame,
     ) -> None:
         self.model = model
         self.source = source
@@ -74,7 +77,7 @@ class TrackingSession:
         self._policy = policy_named(memory)
         self._reverse: bool | None = None
         self._objects: dict[int, TrackedObject] = {}
-        self._current = CurrentFrame(model, source)
+        self._current = CurrentFrame(model, source, resize)
         self.options = options or TrackingOptions()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> TrackingSession:

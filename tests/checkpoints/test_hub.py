@@ -39,7 +39,7 @@ class Remote:
         self.error: Exception | None = None
         self.local: dict[tuple[str, str], Path] = {}
 
-    def hf_hub_download(self, repository: str, filename: str, force_download: bool = False) -> str:
+    def hf_hub_download(self, repository: str, filename: str, **_: object) -> str:
         self.asked.append((repository, filename))
         if self.error is not None:
             raise self.error

@@ -112,7 +112,7 @@ def slow_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> threading.Event
     """A hub that sends half a file and goes on when it is told to."""
     go_on = threading.Event()
 
-    def download(repository: str, filename: str, *, force_download: bool, tqdm_class: Any) -> str:
+    def download(repository: str, filename: str, *, tqdm_class: Any, **_: Any) -> str:
         with tqdm_class(total=1000, unit="B") as bar:
             bar.update(500)
             go_on.wait(20)
