@@ -64,12 +64,11 @@ class PatchEmbed(nn.Module):
         dims: output channels.
         kernel: side of a patch in pixels; they overlap where it is more than the stride.
         stride: pixels from patch to patch.
+        padding: zeros around the picture.
     """
 
-    def __init__(self, dims: int, kernel: int, stride: int) -> None:
+    def __init__(self, dims: int, kernel: int, stride: int, padding: int = 0) -> None:
         super().__init__()
-        # Patches that overlap are centred on their stride, as far as whole pixels allow.
-        padding = kernel // 2 if kernel > stride else 0
         self.proj = Conv2d(3, dims, kernel, stride, padding)
 
     def __call__(self, x: mx.array) -> mx.array:

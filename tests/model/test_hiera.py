@@ -74,6 +74,18 @@ def test_groups_of_windows_give_the_same(monkeypatch: pytest.MonkeyPatch) -> Non
         np.testing.assert_allclose(np.array(one), np.array(other), rtol=1e-5, atol=1e-5)
 
 
+def test_patches_are_centred_on_four_pixels() -> None:
+    """A patch of 7 pixels at stride 4 begins three pixels before its own four."""
+    embed = Hiera(HieraConfig(embed_dim=8, num_heads=1, stages=(1, 1, 1, 1))).patch_embed
+    embed.proj.weight = mx.zeros(embed.proj.weight.shape)
+    embed.proj.weight[:, 0, 0] = 1
+    embed.proj.bias = mx.zeros(embed.proj.bias.shape)
+    pixels = mx.zeros((1, 32, 32, 3))
+    pixels[0, 4 * 3 - 3, 4 * 5 - 3] = 1
+    lit = np.argwhere(np.array(embed(pixels))[0, :, :, 0])
+    assert lit.tolist() == [[3, 5]]
+
+
 @pytest.mark.parametrize("name", ["pos_embed", "pos_embed_window"])
 def test_positions_follow_size_and_weights(name: str) -> None:
     config = HieraConfig(embed_dim=8, num_heads=1, stages=(1, 1, 1, 1))

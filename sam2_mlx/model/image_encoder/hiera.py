@@ -66,7 +66,7 @@ class Hiera(nn.Module):
     def __init__(self, config: HieraConfig) -> None:
         super().__init__()
         dims, window = config.embed_dim, config.window_sizes[0]
-        self.patch_embed = PatchEmbed(dims, kernel=7, stride=4)
+        self.patch_embed = PatchEmbed(dims, kernel=7, stride=4, padding=3)
         self.pos_embed = mx.zeros((1, *config.background_size, dims))
         self.pos_embed_window = mx.zeros((1, window, window, dims))
         self.blocks = _blocks(config)
