@@ -62,7 +62,8 @@ SWIFT_SCRATCH ?= $(or $(TMPDIR),/tmp)/sam2-mlx-swift
 swift: $(READY)  ## build and test the Swift package, where there is Swift 6
 	@if swift --version 2>/dev/null | grep -qE 'Swift version ([6-9]|[1-9][0-9])\.'; then \
 	  SAM2_PYTHON=$(abspath $(PYTHON)) MLX_ROOT=$$($(PYTHON) -c 'import mlx.core as m, os; print(os.path.dirname(m.__file__))') \
-	  swift test --scratch-path $(SWIFT_SCRATCH); \
+	  swift test --scratch-path $(SWIFT_SCRATCH) && \
+	  { [ "$$(uname)" = Darwin ] || swift/Tests/AppleStubs/check.sh $(SWIFT_SCRATCH); }; \
 	else echo "swift: skipped, there is no Swift 6 on the PATH"; fi
 
 lint: $(READY)  ## ruff and mypy

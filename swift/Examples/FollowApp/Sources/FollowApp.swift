@@ -1,0 +1,8 @@
+import SwiftUI
+
+@main
+struct FollowApp: App {
+    var body: some Scene {
+        WindowGroup("Follow") { ContentView() }
+    }
+}

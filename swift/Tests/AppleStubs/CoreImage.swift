@@ -1,0 +1,3 @@
+import CoreGraphics
+
+public class CIImage { public init(cgImage: CGImage) {} }
