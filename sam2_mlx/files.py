@@ -108,7 +108,7 @@ def open_regular(path: Path) -> BinaryIO:
         OSError: no permission to read it.
     """
     # Looked at before, because to open a device can already do something.
-    _require_regular(path, os.stat(path).st_mode)
+    check_regular(path)
     # Without waiting for the other end, if it has become a pipe meanwhile.
     file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
     try:
@@ -117,6 +117,16 @@ def open_regular(path: Path) -> BinaryIO:
         file.close()
         raise
     return file
+
+
+def check_regular(path: Path) -> None:
+    """Check that a path is a file, for libraries that open it themselves.
+
+    Raises:
+        FileNotFoundError: no such file.
+        FileError: something that is not a regular file.
+    """
+    _require_regular(path, os.stat(path).st_mode)
 
 
 def sha256(*paths: Path) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from sam2_mlx.files import expanded
+from sam2_mlx.files import check_regular, expanded
 from sam2_mlx.media.errors import MediaError
 from sam2_mlx.media.frame_source import MAX_PIXELS, check_pixels
 
@@ -229,6 +229,7 @@ def open_picture(path: Path) -> Image.Image:
         MediaError: if it is no picture, or declares too many pixels.
         FileNotFoundError: if there is no such file.
     """
+    check_regular(path)
     try:
         with quiet():
             image = Image.open(path)

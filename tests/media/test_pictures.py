@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import subprocess
 import sys
@@ -165,3 +166,9 @@ def test_what_is_no_picture_is_refused_in_one_line(tmp_path: Path) -> None:
         assert str(path) in str(caught.value) and "\n" not in str(caught.value)
     with pytest.raises(FileNotFoundError, match="check the path"):
         load_picture(tmp_path / "missing.png")
+
+
+def test_a_pipe_in_a_folder_of_pictures_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "0.png")
+    with pytest.raises(MediaError, match=r"0.png is a device or a pipe"):
+        open_frames(tmp_path)
