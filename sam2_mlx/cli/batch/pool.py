@@ -13,16 +13,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from sam2_mlx.cli.errors import UsageError
 from sam2_mlx.ops.cpu.blas import usable_cores
 
 WORKER = "sam2_mlx.cli.batch.worker"
-DEADLY = 3
-"""A task that has ended so many workers is not tried again."""
-
 # What a worker with a small model and a full-HD clip takes, by docs/scaling.md.
 _WORKER_BYTES = 2 * 2**30
 _GRACE = 5.0  # seconds to put away what was written
@@ -89,7 +86,7 @@ class Pool:
         self._count = count
         self._workers: list[_Worker] = []
         self._selector = selectors.DefaultSelector()
-        self._again: deque[Task] = deque()
+        self._dropped: Task | None = None
         self.facts: dict[str, Any] = {}
         # The first one says what the model is; the others are started when there is work.
         first = self._start()
@@ -103,44 +100,32 @@ class Pool:
 
     def run(
         self,
-        tasks: Iterator[Task],
+        next_task: Callable[[], Task | None],
         progress: Callable[[str, int, int], None],
-        stopped: Callable[[], bool],
     ) -> Iterator[Outcome]:
         """Do tasks, as many at a time as there are workers.
 
         Args:
-            tasks: is asked for the next one when a worker is free.
+            next_task: gives the next one, or None where there is none for now; a task whose
+                worker died may be given again.
             progress: called with a task's name, frames done and frames in all.
-            stopped: whether no further task is to be begun.
 
         Yields:
             Outcomes, in the order in which they come.
         """
-        again = self._again
-        more = True
         while True:
             for place in range(self._count):
-                if stopped() or not (more or again):
-                    break
                 worker = self._free(place)
-                if worker is None:
-                    continue
-                task = again.popleft() if again else next(tasks, None)
-                if task is None:
-                    more = False
-                    break
-                self._give(worker, task)
-            busy = [worker for worker in self._workers if worker.task is not None]
-            if not busy:
+                task = None if worker is None else self._dropped or next_task()
+                if worker is not None and task is not None:
+                    self._dropped = None
+                    self._give(worker, task)
+            if not any(worker.task is not None for worker in self._workers):
                 return
             for worker in self._ready():
                 outcome = self._listen(worker, progress)
-                if outcome is None:
-                    continue
-                if outcome.answer is None and outcome.task.deaths + 1 < DEADLY:
-                    again.append(replace(outcome.task, deaths=outcome.task.deaths + 1))
-                yield outcome
+                if outcome is not None:
+                    yield outcome
 
     def close(self) -> None:
         """End all workers; what they have not finished is dropped."""
@@ -244,8 +229,7 @@ class Pool:
     def _give_up(self, worker: _Worker, problem: str) -> None:
         """Go on without a worker that could not load the model, where the first one could."""
         self._count -= 1
-        if worker.task is not None:
-            self._again.append(worker.task)
+        self._dropped = worker.task or self._dropped
         self._workers.remove(worker)
         worker.process.wait()
         self._forget(worker)

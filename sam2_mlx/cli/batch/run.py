@@ -8,22 +8,26 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
 from sam2_mlx.cli.arguments import FORMATS
 from sam2_mlx.cli.batch.jobs import OPTIONS, ClipJob, fingerprint, read_jobs
 from sam2_mlx.cli.batch.manifest import DIED, DONE, FAILED, Entry, Manifest, sizes
-from sam2_mlx.cli.batch.pool import DEADLY, Outcome, Pool, Task, default_workers
+from sam2_mlx.cli.batch.pool import Outcome, Pool, Task, default_workers
 from sam2_mlx.cli.errors import note, report
 from sam2_mlx.cli.outputs import check_outputs, plural
+from sam2_mlx.cli.process import Interrupted
 from sam2_mlx.cli.progress import Bars
 from sam2_mlx.cli.stop import StopSignals
 from sam2_mlx.files import FileError, StagedFile
 
 _MASK_ENDINGS = {"png": "_masks", "npz": "_masks.npz", "json": "_masks.json"}
 SOME_FAILED = 3
+DEADLY = 3
+"""A clip that has killed so many workers is not tried again."""
 REPORT = "report.json"
 _CLIP_ENDINGS = ("_masked.mp4", "_cutout.mov", "_cutout.webm", "_cutout")
 
@@ -41,22 +45,29 @@ def run(args: argparse.Namespace, default: Callable[[str], Any]) -> int:
     jobs = read_jobs(args.jobs, _options(args, default))
     check_outputs([("--out", args.out)], [args.jobs, *(job.clip for job in jobs)])
     args.out.mkdir(parents=True, exist_ok=True)
-    manifest = Manifest(args.out)
-    model = {name: getattr(args, name) for name in ("model", "dtype", "image_size", "device")}
     begin = time.perf_counter()
-    try:
-        with Pool(model, args.workers or default_workers(_on_gpu())) as pool, StopSignals() as stop:
-            batch = _Batch(args, jobs, manifest, pool.facts)
-            with Bars("clips", len(jobs)) as bars:
-                for outcome in pool.run(batch.tasks(bars), bars.show, lambda: bool(stop.received)):
-                    batch.take(outcome, bars)
-    finally:
-        manifest.close()
+    stop, ended = StopSignals(), 0
+    with closing(Manifest(args.out)) as manifest, _engine(args) as engine, stop:
+        with Bars("clips", len(jobs)) as bars:
+            batch = _Batch(args, jobs, manifest, engine.facts, bars, stop)
+            try:
+                for outcome in engine.run(batch.next_task, bars.show):
+                    batch.take(outcome)
+            except Interrupted as problem:
+                # The second signal: the clips at work are dropped.
+                ended = problem.number
     batch.say(time.perf_counter() - begin)
-    if stop.received:
+    ended = ended or stop.received
+    if ended:
         print("sam2-mlx: interrupted; run it again to go on", file=sys.stderr)
-        return 128 + stop.received
+        return 128 + ended
     return SOME_FAILED if batch.failed else 0
+
+
+def _engine(args: argparse.Namespace) -> Pool:
+    """What does the work."""
+    model = {name: getattr(args, name) for name in ("model", "dtype", "image_size", "device")}
+    return Pool(model, args.workers or default_workers(_on_gpu()))
 
 
 def _on_gpu() -> bool:
@@ -89,51 +100,64 @@ class _Batch:
     jobs: list[ClipJob]
     manifest: Manifest
     facts: dict[str, Any]
+    bars: Bars
+    stop: StopSignals
     done: dict[str, Entry] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
-    prints: dict[str, str] = field(default_factory=dict)
 
-    def tasks(self, bars: Bars) -> Iterator[Task]:
-        """The jobs that are to be done."""
+    def __post_init__(self) -> None:
+        self._prints: dict[str, str] = {}
+        self._again: list[Task] = []
+        self._tasks = self._all_tasks()
+
+    def next_task(self) -> Task | None:
+        """The next job that is to be done, or None."""
+        if self.stop.received:
+            return None
+        return self._again.pop() if self._again else next(self._tasks, None)
+
+    def _all_tasks(self) -> Iterator[Task]:
         settings = self.facts | {"masks": self.args.save_masks, "scores": self.args.scores}
         for job in self.jobs:
             try:
                 print_ = fingerprint(job, self.manifest.digest(job.clip), settings)
             except (FileError, OSError) as problem:
-                self._fail(job.name, "", str(problem), bars)
+                self._fail(job.name, "", str(problem))
                 continue
-            self.prints[job.name] = print_
+            self._prints[job.name] = print_
             earlier = self.manifest.failure(job.name, print_)
             if self.manifest.is_done(job.name, print_):
                 self.skipped.append(job.name)
-                bars.count()
+                self.bars.count()
             elif earlier is not None and not self.args.retry_failed:
                 self.failed[job.name] = f"{earlier.reason} (before; --retry-failed tries again)"
-                bars.count()
+                self.bars.count()
             else:
                 deaths = 0 if self.args.retry_failed else self.manifest.deaths(job.name, print_)
                 arguments = [*job.arguments, *self._outputs(job)]
                 yield Task(job.name, {"arguments": arguments, "prompts": job.prompts}, deaths)
 
-    def take(self, outcome: Outcome, bars: Bars) -> None:
+    def take(self, outcome: Outcome) -> None:
         """Note how a task ended."""
-        name, answer = outcome.task.name, outcome.answer
-        print_ = self.prints[name]
+        name, answer, deaths = outcome.task.name, outcome.answer, outcome.task.deaths + 1
+        print_ = self._prints[name]
         if answer is None:
             reason = outcome.reason
             self.manifest.add(Entry(name, DIED, print_, reason, seconds=outcome.seconds))
-            if outcome.task.deaths + 1 >= DEADLY:
-                self._fail(name, print_, f"{reason}, {DEADLY} times", bars)
+            if deaths < DEADLY:
+                self._again.append(replace(outcome.task, deaths=deaths))
+            else:
+                self._fail(name, print_, f"{reason}, {deaths} times")
             return
         if answer["code"]:
-            self._fail(name, print_, answer["error"] or f"code {answer['code']}", bars)
+            self._fail(name, print_, answer["error"] or f"code {answer['code']}")
             return
         files = sizes(self.args.out, self._files(name))
         entry = Entry(name, DONE, print_, "", files, answer["notes"], round(outcome.seconds, 2))
         self.manifest.add(entry)
         self.done[name] = entry
-        bars.count(name)
+        self.bars.count(name)
 
     def say(self, seconds: float) -> None:
         """Print a table, and write it as JSON."""
@@ -156,11 +180,11 @@ class _Batch:
         print("\n".join([*rows, *(f"  {name}: {why}" for name, why in self.failed.items())]))
         print(f"{plural(len(self.jobs), 'clip')} in {seconds:.1f} s; {self.args.out / REPORT}")
 
-    def _fail(self, name: str, print_: str, reason: str, bars: Bars) -> None:
+    def _fail(self, name: str, print_: str, reason: str) -> None:
         self.failed[name] = reason
         self.manifest.add(Entry(name, FAILED, print_, reason))
-        bars.count(name)
-        bars.clear()
+        self.bars.count(name)
+        self.bars.clear()
         report(f"{name}: {reason}")
 
     def _files(self, name: str) -> list[str]:
