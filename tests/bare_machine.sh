@@ -17,13 +17,16 @@ done
 [ "$(id -u)" = 0 ] || { echo "skipped: needs root"; exit 0; }
 
 root="$(mktemp -d)"
-trap 'rm -rf --one-file-system "$root"' EXIT
-components=main
-[[ "$mirror" == *ubuntu* ]] && components=main,universe
+trap 'rm -rf --one-file-system "$root" "$root.log"' EXIT
+components=main scripts=/usr/share/debootstrap/scripts script=sid
+[[ "$mirror" == *ubuntu* ]] && components=main,universe script=gutsy
+# A suite that is younger than this debootstrap is made as its elders are.
+[ ! -e "$scripts/$suite" ] || script="$suite"
 debootstrap --variant=minbase --components="$components" \
-  --include=python3,python3-venv,make,ca-certificates "$suite" "$root" "$mirror" >"$root.log" 2>&1 ||
+  --include=python3,python3-venv,make,ca-certificates \
+  "$suite" "$root" "$mirror" "$scripts/$script" >"$root.log" 2>&1 ||
   { tail -5 "$root.log"; exit 1; }
-rm -f "$root.log"
+
 
 mkdir "$root/sam2_mlx"
 git ls-files -z | tar --null --ignore-failed-read -T - -c | tar -x -C "$root/sam2_mlx"
