@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
+
+# On an M5 MLX would multiply float32 with ten bits of mantissa.
+os.environ.setdefault("MLX_ENABLE_TF32", "0")
 
 # Before any test module imports MLX, so that the tests run on the fast BLAS too.
 import sam2_mlx  # noqa: F401

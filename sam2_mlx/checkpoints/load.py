@@ -23,6 +23,7 @@ from sam2_mlx.model.folding import fold, folding_wanted, lay_out
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.ops.device import resolve_device, running_on
 from sam2_mlx.ops.dtypes import resolve_dtype
+from sam2_mlx.ops.precision import hold_float32
 from sam2_mlx.ops.random_state import random_numbers_kept
 from sam2_mlx.ops.runtime import report_once
 
@@ -205,6 +206,8 @@ def _again(repository: str, problem: DamagedError) -> Path:
 
 def _filled(weights: Weights, dtype: mx.Dtype) -> Sam:
     """The model of a checkpoint, with its values and ready to use."""
+    if dtype == mx.float32:
+        hold_float32()
     model, arrays = weights.model, weights.arrays
     for key, value in arrays.items():
         # In place, so that values in two types need not be held at once.

@@ -32,12 +32,15 @@ def collect() -> dict[str, Any]:
     """Everything that a bug report should say about the machine.
 
     Returns:
-        `runtime.describe()`'s values with `default_dtype`, `version`, `packages`, `python`,
-        `platform`, `gflops` (float32 matrix product, measured) and `models` (name -> where it is).
+        `runtime.describe()`'s values with `float32` (exact or short, see `ops.precision`),
+        `default_dtype`, `version`, `packages`, `python`, `platform`, `gflops` (float32 matrix
+        product, measured) and `models` (name -> where it is).
     """
     from sam2_mlx.ops.dtypes import dtype_name, resolve_dtype
+    from sam2_mlx.ops.precision import products_are_short
 
     facts = runtime.describe()
+    facts["float32"] = "short" if products_are_short() else "exact"
     facts["default_dtype"] = dtype_name(resolve_dtype("auto"))
     facts["version"] = __version__
     facts["python"] = platform.python_version()
@@ -65,6 +68,7 @@ def render(facts: dict[str, Any]) -> str:
         ("packages", ", ".join(f"{key} {value}" for key, value in facts["packages"].items())),
         ("device", facts["device"] + (f" ({name}{memory})" if name else "")),
         ("dtype", f"{facts['default_dtype']} (what `auto` means here)"),
+        ("float32", _float32_line(facts["float32"])),
         ("BLAS", _blas_line(blas)),
         ("speed", f"{facts['gflops']:.0f} GFLOP/s (float32 matrix product, 1024 x 1024)"),
         ("compile", "on" if compiling["on"] else f"off ({compiling['problem']})"),
@@ -74,6 +78,12 @@ def render(facts: dict[str, Any]) -> str:
     lines = [f"{key:9} {value}" for key, value in rows]
     lines += [f"problem   {problem}" for problem in _problems(facts)]
     return "\n".join(lines)
+
+
+def _float32_line(products: str) -> str:
+    if products == "exact":
+        return "exact"
+    return "products keep about ten bits of mantissa; MLX_ENABLE_TF32=0 keeps all"
 
 
 def _blas_line(blas: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from sam2_mlx.model.layers import Conv2d, Pointwise, Table, conv_norm
 from sam2_mlx.ops.activations import gelu
 from sam2_mlx.ops.derived import Derived
+from sam2_mlx.ops.precision import exact_matmul
 
 PADDING, NEGATIVE, POSITIVE, TOP_LEFT, BOTTOM_RIGHT = -1, 0, 1, 2, 3
 _MASK_CHANNELS = 16
@@ -35,7 +36,7 @@ class RandomPositions(nn.Module):
         Always float32: the angles reach tens of radians, which half precision cannot hold.
         """
         matrix = self.positional_encoding_gaussian_matrix.astype(mx.float32)
-        angles = (2 * math.pi) * ((2 * places.astype(mx.float32) - 1) @ matrix)
+        angles = (2 * math.pi) * exact_matmul(2 * places.astype(mx.float32) - 1, matrix)
         return mx.concatenate([mx.sin(angles), mx.cos(angles)], axis=-1)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from sam2_mlx.ops.cpu.lanes import join
 from sam2_mlx.ops.metal.flash_attention import MAX_KEY_DIMS, MAX_VALUE_DIMS, SOURCE, launch
 from sam2_mlx.ops.metal.kernel import FLOATS, Kernel, Variant, dtype_name
+from sam2_mlx.ops.precision import exact_matmul
 
 # Scores held at once, which bounds memory.
 _SCORES = 32 * 2**20
@@ -27,7 +28,8 @@ def in_chunks(q: mx.array, k: mx.array, v: mx.array, scale: float) -> tuple[mx.a
     step = max(_SCORES // row // 64 * 64, 64)
     turned = k.transpose(0, 1, 3, 2)
     parts = [q] if step >= q.shape[2] else mx.split(q, range(step, q.shape[2], step), axis=2)
-    chunks = [mx.softmax(part @ turned, axis=-1, precise=True) @ v for part in parts]
+    scores = (exact_matmul(part, turned) for part in parts)
+    chunks = [exact_matmul(mx.softmax(s, axis=-1, precise=True), v) for s in scores]
     return (join(chunks, 2),)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from sam2_mlx.ops.cpu import attention as cpu
 from sam2_mlx.ops.device import on_cpu
+from sam2_mlx.ops.precision import exact_matmul
 from sam2_mlx.ops.products import matmul
 from sam2_mlx.ops.resize import resize_matrix
 
@@ -29,7 +30,7 @@ def distance_table(table: mx.array, side: int) -> mx.array:
     """
     if table.shape[0] != 2 * side - 1:
         matrix = resize_matrix(table.shape[0], 2 * side - 1, "bilinear")
-        table = (matrix @ table.astype(mx.float32)).astype(table.dtype)
+        table = exact_matmul(matrix, table.astype(mx.float32)).astype(table.dtype)
     place = np.arange(side)
     return table[mx.array(place[:, None] - place[None, :] + side - 1)]
 

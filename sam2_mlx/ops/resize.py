@@ -10,6 +10,7 @@ import mlx.core as mx
 import numpy as np
 
 from sam2_mlx.ops.derived import constant
+from sam2_mlx.ops.precision import exact_matmul
 
 
 def _source_centres(n_in: int, n_out: int) -> np.ndarray:
@@ -94,7 +95,7 @@ def resize_maps(maps: mx.array, size: tuple[int, int], kind: str = "bilinear") -
     maps = maps.astype(mx.float32)
     height, width = maps.shape[-2:]
     if height != size[0]:
-        maps = resize_matrix(height, size[0], kind) @ maps
+        maps = exact_matmul(resize_matrix(height, size[0], kind), maps)
     if width != size[1]:
-        maps = maps @ resize_matrix(width, size[1], kind).T
+        maps = exact_matmul(maps, resize_matrix(width, size[1], kind).T)
     return maps

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import mlx.core as mx
 import numpy as np
 
+from sam2_mlx.ops.precision import exact_matmul
+
 
 @dataclass(frozen=True)
 class Window:
@@ -71,7 +73,7 @@ class Enlarger:
         (y0, y1), (x0, x1) = window.low_rows, window.low_columns
         rows = self._rows[slice(*window.rows), y0:y1]
         columns = self._columns[slice(*window.columns), x0:x1]
-        return (rows @ logits[y0:y1, x0:x1]) @ columns.T
+        return exact_matmul(exact_matmul(rows, logits[y0:y1, x0:x1]), columns.T)
 
 
 def _taps(matrix: mx.array) -> tuple[np.ndarray, np.ndarray]:

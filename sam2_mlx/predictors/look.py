@@ -15,6 +15,7 @@ from sam2_mlx.media.pictures import load_picture
 from sam2_mlx.model.image_encoder import ImageFeatures
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.ops.masks import fill_holes, remove_sprinkles
+from sam2_mlx.ops.precision import exact_matmul
 from sam2_mlx.prompts import Prompt
 from sam2_mlx.transforms import Framing
 
@@ -83,7 +84,7 @@ class Look:
     def enlarge(self, logits: mx.array) -> mx.array:
         """Masks (..., S/4, S/4) at the picture's size."""
         rows, columns = self.matrices
-        return rows @ logits @ columns.T
+        return exact_matmul(exact_matmul(rows, logits), columns.T)
 
 
 def encode_pictures(model: Sam, pictures: Sequence[np.ndarray]) -> ImageFeatures:
