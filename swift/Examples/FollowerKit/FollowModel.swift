@@ -85,7 +85,9 @@ public final class FollowModel<Video: VideoSession> {
 public struct Fit: Sendable, Equatable {
     /// Points of the window for one pixel.
     public let scale: Double
+    /// Points of the window to the frame's left.
     public let left: Double
+    /// Points of the window above the frame.
     public let top: Double
 
     public init(width: Int, height: Int, inWidth: Double, inHeight: Double) {

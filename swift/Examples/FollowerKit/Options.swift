@@ -11,13 +11,18 @@ public struct Options: Sendable, Equatable {
         case bundle(String)
     }
 
+    /// Which engine follows.
     public var engine: Engine
+    /// What is read.
     public var clip: String
+    /// The folder that is written.
     public var output: String
     /// One object each.
     public var clicks: [Click]
+    /// Frames a second of the overlay.
     public var frameRate: String
 
+    /// How the command is called.
     public static let usage = """
         usage: follower CLIP OUT --click X,Y [--click X,Y ...] [--rate N]
                  [--worker "sam2-mlx serve --stdio" --model nano | --bundle FOLDER]

@@ -98,9 +98,11 @@ public protocol PictureSession: Sendable {
 
 /// What is known of a clip.
 public struct ClipFacts: Sendable, Hashable {
+    /// How many frames it has.
     public let frameCount: Int
-    /// Pixels of the upright frames.
+    /// Columns of pixels of the upright frames.
     public let width: Int
+    /// Rows of pixels of the upright frames.
     public let height: Int
     /// Frames a second.
     public let frameRate: Double
@@ -141,6 +143,7 @@ public struct MaskSequence: AsyncSequence, Sendable {
 
     public func makeAsyncIterator() -> Iterator { Iterator(begin: begin) }
 
+    /// Where a loop over the masks is.
     public struct Iterator: AsyncIteratorProtocol {
         let begin: @Sendable () async throws -> Feed
         private var masks: AsyncThrowingStream<FrameMasks, any Error>.Iterator?

@@ -24,8 +24,9 @@ public struct FoundObject: Sendable, Hashable {
 public struct FrameMasks: Sendable, Hashable {
     /// The frame's number, from zero.
     public let frame: Int
-    /// The frame's size in pixels, upright.
+    /// Columns of pixels of the upright frame.
     public let width: Int
+    /// Rows of pixels of the upright frame.
     public let height: Int
     /// In the order in which they were first prompted.
     public let objects: [FoundObject]

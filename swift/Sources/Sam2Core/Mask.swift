@@ -2,7 +2,9 @@ import Foundation
 
 /// Which pixels of a frame belong to an object: one bit a pixel.
 public struct Mask: Sendable, Hashable {
+    /// Columns of pixels.
     public let width: Int
+    /// Rows of pixels.
     public let height: Int
     /// Rows from top to bottom, each padded to whole bytes, the leftmost pixel in the highest bit.
     public let bits: Data

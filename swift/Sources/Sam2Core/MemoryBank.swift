@@ -7,6 +7,7 @@ public struct MemoryBank<Tokens, Pointer> {
     public struct Record {
         /// The spatial memory; nil once only the pointer is needed.
         public var tokens: Tokens?
+        /// The object pointer.
         public let pointer: Pointer
 
         public init(tokens: Tokens, pointer: Pointer) {

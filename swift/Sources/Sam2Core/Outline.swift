@@ -3,7 +3,9 @@ public typealias Ring = [Corner]
 
 /// A corner between pixels: (0, 0) is the frame's top left one.
 public struct Corner: Sendable, Hashable {
+    /// Pixels to its left.
     public let x: Int
+    /// Pixels above it.
     public let y: Int
 
     public init(x: Int, y: Int) {

@@ -34,8 +34,11 @@ public struct PixelFrame: Sendable {
         }
     }
 
+    /// How pixels lie in memory.
     public var format: Format
+    /// Columns of pixels as they lie in memory.
     public var width: Int
+    /// Rows of pixels as they lie in memory.
     public var height: Int
     /// Bytes from one row to the next.
     public var bytesPerRow: Int
@@ -43,6 +46,7 @@ public struct PixelFrame: Sendable {
     public var colors: Colors?
     /// 1 to 8, as EXIF counts: how the frame is turned upright.
     public var orientation: Int
+    /// The rows, from top to bottom; the last may end with its last pixel.
     public var data: Data
 
     public init(

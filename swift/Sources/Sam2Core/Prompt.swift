@@ -2,8 +2,11 @@
 ///
 /// Coordinates are pixels of the upright frame, counted from its top left corner.
 public struct Click: Sendable, Hashable {
+    /// Pixels from the left edge.
     public var x: Double
+    /// Pixels from the top edge.
     public var y: Double
+    /// Whether the object covers the place.
     public var isOnObject: Bool
 
     public init(x: Double, y: Double, isOnObject: Bool = true) {
@@ -23,9 +26,13 @@ public struct Click: Sendable, Hashable {
 
 /// A rectangle in pixels of the upright frame; the right and the lower edge are exclusive.
 public struct Box: Sendable, Hashable {
+    /// The first column.
     public var left: Double
+    /// The first row.
     public var top: Double
+    /// The column behind the last.
     public var right: Double
+    /// The row behind the last.
     public var bottom: Double
 
     public init(left: Double, top: Double, right: Double, bottom: Double) {
@@ -35,7 +42,9 @@ public struct Box: Sendable, Hashable {
         self.bottom = bottom
     }
 
+    /// Columns.
     public var width: Double { right - left }
+    /// Rows.
     public var height: Double { bottom - top }
 }
 

@@ -2,6 +2,7 @@ import Foundation
 
 /// Why a frame cannot be used.
 public struct FrameError: Error, Equatable, CustomStringConvertible {
+    /// One line for people.
     public let description: String
 
     public init(_ description: String) { self.description = description }

@@ -2,8 +2,11 @@ import Foundation
 
 /// A mask as COCO has it: lengths of runs down the columns, of pixels beside the object first.
 public struct RunLengths: Sendable, Hashable {
+    /// Columns of pixels.
     public let width: Int
+    /// Rows of pixels.
     public let height: Int
+    /// Lengths of the runs, of pixels beside the object first.
     public let counts: [UInt32]
 
     /// Wraps counts that are there, or gives nil where they do not fill the size.

@@ -5,7 +5,9 @@
 public struct Schedule: Sendable, Hashable {
     /// A memory and its number: a time slot, or a distance in frames.
     public struct Reference: Sendable, Hashable {
+        /// The frame that is remembered.
         public let frame: Int
+        /// Its time slot, or its distance.
         public let number: Int
 
         public init(_ frame: Int, _ number: Int) {

@@ -8,19 +8,33 @@ import Foundation
 
 /// What `bundle.json` says; see docs/app.md.
 public struct BundleFacts: Decodable, Sendable {
+    /// Of the bundle.
     public let format: Int
+    /// Version of MLX that wrote it.
     public let mlx: String
+    /// `cpu` or `gpu`.
     public let device: String
+    /// The model's name.
     public let model: String
+    /// Side of the model's input in pixels.
     public let imageSize: Int
+    /// Side of the logits.
     public let maskSize: Int
+    /// Side of the coarse features.
     public let grid: Int
+    /// Channels of the coarse features and of pointers.
     public let hiddenDim: Int
+    /// Spatial memories that a frame looks at beside further prompted ones.
     public let memories: Int
+    /// Frames whose pointers are looked at.
     public let maxPointers: Int
+    /// Spatial memories and pointers that there is room for, ascending.
     public let tiers: [[Int]]
+    /// Points of a prompt at most.
     public let points: Int
+    /// Of the check, relative to the largest value.
     public let tolerance: Double
+    /// Of the other files.
     public let sha256: [String: String]
 
     static let supportedFormat = 1

@@ -3,6 +3,7 @@ import Sam2Core
 
 /// Where the frames of a clip come from.
 public protocol FrameSource: Sendable {
+    /// Length, size and rate.
     var facts: ClipFacts { get }
 
     /// A frame by number; called on the engine's thread, so it may take its time.

@@ -16,8 +16,11 @@ public protocol Runtime: Sendable {
     /// `cpu` or `gpu`: what functions run on.
     static var device: String { get }
 
+    /// An array of float32.
     func tensor(_ values: [Float], _ shape: [Int]) throws -> Tensor
+    /// An array of int32.
     func tensor(_ values: [Int32], _ shape: [Int]) throws -> Tensor
+    /// An array of uint8.
     func tensor(_ values: [UInt8], _ shape: [Int]) throws -> Tensor
 
     /// Joins tensors (1, ...) to (1, count, ...), with zeros at the end.
