@@ -57,13 +57,16 @@ def clang_obstacle() -> str | None:
 
 @lru_cache(maxsize=1)
 def clang() -> list[str] | None:
-    """The command of a clang: SAM2_MLX_CLANG, the PyPI package ziglang, or one in PATH."""
+    """The command of a clang: SAM2_MLX_CLANG, ziglang from PyPI, one in PATH, or Swift's."""
     chosen = os.environ.get("SAM2_MLX_CLANG")
     if chosen:
         return chosen.split()
     if importlib.util.find_spec("ziglang"):
         return [sys.executable, "-m", "ziglang", "clang"]
-    return ["clang"] if shutil.which("clang") else None
+    # A Swift toolchain brings one, and may not be in PATH itself.
+    places = [os.environ.get("PATH", ""), "/opt/swift/usr/bin", "/usr/share/swift/usr/bin"]
+    command = shutil.which("clang", path=os.pathsep.join(places))
+    return [command] if command else None
 
 
 def address_errors(launch: Launch, folder: Path) -> list[str]:
