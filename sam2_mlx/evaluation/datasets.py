@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,8 @@ Layout = Literal["davis", "sav"]
 _SAV_FOLDERS = ("JPEGImages_24fps", "Annotations_6fps")
 _DAVIS_FOLDERS = ("JPEGImages", "Annotations")
 _USUAL_RESOLUTION = "480p"
-_MAX_LIST_BYTES = 2**24
+_MAX_LIST_BYTES = 2**22
+_ELSEWHERE = re.compile(r"[/\\\x00]")
 _LAYOUTS = (
     "expected JPEGImages/ and Annotations/ (DAVIS) "
     "or JPEGImages_24fps/ and Annotations_6fps/ (SA-V)"
@@ -180,15 +182,16 @@ def _listed(root: Path, subset: str) -> list[str]:
 def _read_list(file: Path) -> list[str]:
     with open_regular(file) as opened:
         data = opened.read(_MAX_LIST_BYTES + 1)
+    if len(data) > _MAX_LIST_BYTES:
+        raise DatasetError(f"{file} is too long; a list has at most {_MAX_LIST_BYTES:,} bytes")
     try:
         names = [line.strip() for line in data.decode("utf-8").splitlines() if line.strip()]
     except UnicodeDecodeError as problem:
         raise DatasetError(f"{file} is no list of names: {problem}") from problem
     # A list comes with the dataset; it names folders in it, and none elsewhere.
-    paths = [name for name in names if Path(name).name != name or "\0" in name or name == ".."]
-    if paths or len(data) > _MAX_LIST_BYTES:
-        what = f"holds {paths[0]!r}, which is no name of a sequence" if paths else "is too long"
-        raise DatasetError(f"{file} {what}")
+    paths = [name for name in names if name in (".", "..") or _ELSEWHERE.search(name)]
+    if paths:
+        raise DatasetError(f"{file} holds {paths[0]!r}, which is no name of a sequence")
     return names
 
 

@@ -230,7 +230,7 @@ def test_prompt_names() -> None:
         (b"..\n", "holds '..'"),
         (b"a\0b\n", "no name of a sequence"),
         (b"\xff\xfe", "is no list of names"),
-        (b"a\n" * 2**23 + b"a\n", "is too long"),
+        (b"a\n" * 2**21 + b"a\n", "is too long"),
     ],
 )
 def test_lists_name_sequences_and_nothing_else(
