@@ -14,7 +14,7 @@ from sam2_mlx.predictors.video_predictor import SAM2VideoPredictor
 HF_MODEL_ID_TO_FILENAMES = {
     published.repository: (published.config_file, published.filename)
     for published in PUBLISHED.values()
-    if published.config_file
+    if published.config_file and published.repository.startswith("facebook/")
 }
 """Hugging Face id -> the reference's config file, and the checkpoint there."""
 

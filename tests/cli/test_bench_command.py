@@ -65,7 +65,8 @@ def test_all_models_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     assert printed.count("\n") == 1
     results = json.loads(printed)["results"]
-    assert [r["model"] for r in results] == ["tiny", "small", "base_plus", "large", "nano"]
+    models = ["tiny", "small", "base_plus", "large", "nano", "edgetam"]
+    assert [r["model"] for r in results] == models
 
 
 def test_a_first_model_has_no_frame(capsys: pytest.CaptureFixture[str]) -> None:
