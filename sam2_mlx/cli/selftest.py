@@ -10,12 +10,13 @@ import sys
 from pathlib import Path
 
 from sam2_mlx.cli.arguments import DTYPES, CommandParser, file_path
-from sam2_mlx.ops.precision import hold_float32
 
 
 def main(argv: list[str]) -> int:
     """Run the command; the exit code is 0 if everything agrees, else 1."""
     options = _parser().parse_args(argv)
+    from sam2_mlx.ops.precision import hold_float32
+
     hold_float32()
     if options.bundle is not None:
         return _check(options.bundle)

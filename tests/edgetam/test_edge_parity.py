@@ -133,4 +133,5 @@ def assert_close(answers: Answers, name: str, file: str) -> None:
         elif key.endswith("_ids"):
             np.testing.assert_array_equal(answers[key], value)
         else:
-            np.testing.assert_allclose(answers[key], value, atol=2e-3)
+            # Scores move with the masks that are remembered, by as much as the reference's own.
+            np.testing.assert_allclose(answers[key], value, atol=max(2e-3, SPREAD_FACTOR * spread))
