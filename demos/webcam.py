@@ -7,15 +7,17 @@
 Press h in the window for the keys.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 import argparse
+import signal
 from pathlib import Path
 
-import sam2_mlx
+# Ctrl-C while the rest is imported is no traceback.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-# Before all else: Ctrl-C while the rest is imported is no traceback.
-import sam2_mlx.cli.starting
+import sam2_mlx
 from sam2_mlx.cli.arguments import CommandParser
 from sam2_mlx.cli.errors import guarded
 from sam2_mlx.cli.model import ModelChoice, load_model

@@ -9,12 +9,13 @@ KEYS are pressed one after the other, one a look at the window, `.` for none; th
 from __future__ import annotations
 
 import runpy
+import signal
 import sys
 from pathlib import Path
 from typing import Any
 
-# Before all else, as in the demo.
-import sam2_mlx.cli.starting  # noqa: F401
+# As in the demo.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = (64, 96)
