@@ -300,6 +300,7 @@ def test_info_names_the_problems() -> None:
         "device": "cpu",
         "device_name": "",
         "memory_bytes": 0,
+        "float32": "short",
         "default_dtype": "float32",
         "gflops": 3.0,
         "kernels": "off",
