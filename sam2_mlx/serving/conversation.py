@@ -16,12 +16,14 @@ from sam2_mlx.serving.masks import MaskForm
 from sam2_mlx.serving.messages import MAX_BLOB, Blob, Message, Refusal
 from sam2_mlx.serving.pixels import PixelLayout, to_rgb
 from sam2_mlx.tracking.session import TrackingSession
+from sam2_mlx.tracking.tracked_object import SessionState
 
 MAX_WAITING = 64
 """Requests of one app that wait for their turn."""
 
 MAX_SESSIONS = 64
 MAX_MAPS = 64
+MAX_SNAPSHOTS = 100
 MAX_CREDIT = 10**6
 
 Answer = tuple[dict[str, Any], Blob]
@@ -36,10 +38,12 @@ class Video:
     Attributes:
         tracking: the session.
         source: its frames; None for a stream.
+        snapshots: earlier states of the session by number, the oldest first.
     """
 
     tracking: TrackingSession
     source: FrameSource | None = None
+    snapshots: dict[int, SessionState] = field(default_factory=dict)
 
     def close(self) -> None:
         """Let go of the file."""

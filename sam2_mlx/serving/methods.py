@@ -25,6 +25,8 @@ METHODS: dict[str, Method] = {
         videos.clear,
         videos.remove,
         videos.reset,
+        videos.snapshot,
+        videos.rollback,
         videos.save,
         videos.restore,
         pictures.set_picture,

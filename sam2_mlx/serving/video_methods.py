@@ -10,7 +10,15 @@ import numpy as np
 
 from sam2_mlx.media.reader import open_frames
 from sam2_mlx.prompts import Prompt
-from sam2_mlx.serving.conversation import MAX_CREDIT, Answer, Conversation, Job, Video, Work
+from sam2_mlx.serving.conversation import (
+    MAX_CREDIT,
+    MAX_SNAPSHOTS,
+    Answer,
+    Conversation,
+    Job,
+    Video,
+    Work,
+)
 from sam2_mlx.serving.fields import (
     choice,
     flag,
@@ -279,6 +287,30 @@ def reset(engine: Engine, app: Conversation, session: int) -> Answer:
     """Forget all objects."""
     app.video(session).tracking.reset()
     return {}, b""
+
+
+@method(session=NUMBER)
+def snapshot(engine: Engine, app: Conversation, session: int) -> Answer:
+    """Note what a session knows, to come back to it."""
+    video = app.video(session)
+    if video.source is None:
+        raise Refusal("bad_state", "a stream cannot go back; only clips have snapshots")
+    number = max(video.snapshots, default=0) + 1
+    video.snapshots[number] = video.tracking.snapshot()
+    if len(video.snapshots) > MAX_SNAPSHOTS:
+        del video.snapshots[min(video.snapshots)]
+    return {"snapshot": number}, b""
+
+
+@method(session=NUMBER, snapshot=NUMBER)
+def rollback(engine: Engine, app: Conversation, session: int, snapshot: int) -> Answer:
+    """Let a session know what it knew at a snapshot, no more and no less."""
+    video = app.video(session)
+    if snapshot not in video.snapshots:
+        raise Refusal("bad_state", f"no snapshot {snapshot}; the last {MAX_SNAPSHOTS} are kept")
+    # A copy, so that one can come back to it once more.
+    video.tracking.restore(video.snapshots[snapshot].copy())
+    return {"objects": list(video.tracking.object_ids)}, b""
 
 
 class _Clock:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import mlx.core as mx
 
 from sam2_mlx.model.memory import FrameMemory, ObjectMask
 from sam2_mlx.tracking.memory_schedule import MemoryPlan
+
+Bank = TypeVar("Bank", bound="MemoryBank")
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,12 @@ class MemoryBank:
     def __init__(self) -> None:
         self.prompted: dict[int, FrameRecord] = {}
         self.recent: dict[int, FrameRecord] = {}
+
+    def copy(self: Bank) -> Bank:
+        """A bank that goes its own way from here; the records are shared."""
+        twin = copy.copy(self)
+        twin.__dict__.update({name: copy.copy(value) for name, value in vars(self).items()})
+        return twin
 
     def write(self, frame: int, record: FrameRecord, *, prompted: bool) -> None:
         """Remember a frame; what was remembered of it before is replaced."""

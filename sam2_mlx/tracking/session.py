@@ -301,6 +301,10 @@ class TrackingSession:
         self.commit()
         return SessionState(self.frame, self._reverse, self._objects)
 
+    def snapshot(self) -> SessionState:
+        """What the session knows now, drafts too, whatever is done later; for `restore`."""
+        return SessionState(self.frame, self._reverse, self._objects).copy()
+
     def restore(self, state: SessionState) -> None:
         """Take over the state of another session of the same model."""
         self.frame, self._reverse, self._objects = state.frame, state.reverse, state.objects

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sam2_mlx.model.memory import ObjectMask
 from sam2_mlx.prompts import Prompt
@@ -37,6 +37,12 @@ class TrackedObject:
     prompts: dict[int, Prompt] = field(default_factory=dict)
     drafts: dict[int, Draft] = field(default_factory=dict)
     tracked: dict[int, bool] = field(default_factory=dict)
+
+    def copy(self) -> TrackedObject:
+        """An object that goes its own way from here; both share prompts, masks and memories."""
+        return TrackedObject(
+            self.bank.copy(), dict(self.prompts), dict(self.drafts), dict(self.tracked)
+        )
 
     def mask_on(self, frame: int) -> ObjectMask | None:
         """The mask last shown on a frame, or None."""
@@ -77,3 +83,7 @@ class SessionState:
     frame: int | None
     reverse: bool | None
     objects: dict[int, TrackedObject]
+
+    def copy(self) -> SessionState:
+        """The same, whatever is done to these objects later."""
+        return replace(self, objects={i: one.copy() for i, one in self.objects.items()})
