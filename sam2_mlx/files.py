@@ -254,6 +254,12 @@ class StagedFile(_Staged):
         super().__init__(target, target.suffix[:_LONGEST_SUFFIX])
 
 
+def write_json(target: Path, value: object, indent: int | None = None) -> None:
+    """Write a value as a staged file; raises as `StagedFile`."""
+    with StagedFile(target) as path:
+        path.write_text(json.dumps(value, indent=indent) + "\n", encoding="utf-8")
+
+
 class StagedFolder(_Staged):
     """A folder that appears complete or not at all.
 

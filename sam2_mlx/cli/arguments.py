@@ -6,11 +6,12 @@ import argparse
 import re
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NoReturn
 
+from sam2_mlx.cli.errors import UsageError
 from sam2_mlx.config import MODELS
 from sam2_mlx.files import FileError, expanded
 
@@ -62,53 +63,53 @@ class CommandParser(argparse.ArgumentParser):
         raise SystemExit(2)
 
 
-def add_prompt_arguments(parser: argparse.ArgumentParser, masks: bool) -> None:
-    """Add the options that say what to segment.
+_PROMPTS = {
+    "--point X,Y": "a point on the object, in pixels",
+    "--negative-point X,Y": "a point that is not on the object",
+    "--box X0,Y0,X1,Y1": "a box around the object",
+}
+_MASK_PROMPTS = {
+    "--mask FILE": "a picture of the object's mask, of the clip's size: not black is the object "
+    "(in a palette PNG, the pixels with the object's id)",
+}
+_PROMPT_FILES = {
+    "--objects-from FILE": "a palette PNG with the masks of several objects: each value but 0 is "
+    "an id",
+    "--prompts FILE": "a file with prompts on any frames, such as --save-prompts writes",
+}
+
+
+def add_options(
+    group: Any, kind: Callable[[str], Any], options: Mapping[str, str], **settings: Any
+) -> None:
+    """Add options that take a value.
 
     Args:
-        parser: gets the options.
-        masks: whether a mask can be a prompt.
+        group: a parser, or a group of one.
+        kind: makes the value of what is typed.
+        options: `--name VALUE`, as the help shows it, and what it is for.
+        settings: of `add_argument`, for all of them.
     """
+    for usage, purpose in options.items():
+        *names, value = usage.split()
+        group.add_argument(*names, metavar=value, type=kind, help=purpose, **settings)
+
+
+def add_prompt_arguments(parser: argparse.ArgumentParser, masks: bool) -> None:
+    """Add the options that say what to segment; `masks` says whether a mask can be a prompt."""
     group = parser.add_argument_group(
         "what to segment", "repeat for more; put ID: in front for a second object: 2:400,120"
     )
-    add = group.add_argument
-    add(
-        "--point",
-        metavar="X,Y",
-        action="append",
-        default=[],
-        help="a point on the object, in pixels",
-    )
-    add(
-        "--negative-point",
-        metavar="X,Y",
-        action="append",
-        default=[],
-        help="a point that is not on the object",
-    )
-    add("--box", metavar="X0,Y0,X1,Y1", action="append", default=[], help="a box around the object")
+    prompts = _PROMPTS | _MASK_PROMPTS if masks else _PROMPTS
+    add_options(group, str, prompts, action="append", default=[])
     if masks:
-        add(
-            "--mask",
-            metavar="FILE",
-            action="append",
-            default=[],
-            help="a picture of the object's mask, of the clip's size: not black is the object "
-            "(in a palette PNG, the pixels with the object's id)",
-        )
-        add(
-            "--objects-from",
-            metavar="FILE",
-            type=file_path,
-            help="a palette PNG with the masks of several objects: each value but 0 is an id",
-        )
-        add(
-            "--prompts",
-            metavar="FILE",
-            type=file_path,
-            help="a file with prompts on any frames, such as --save-prompts writes",
-        )
+        add_options(group, file_path, _PROMPT_FILES)
+
+
+def add_dtype_argument(parser: Any) -> None:
+    """Add the option that chooses the type of the weights."""
+    help_ = "auto is float16 on a GPU and float32 on a CPU"
+    parser.add_argument("--dtype", choices=("auto", *DTYPES), default="auto", help=help_)
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -121,29 +122,34 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(MODELS)}, a Hugging Face id, a folder, a .pt or .safetensors file; "
         "auto (the default) is the official tiny model, or the bundled nano without a network",
     )
-    group.add_argument(
-        "--dtype",
-        choices=("auto", *DTYPES),
-        default="auto",
-        help="auto is float16 on a GPU and float32 on a CPU",
-    )
-    group.add_argument(
-        "--image-size",
-        metavar="N",
-        type=int,
-        help="side of the model's input in pixels, a multiple of 32; smaller is faster",
-    )
+    add_dtype_argument(group)
+    size = "side of the model's input in pixels, a multiple of 32; smaller is faster"
+    add_options(group, int, {"--image-size N": size})
+
+
+def option_of(name: str) -> str:
+    """The option that sets a name: `min_area` -> `--min-area`."""
+    return "--" + name.replace("_", "-")
+
+
+def refuse(args: argparse.Namespace, names: Sequence[str], problem: str) -> None:
+    """Check that options are not given.
+
+    Args:
+        args: what was typed.
+        names: of those that must not be there; an option that the command lacks is not.
+        problem: why not, with {} in the place of the option.
+
+    Raises:
+        UsageError: if one is.
+    """
+    for name in names:
+        if getattr(args, name, None):
+            raise UsageError(problem.format(option_of(name)))
 
 
 def join_values(argv: Sequence[str]) -> list[str]:
-    """The arguments with values such as `-5,3` tied to their option.
-
-    Args:
-        argv: the arguments of a command.
-
-    Returns:
-        Arguments in which argparse does not take such a value for an option.
-    """
+    """The arguments with values such as `-5,3`, which look like options, tied to their option."""
     joined: list[str] = []
     for text in argv:
         value = re.match(r"-[\d.]", text)
@@ -180,13 +186,7 @@ def read_count(text: str) -> int:
 
 
 def read_frame_rate(text: str) -> Fraction:
-    """A frame rate as it is typed: `25`, `29.97` or `30000/1001`.
-
-    Args:
-        text: what was typed.
-
-    Returns:
-        Frames a second.
+    """A frame rate as it is typed, in frames a second: `25`, `29.97` or `30000/1001`.
 
     Raises:
         argparse.ArgumentTypeError: if it is not a number above zero.

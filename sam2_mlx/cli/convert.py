@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from sam2_mlx.cli.arguments import DTYPES, CommandParser, file_path
+from sam2_mlx.cli.arguments import DTYPES, CommandParser, add_options, file_path
 
 
 def main(argv: list[str]) -> int:
@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--dtype", choices=DTYPES, default="float32", help="of the weights; float32 by default"
     )
-    parser.add_argument("--image-size", type=int, metavar="PIXELS", help="another input size")
+    add_options(parser, int, {"--image-size PIXELS": "another input size"})
     parser.add_argument(
         "--quantize",
         type=int,

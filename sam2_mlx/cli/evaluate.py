@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,14 +10,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sam2_mlx.cli.arguments import CommandParser, add_model_arguments, file_path, read_count
+from sam2_mlx.cli.arguments import (
+    CommandParser,
+    add_model_arguments,
+    add_options,
+    file_path,
+    read_count,
+)
 from sam2_mlx.cli.errors import INVALID, UsageError, report
 from sam2_mlx.cli.model import ModelChoice, load_model
 from sam2_mlx.cli.outputs import check_outputs, plural
 from sam2_mlx.cli.process import Interrupted
 from sam2_mlx.cli.progress import progress_bar
 from sam2_mlx.cli.stop import StopSignals
-from sam2_mlx.files import StagedFile, StagedFolder, printable
+from sam2_mlx.files import StagedFolder, printable, write_json
 from sam2_mlx.tracking.policies import POLICIES
 
 if TYPE_CHECKING:
@@ -44,6 +49,12 @@ the overlap on the frame that is prompted.
 """
 
 
+_OUTPUTS = {
+    "--json FILE": "also write all numbers as JSON",
+    "--save-masks FOLDER": "also save the masks, in the dataset's layout",
+}
+
+
 def main(argv: list[str]) -> int:
     """Run the command; the exit code is 2 for a sequence that could not be scored, else 0."""
     return _run(_parser().parse_args(argv))
@@ -57,19 +68,11 @@ def _parser() -> argparse.ArgumentParser:
         "dataset", metavar="DATASET", type=file_path, help="a folder in the layout of DAVIS or SA-V"
     )
     group = parser.add_argument_group("what to score")
-    group.add_argument("--set", metavar="NAME", help="a list of sequences that the dataset brings")
-    group.add_argument("--sequences", metavar="A,B", help="only these sequences")
-    group.add_argument(
-        "--max-frames",
-        metavar="N",
-        type=read_count,
-        help="only the first N frames of each sequence",
-    )
-    group.add_argument(
-        "--masks",
-        metavar="FOLDER",
-        type=file_path,
-        help="score the masks in this folder; no model is run",
+    add_options(group, str, {"--set NAME": "a list of sequences that the dataset brings"})
+    add_options(group, str, {"--sequences A,B": "only these sequences"})
+    add_options(group, read_count, {"--max-frames N": "only the first N frames of each sequence"})
+    add_options(
+        group, file_path, {"--masks FOLDER": "score the masks in this folder; no model is run"}
     )
     group = parser.add_argument_group("how objects are followed")
     group.add_argument(
@@ -85,24 +88,10 @@ def _parser() -> argparse.ArgumentParser:
         default="rolling",
         help="which frames are remembered; rolling is the default",
     )
-    group.add_argument(
-        "--fill-holes",
-        metavar="AREA",
-        type=float,
-        default=8.0,
-        help="fill holes of at most so many low-resolution pixels (8); 0 leaves them",
-    )
+    holes = "fill holes of at most so many low-resolution pixels (8); 0 leaves them"
+    add_options(group, float, {"--fill-holes AREA": holes}, default=8.0)
     add_model_arguments(parser)
-    group = parser.add_argument_group("output")
-    group.add_argument(
-        "--json", metavar="FILE", type=file_path, help="also write all numbers as JSON"
-    )
-    group.add_argument(
-        "--save-masks",
-        metavar="FOLDER",
-        type=file_path,
-        help="also save the masks, in the dataset's layout",
-    )
+    add_options(parser.add_argument_group("output"), file_path, _OUTPUTS)
     return parser
 
 
@@ -123,9 +112,7 @@ def _run(args: argparse.Namespace) -> int:
     settings["seconds"] = round(time.perf_counter() - begin, 1)
     settings |= {"dataset": dataset.root.resolve().name, "layout": dataset.layout, "set": args.set}
     if args.json:
-        content = json.dumps(as_json(scores, failed, settings), indent=1)
-        with StagedFile(args.json) as file:
-            file.write_text(content + "\n", encoding="utf-8")
+        write_json(args.json, as_json(scores, failed, settings), indent=1)
     print(*map(printable, table(scores, dataset.layout, failed).split("\n")), sep="\n")
     if stop.received:
         scored = f"{len(scores)} of {plural(len(dataset.names), 'sequence')}"

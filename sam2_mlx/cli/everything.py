@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from sam2_mlx.cli.arguments import CommandParser, add_model_arguments, file_path
+from sam2_mlx.cli.arguments import CommandParser, add_model_arguments, add_options, file_path
 from sam2_mlx.cli.everything_options import add_everything_arguments
 
 _EXAMPLES = """\
@@ -36,12 +36,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_everything_arguments(parser)
     add_model_arguments(parser)
-    group = parser.add_argument_group("output")
-    group.add_argument(
-        "-o",
-        "--output",
-        metavar="FOLDER",
-        type=file_path,
-        help="where the results go; NAME_everything by default",
-    )
+    place = {"-o --output FOLDER": "where the results go; NAME_everything by default"}
+    add_options(parser.add_argument_group("output"), file_path, place)
     return parser

@@ -125,7 +125,7 @@ def find_objects(
     """Different objects in a picture, the surest first; of a whole and its parts only one.
 
     Args:
-        model: the model.
+        model: is asked for them.
         picture: uint8 (H, W, 3) RGB.
         options: how to look.
         limit: at most so many.
@@ -137,10 +137,9 @@ def find_objects(
     records = find_everything(model, picture, options)
     records.sort(key=lambda record: -record["predicted_iou"] * record["stability_score"])
     objects: list[np.ndarray] = []
-    for record in records:
+    for mask in (rle.decode(record["segmentation"]) for record in records):
         if len(objects) == limit:
             break
-        mask = rle.decode(record["segmentation"])
         if mask.any() and not any(_same_object(mask, other) for other in (*followed, *objects)):
             objects.append(mask)
     return objects

@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,35 @@ def run(args: argparse.Namespace) -> int:
     output = args.output or Path(f"{name}_everything")
     _make_folder(output, pictures)
     choice = ModelChoice(args.model, args.dtype, args.image_size)
-    return _FolderRun(pictures, output, options).run(choice)
+    model = load_model(choice)
+    begin = time.perf_counter()
+    settings = {
+        # The name alone does not say it: `auto` can mean another model the next time.
+        "model": [str(choice.name), model.config.name],
+        "dtype": dtype_name(model.dtype),
+        "image_size": model.config.image_size,
+        **asdict(options),
+    }
+    tally: Counter[str] = Counter()
+    with StopSignals() as stop, progress_bar("pictures", len(pictures)) as bar:
+        for picture, name in zip(pictures, _names(pictures), strict=True):
+            info = {"description": DESCRIPTION, "settings": settings}
+            try:
+                masks = _write_unless_done(model, picture, output / name, options, info)
+                tally.update(skipped=1) if masks is None else tally.update(written=1, masks=masks)
+            except (FileError, OSError) as problem:
+                # One bad picture does not stop the others.
+                tally["failed"] += 1
+                bar.clear()
+                report(problem)
+            bar.update()
+            if stop.received:
+                break
+    _say(tally, output, time.perf_counter() - begin)
+    if stop.received:
+        print("sam2-mlx: interrupted; run it again to go on", file=sys.stderr)
+        return 128 + stop.received
+    return INVALID if tally["failed"] else 0
 
 
 def _make_folder(output: Path, pictures: Sequence[Path]) -> None:
@@ -55,100 +84,55 @@ def _make_folder(output: Path, pictures: Sequence[Path]) -> None:
     output.mkdir(parents=True, exist_ok=True)
 
 
-class _FolderRun:
-    """One run over the pictures."""
+def _names(pictures: Sequence[Path]) -> list[str]:
+    """What the results are called: two pictures that differ in their extension alone keep it."""
+    stems = Counter(picture.stem.lower() for picture in pictures)
+    return [one.stem if stems[one.stem.lower()] == 1 else one.name for one in pictures]
 
-    def __init__(self, pictures: Sequence[Path], output: Path, options: EverythingOptions) -> None:
-        self._pictures = pictures
-        self._output = output
-        self._options = options
-        stems = Counter(picture.stem.lower() for picture in pictures)
-        # Two pictures that differ in their extension alone keep it in the results' names.
-        self._names = [
-            picture.stem if stems[picture.stem.lower()] == 1 else picture.name
-            for picture in pictures
-        ]
-        self._masks = 0
-        self._written = 0
-        self._skipped = 0
-        self._failed = 0
 
-    def run(self, choice: ModelChoice) -> int:
-        """Do the pictures that are not done; returns the exit code."""
-        model = load_model(choice)
-        begin = time.perf_counter()
-        settings = {
-            # The name alone does not say it: `auto` can mean another model the next time.
-            "model": [str(choice.name), model.config.name],
-            "dtype": dtype_name(model.dtype),
-            "image_size": model.config.image_size,
-            **self._options.to_dict(),
-        }
-        with StopSignals() as stop, progress_bar("pictures", len(self._pictures)) as bar:
-            for picture, name in zip(self._pictures, self._names, strict=True):
-                info = {"description": DESCRIPTION, "settings": settings}
-                self._do_unless_done(model, picture, name, info, bar)
-                bar.update()
-                if stop.received:
-                    break
-        self._say(time.perf_counter() - begin)
-        if stop.received:
-            print("sam2-mlx: interrupted; run it again to go on", file=sys.stderr)
-            return 128 + stop.received
-        return INVALID if self._failed else 0
+def _write_unless_done(
+    model: Sam, picture: Path, result: Path, options: EverythingOptions, info: dict[str, Any]
+) -> int | None:
+    """Find everything in a picture; the number of masks, or None if it was done before."""
+    document = result.with_name(f"{result.name}.json")
+    if not picture.is_file():
+        raise FileError(f"no file {picture}; it is a broken link, or gone by now")
+    info["sha256"] = sha256(picture)
+    if _is_done(document, info):
+        return None
+    return write_everything(
+        model,
+        load_picture(picture),
+        picture.name,
+        options,
+        document=document,
+        drawing=result.with_name(f"{result.name}_masked.png"),
+        info=info,
+    )
 
-    def _is_done(self, document: Path, info: dict[str, Any]) -> bool:
-        """Whether a document of an earlier run holds what would be written again.
 
-        Raises:
-            FileError: if it is not of an earlier run, and would be lost.
-        """
-        if not document.exists():
-            return False
-        try:
-            earlier = json.loads(document.read_text(encoding="utf-8"))["info"]
-            ours = earlier["description"] == DESCRIPTION
-        except (ValueError, KeyError, TypeError, RecursionError):
-            ours = False
-        if not ours:
-            raise FileError(
-                f"{document} was not written by an earlier run and would be lost; "
-                "give --output another folder"
-            )
-        # The document is written last, so where it is whole the drawing is there too.
-        return bool(earlier == info)
+def _is_done(document: Path, info: dict[str, Any]) -> bool:
+    """Whether a document of an earlier run holds what would be written again."""
+    if not document.exists():
+        return False
+    try:
+        earlier = json.loads(document.read_text(encoding="utf-8"))["info"]
+        ours = earlier["description"] == DESCRIPTION
+    except (ValueError, KeyError, TypeError, RecursionError):
+        ours = False
+    if not ours:
+        raise FileError(
+            f"{document} was not written by an earlier run and would be lost; "
+            "give --output another folder"
+        )
+    # The document is written last, so where it is whole the drawing is there too.
+    return bool(earlier == info)
 
-    def _do_unless_done(
-        self, model: Sam, path: Path, name: str, info: dict[str, Any], bar: Any
-    ) -> None:
-        document = self._output / f"{name}.json"
-        try:
-            if not path.is_file():
-                raise FileError(f"no file {path}; it is a broken link, or gone by now")
-            info["sha256"] = sha256(path)
-            if self._is_done(document, info):
-                self._skipped += 1
-                return
-            self._masks += write_everything(
-                model,
-                load_picture(path),
-                path.name,
-                self._options,
-                document=document,
-                drawing=self._output / f"{name}_masked.png",
-                info=info,
-            )
-            self._written += 1
-        except (FileError, OSError) as problem:
-            # One bad picture does not stop the others.
-            self._failed += 1
-            bar.clear()
-            report(problem)
 
-    def _say(self, seconds: float) -> None:
-        parts = [f"{plural(self._masks, 'mask')} in {seconds:.1f} s"]
-        if self._skipped:
-            parts.append(f"{plural(self._skipped, 'picture')} done before")
-        if self._failed:
-            parts.append(f"{plural(self._failed, 'picture')} could not be used")
-        print(f"wrote {plural(self._written, 'picture')} to {self._output} ({'; '.join(parts)})")
+def _say(tally: Counter[str], output: Path, seconds: float) -> None:
+    parts = [f"{plural(tally['masks'], 'mask')} in {seconds:.1f} s"]
+    if tally["skipped"]:
+        parts.append(f"{plural(tally['skipped'], 'picture')} done before")
+    if tally["failed"]:
+        parts.append(f"{plural(tally['failed'], 'picture')} could not be used")
+    print(f"wrote {plural(tally['written'], 'picture')} to {output} ({'; '.join(parts)})")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+from sam2_mlx.cli.arguments import add_options, option_of
 from sam2_mlx.cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,10 +56,6 @@ class EverythingOptions:
                 limits = f"at least {low}" if high is None else f"between {low} and {high}"
                 raise UsageError(f"{option} must be {limits}; got {value}")
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class ClipSearch:
@@ -83,61 +80,33 @@ class ClipSearch:
             raise UsageError(f"--find-every must be at least 0; got {self.every}")
 
 
+_DEFAULTS = EverythingOptions()
+_COUNTS = {
+    "--points-per-side N": f"points of the grid a side ({_DEFAULTS.points_per_side}); more find "
+    "smaller things",
+    "--min-area PIXELS": "leave out masks, and clean away specks and holes, of fewer pixels (0)",
+    "--crops LAYERS": "look again at overlapping crops: 1 is 2x2 crops, 2 is 4x4 more (0)",
+}
+_SHARES = {
+    "--min-iou SHARE": f"predicted quality that a mask needs, 0 to 1 ({_NEEDED[0]}; with nano "
+    "less)",
+    "--min-stability SHARE": f"stability that a mask needs, 0 to 1 ({_NEEDED[1]}; with nano less)",
+}
+
+
 def add_everything_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how everything is looked for."""
     group = parser.add_argument_group("looking for everything")
-    add = group.add_argument
-    base = EverythingOptions()
-    add(
-        "--points-per-side",
-        metavar="N",
-        type=int,
-        default=base.points_per_side,
-        help=f"points of the grid a side ({base.points_per_side}); more find smaller things",
-    )
-    add(
-        "--min-area",
-        metavar="PIXELS",
-        type=int,
-        default=base.min_area,
-        help="leave out masks, and clean away specks and holes, of fewer pixels (0)",
-    )
-    add(
-        "--crops",
-        metavar="LAYERS",
-        type=int,
-        default=base.crops,
-        help="look again at overlapping crops: 1 is 2x2 crops, 2 is 4x4 more (0)",
-    )
-    add(
-        "--min-iou",
-        metavar="SHARE",
-        type=float,
-        help=f"predicted quality that a mask needs, 0 to 1 ({_NEEDED[0]}; with nano less)",
-    )
-    add(
-        "--min-stability",
-        metavar="SHARE",
-        type=float,
-        help=f"stability that a mask needs, 0 to 1 ({_NEEDED[1]}; with nano less)",
-    )
-    add("--refine", action="store_true", help="ask again with each mask: cleaner, and slower")
+    add_options(group, int, _COUNTS)
+    add_options(group, float, _SHARES)
+    refine = "ask again with each mask: cleaner, and slower"
+    group.add_argument("--refine", action="store_true", help=refine)
+    group.set_defaults(**asdict(_DEFAULTS))
 
 
 def read_everything_options(args: argparse.Namespace) -> EverythingOptions:
-    """The options of a command line.
-
-    Raises:
-        UsageError: if one is out of range.
-    """
-    return EverythingOptions(
-        points_per_side=args.points_per_side,
-        min_area=args.min_area,
-        crops=args.crops,
-        min_iou=args.min_iou,
-        min_stability=args.min_stability,
-        refine=args.refine,
-    )
+    """The options of a command line; raises a `UsageError` if one is out of range."""
+    return EverythingOptions(**{one.name: getattr(args, one.name) for one in fields(_DEFAULTS)})
 
 
 def refuse_everything_options(args: argparse.Namespace) -> None:
@@ -146,21 +115,16 @@ def refuse_everything_options(args: argparse.Namespace) -> None:
     Raises:
         UsageError: if one is.
     """
-    for name, default in EverythingOptions().to_dict().items():
-        if getattr(args, name) != default:
-            option = "--" + name.replace("_", "-")
+    for name, default in {**asdict(_DEFAULTS), "max_objects": None, "find_every": None}.items():
+        if getattr(args, name, default) != default:
+            option = option_of(name)
             raise UsageError(f"{option} is for --everything; add that or leave {option} out")
 
 
 def find_everything(
     model: Sam, picture: np.ndarray, options: EverythingOptions
 ) -> list[dict[str, Any]]:
-    """Everything in a picture, the largest first.
-
-    Args:
-        model: the model.
-        picture: uint8 (H, W, 3) RGB.
-        options: how to look.
+    """Everything in a picture, uint8 (H, W, 3) RGB, the largest first.
 
     Returns:
         Records as of `SAM2AutomaticMaskGenerator.generate`, their masks in COCO's compressed form.

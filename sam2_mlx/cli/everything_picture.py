@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
+from sam2_mlx.cli.arguments import refuse
 from sam2_mlx.cli.errors import UsageError
 from sam2_mlx.cli.everything_options import (
     EverythingOptions,
     find_everything,
     read_everything_options,
 )
-from sam2_mlx.cli.everything_results import (
-    DESCRIPTION,
-    coco_document,
-    draw_everything,
-    write_document,
-)
+from sam2_mlx.cli.everything_results import DESCRIPTION, coco_document, draw_everything
 from sam2_mlx.cli.model import ModelChoice, load_model
 from sam2_mlx.cli.outputs import check_outputs, plural
-from sam2_mlx.files import check_target
+from sam2_mlx.files import check_target, write_json
 from sam2_mlx.media.cutout import check_picture_name, save_picture
 from sam2_mlx.media.errors import MediaError
 
@@ -33,24 +30,14 @@ if TYPE_CHECKING:
 
 
 def run_everything_picture(args: argparse.Namespace, path: Path, picture: np.ndarray) -> int:
-    """What the image command does with `--everything`.
-
-    Args:
-        args: of the image command, with those of `add_everything_arguments`.
-        path: of the picture.
-        picture: uint8 (H, W, 3) RGB.
-
-    Returns:
-        The exit code.
+    """What the image command does with `--everything`; returns the exit code.
 
     Raises:
         UsageError: if options contradict each other.
         ValueError, OSError: if it cannot be carried out; nothing is left behind then.
     """
-    for option in ("point", "negative_point", "box", "cutout", "all_masks"):
-        if getattr(args, option, None):
-            flag = "--" + option.replace("_", "-")
-            raise UsageError(f"--everything needs no prompts and no {flag}; leave one of them out")
+    prompts = ("point", "negative_point", "box", "cutout", "all_masks")
+    refuse(args, prompts, "--everything needs no prompts and no {}; leave one of them out")
     options = read_everything_options(args)
     drawing = args.output or Path(f"{path.stem}_masked.png")
     check_picture_name(drawing)
@@ -68,7 +55,7 @@ def run_everything_picture(args: argparse.Namespace, path: Path, picture: np.nda
     begin = time.perf_counter()
     count = write_everything(model, picture, path.name, options, document=document, drawing=drawing)
     seconds = time.perf_counter() - begin
-    where = f"{drawing}" + (f", {document}" if document else "")
+    where = f"{drawing}, {document}" if document else str(drawing)
     size = f"{picture.shape[1]}x{picture.shape[0]}"
     print(f"wrote {where} ({size}; {plural(count, 'mask')}) in {seconds:.1f} s")
     return 0
@@ -87,7 +74,7 @@ def write_everything(  # noqa: PLR0913 - one picture, its settings and its two r
     """Find everything in one picture and write it.
 
     Args:
-        model: the model.
+        model: asked for it.
         picture: uint8 (H, W, 3) RGB.
         file_name: of the picture, for the document.
         options: how to look.
@@ -108,6 +95,6 @@ def write_everything(  # noqa: PLR0913 - one picture, its settings and its two r
     save_picture(drawing, Image.fromarray(draw_everything(picture, records)))
     if document is not None:
         size = (picture.shape[0], picture.shape[1])
-        info = info or {"description": DESCRIPTION, "settings": options.to_dict()}
-        write_document(document, coco_document(file_name, size, records, info))
+        info = info or {"description": DESCRIPTION, "settings": asdict(options)}
+        write_json(document, coco_document(file_name, size, records, info))
     return len(records)

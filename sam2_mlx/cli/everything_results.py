@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from sam2_mlx.files import StagedFile
 from sam2_mlx.media.overlay import object_color
 from sam2_mlx.ops import rle
 
@@ -60,20 +57,6 @@ def coco_document(
         ],
         "categories": [{"id": 1, "name": "object"}],
     }
-
-
-def write_document(target: Path, document: dict[str, Any]) -> None:
-    """Write a document as JSON, beside its target first.
-
-    Args:
-        target: the file; an existing one is replaced.
-        document: what to write.
-
-    Raises:
-        MediaError: if it cannot be written; nothing is left behind then.
-    """
-    with StagedFile(target) as path:
-        path.write_text(json.dumps(document) + "\n", encoding="utf-8")
 
 
 def draw_everything(picture: np.ndarray, records: Sequence[dict[str, Any]]) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from sam2_mlx.cli.arguments import DTYPES, CommandParser
+from sam2_mlx.cli.arguments import CommandParser, add_dtype_argument, add_options
 
 
 def main(argv: list[str]) -> int:
@@ -36,13 +36,6 @@ def _parser() -> argparse.ArgumentParser:
         help="a model name (tiny, nano), a Hugging Face id, a folder, a .pt or .safetensors file",
     )
     parser.add_argument("out", type=Path, help="the folder to make; an earlier bundle is replaced")
-    parser.add_argument(
-        "--dtype",
-        choices=("auto", *DTYPES),
-        default="auto",
-        help="auto is float16 on a GPU and float32 on a CPU",
-    )
-    parser.add_argument(
-        "--image-size", metavar="N", type=int, help="side of the model's input in pixels"
-    )
+    add_dtype_argument(parser)
+    add_options(parser, int, {"--image-size N": "side of the model's input in pixels"})
     return parser

@@ -7,6 +7,7 @@ import argparse
 from sam2_mlx.cli.arguments import (
     CommandParser,
     add_model_arguments,
+    add_options,
     add_prompt_arguments,
     file_path,
     join_values,
@@ -23,6 +24,14 @@ examples:
 A single point can mean the whole object or a part of it: --all-masks writes all three answers,
 the most likely first. Existing files are replaced.
 """
+
+
+_OUTPUTS = {
+    "-o --output FILE": "the drawn picture; PICTURE_masked.png by default",
+    "--save-masks WHERE": "also save the masks: a folder for a palette PNG, FILE.npz, or FILE.json "
+    "(COCO)",
+    "--cutout FILE": "also save the objects alone, the rest transparent (.png)",
+}
 
 
 def main(argv: list[str]) -> int:
@@ -47,27 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     add_everything_arguments(parser)
     add_model_arguments(parser)
     group = parser.add_argument_group("output")
-    add = group.add_argument
-    add(
-        "-o",
-        "--output",
-        metavar="FILE",
-        type=file_path,
-        help="the drawn picture; PICTURE_masked.png by default",
-    )
-    add(
-        "--save-masks",
-        metavar="WHERE",
-        type=file_path,
-        help="also save the masks: a folder for a palette PNG, FILE.npz, or FILE.json (COCO)",
-    )
-    add(
-        "--cutout",
-        metavar="FILE",
-        type=file_path,
-        help="also save the objects alone, the rest transparent (.png)",
-    )
-    add(
+    add_options(group, file_path, _OUTPUTS)
+    group.add_argument(
         "--all-masks",
         action="store_true",
         help="write the three answers as OUTPUT_1, OUTPUT_2, OUTPUT_3, the most likely first",

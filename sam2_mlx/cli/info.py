@@ -52,14 +52,7 @@ def collect() -> dict[str, Any]:
 
 
 def render(facts: dict[str, Any]) -> str:
-    """The values of `collect` as lines to read.
-
-    Args:
-        facts: what `collect` returned.
-
-    Returns:
-        Lines of the form `name  value`, with a line for each problem.
-    """
+    """The values of `collect` as lines `name  value` to read, with a line for each problem."""
     blas, compiling = facts["blas"], facts["compile"]
     name = facts["device_name"]
     memory = f", {facts['memory_bytes'] / 2**30:.0f} GiB" if facts["memory_bytes"] else ""

@@ -45,12 +45,6 @@ class ModelChoice:
 def load_model(choice: ModelChoice) -> Sam:
     """Load a model and print one line that says which weights are in use.
 
-    Args:
-        choice: which one.
-
-    Returns:
-        The model.
-
     Raises:
         ValueError: an unknown name, a file that is no checkpoint, or a model without memory
             where one is needed.

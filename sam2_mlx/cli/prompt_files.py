@@ -20,7 +20,7 @@ from sam2_mlx.cli.errors import UsageError
 from sam2_mlx.cli.follow import Prompted
 from sam2_mlx.cli.frame_numbers import read_frame_number
 from sam2_mlx.cli.typed_prompts import MAX_OBJECT_ID, read_mask
-from sam2_mlx.files import FileError, StagedFile, read_json
+from sam2_mlx.files import FileError, read_json, write_json
 from sam2_mlx.media.frame_source import FrameSource
 from sam2_mlx.ops import rle
 from sam2_mlx.prompts import BOTTOM_RIGHT, TOP_LEFT, Prompt
@@ -29,11 +29,7 @@ _KEYS = {"object", "frame", "points", "labels", "box", "mask"}
 
 
 def read_prompt_file(file: Path, source: FrameSource) -> list[Prompted]:
-    """The prompts of a file.
-
-    Args:
-        file: the file.
-        source: the clip that they are for.
+    """The prompts of a file, for a clip.
 
     Raises:
         UsageError: if one is malformed, or does not fit the clip.
@@ -82,12 +78,7 @@ def parse_prompts(
 
 
 def write_prompt_file(target: Path, prompts: Sequence[Prompted], source: FrameSource) -> None:
-    """Write prompts so that `read_prompt_file` gives them again.
-
-    Args:
-        target: the file; an existing one is replaced.
-        prompts: what was pointed at.
-        source: the clip, every frame of it.
+    """Write the prompts of a clip so that `read_prompt_file` gives them again.
 
     Raises:
         FileError: if it cannot be written.
@@ -95,8 +86,7 @@ def write_prompt_file(target: Path, prompts: Sequence[Prompted], source: FrameSo
     entries = [_entry(one, source) for one in prompts]
     size = [source.width, source.height]
     content = {"clip": source.path.name, "size": size, "prompts": entries}
-    with StagedFile(target) as file:
-        file.write_text(json.dumps(content) + "\n", encoding="utf-8")
+    write_json(target, content)
 
 
 def _parse(entry: Any, source: FrameSource, folder: Path, times: Sequence[float]) -> Prompted:

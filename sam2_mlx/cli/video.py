@@ -8,6 +8,7 @@ from sam2_mlx.cli.arguments import (
     FORMATS,
     CommandParser,
     add_model_arguments,
+    add_options,
     add_prompt_arguments,
     file_path,
     join_values,
@@ -30,6 +31,28 @@ examples:
 The result has the frames that were followed: from the prompted frame to the end (from the start
 to it with --reverse, all with --both), within --start and --end. Existing files are replaced.
 """
+
+_SESSIONS = {
+    "--save-session FILE": "save what is remembered after the last frame (.safetensors)",
+    "--resume FILE": "go on after the last frame of a saved session",
+}
+_OUTPUTS = {
+    "-o --output FILE": "the video (.mp4, .mov, .mkv), CLIP_masked.mp4 by default; - is standard "
+    "output",
+    "--save-masks WHERE": "also save the masks: a folder for palette PNGs, FILE.npz, or FILE.json "
+    "(COCO)",
+    "--scores FILE": "also save each object's scores, area and box on each frame, as JSON lines",
+    "--save-prompts FILE": "also save what was pointed at, for --prompts and sam2-mlx batch (JSON)",
+}
+_SEARCH = {
+    "--max-objects N": "with --everything: follow at most so many "
+    f"({DEFAULT_MAX_OBJECTS}), the surest",
+    "--find-every N": "with --everything: look for new objects on each N-th frame used, too",
+}
+_RATE = {"--frame-rate FPS": "frames a second of pictures (24); a video keeps its own"}
+_EVERY = {
+    "--every N": "use each N-th frame only, counted from the prompted one; the others are left out"
+}
 
 
 def main(argv: list[str]) -> int:
@@ -55,40 +78,13 @@ def parser() -> argparse.ArgumentParser:
         help="a video, a folder of pictures, a pattern (frames/%%05d.png), or the word demo",
     )
     add_prompt_arguments(parser, masks=True)
-    parser.add_argument(
-        "--frame",
-        metavar="N",
-        help="frame of the prompts; the first, or with --reverse the last",
-    )
+    frame = "frame of the prompts; the first, or with --reverse the last"
+    add_options(parser, str, {"--frame N": frame})
     add_following_arguments(parser)
     add_model_arguments(parser)
-    _add_session_arguments(parser)
+    add_options(parser.add_argument_group("sessions"), file_path, _SESSIONS)
     group = parser.add_argument_group("output")
-    group.add_argument(
-        "-o",
-        "--output",
-        metavar="FILE",
-        type=file_path,
-        help="the video (.mp4, .mov, .mkv), CLIP_masked.mp4 by default; - is standard output",
-    )
-    group.add_argument(
-        "--save-masks",
-        metavar="WHERE",
-        type=file_path,
-        help="also save the masks: a folder for palette PNGs, FILE.npz, or FILE.json (COCO)",
-    )
-    group.add_argument(
-        "--scores",
-        metavar="FILE",
-        type=file_path,
-        help="also save each object's scores, area and box on each frame, as JSON lines",
-    )
-    group.add_argument(
-        "--save-prompts",
-        metavar="FILE",
-        type=file_path,
-        help="also save what was pointed at, for --prompts and sam2-mlx batch (JSON)",
-    )
+    add_options(group, file_path, _OUTPUTS)
     group.add_argument(
         "--preview", action="store_true", help="show the frames in a window as they are done"
     )
@@ -97,28 +93,22 @@ def parser() -> argparse.ArgumentParser:
 
 def add_following_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how a clip is followed and drawn, whoever asks for it."""
-    _add_everything_arguments(parser)
+    parser.add_argument(
+        "--everything",
+        action="store_true",
+        help="find objects on the first frame, without prompts, and follow them",
+    )
+    add_options(parser, int, _SEARCH)
+    add_everything_arguments(parser)
     group = parser.add_argument_group("frames", "a number, from 0, or a time: 5s, 500ms, 0:01:05.2")
     direction = group.add_mutually_exclusive_group()
     direction.add_argument(
         "--both", action="store_true", help="follow from the prompts in both directions"
     )
     direction.add_argument("--reverse", action="store_true", help="follow backward in time")
-    group.add_argument("--start", metavar="N", help="first frame to use")
-    group.add_argument("--end", metavar="N", help="last frame to use")
-    group.add_argument(
-        "--frame-rate",
-        metavar="FPS",
-        type=read_frame_rate,
-        help="frames a second of pictures (24); a video keeps its own",
-    )
-    group.add_argument(
-        "--every",
-        metavar="N",
-        type=read_count,
-        default=1,
-        help="use each N-th frame only, counted from the prompted one; the others are left out",
-    )
+    add_options(group, str, {"--start N": "first frame to use", "--end N": "last frame to use"})
+    add_options(group, read_frame_rate, _RATE)
+    add_options(group, read_count, _EVERY, default=1)
     group = parser.add_argument_group("how objects are followed and drawn")
     group.add_argument(
         "--memory",
@@ -131,41 +121,4 @@ def add_following_arguments(parser: argparse.ArgumentParser) -> None:
         default=FORMATS[0],
         help="masks drawn over the video (the default), or the objects alone with transparency: "
         "ProRes 4444 (.mov) or VP9 (.webm), or a folder of PNGs",
-    )
-
-
-def _add_everything_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--everything",
-        action="store_true",
-        help="find objects on the first frame, without prompts, and follow them",
-    )
-    parser.add_argument(
-        "--max-objects",
-        metavar="N",
-        type=int,
-        help=f"with --everything: follow at most so many ({DEFAULT_MAX_OBJECTS}), the surest",
-    )
-    parser.add_argument(
-        "--find-every",
-        metavar="N",
-        type=int,
-        help="with --everything: look for new objects on each N-th frame used, too",
-    )
-    add_everything_arguments(parser)
-
-
-def _add_session_arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("sessions")
-    group.add_argument(
-        "--save-session",
-        metavar="FILE",
-        type=file_path,
-        help="save what is remembered after the last frame (.safetensors)",
-    )
-    group.add_argument(
-        "--resume",
-        metavar="FILE",
-        type=file_path,
-        help="go on after the last frame of a saved session",
     )

@@ -72,10 +72,7 @@ class VideoJob:
     host: Host = Host()
 
     def run(self, choice: ModelChoice) -> int:
-        """Do it all.
-
-        Args:
-            choice: which model.
+        """Do it all with the model that was chosen.
 
         Returns:
             The exit code: 0; 2 where the clip is damaged; 128 and the signal where one came.

@@ -48,19 +48,11 @@ class VideoOutputs:
     @property
     def others(self) -> list[Path]:
         """What is written beside the pictures."""
-        return [
-            path
-            for path in (self.masks, self.scores, self.session, self.prompts)
-            if path is not None
-        ]
+        return [one for one in (self.masks, self.scores, self.session, self.prompts) if one]
 
     @classmethod
     def typed(cls, args: argparse.Namespace, stem: str) -> VideoOutputs:
-        """Outputs as they are typed; without a name the clip gives it.
-
-        Args:
-            args: of the video command.
-            stem: name of the clip without extension.
+        """Outputs as they are typed; without a name the clip's gives it, `stem`.
 
         Raises:
             MediaError: if a name does not fit the format, or the session cannot be saved there.
@@ -85,10 +77,7 @@ class VideoOutputs:
         return cls(pictures, args.format, args.save_masks, args.scores, session, args.save_prompts)
 
     def check(self, inputs: Iterable[Path]) -> None:
-        """Check that nothing written takes the place of an input or of anything else written.
-
-        Args:
-            inputs: what is read.
+        """Check that nothing written takes the place of what is read or of anything else written.
 
         Raises:
             UsageError: if it does.
@@ -103,16 +92,21 @@ class VideoOutputs:
         check_outputs(targets, inputs)
 
     def open_pictures(self, source: FrameSource, first: int) -> VideoSink:
-        """What writes the pictures.
-
-        Args:
-            source: the clip.
-            first: number of the first frame that will be written.
+        """What writes the pictures of a clip, the first of which has the number `first` there.
 
         Raises:
             MediaError: if it cannot be written.
         """
-        return VideoSink(self._picture_writer(source, first), source, self.format != FORMATS[0])
+        encoding = _ENCODINGS[self.format]
+        writer: VideoWriter | PngSequence
+        if encoding is None:
+            assert self.pictures is not None
+            writer = PngSequence(self.pictures, source.format.pixel_aspect)
+        elif self.pictures is None and sys.stdout is None:
+            raise UsageError("--output - needs a standard output, and it is closed; name a file")
+        else:
+            writer = write_like(self.pictures or sys.stdout.buffer, source, first, encoding)
+        return VideoSink(writer, source, self.format != FORMATS[0])
 
     def open_masks(self) -> Iterator[MaskWriter]:
         """What writes masks and scores.
@@ -124,17 +118,6 @@ class VideoOutputs:
             yield open_mask_writer(self.masks)
         if self.scores is not None:
             yield ScoreLines(self.scores)
-
-    def _picture_writer(self, source: FrameSource, first: int) -> VideoWriter | PngSequence:
-        encoding = _ENCODINGS[self.format]
-        if encoding is None:
-            assert self.pictures is not None
-            return PngSequence(self.pictures, source.format.pixel_aspect)
-        if self.pictures is not None:
-            return write_like(self.pictures, source, first, encoding)
-        if sys.stdout is None:
-            raise UsageError("--output - needs a standard output, and it is closed; name a file")
-        return write_like(sys.stdout.buffer, source, first, encoding)
 
     def __str__(self) -> str:
         targets = [self.pictures or "standard output", self.masks, self.scores]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sam2_mlx.cli.arguments import refuse
 from sam2_mlx.cli.errors import UsageError, note
 from sam2_mlx.cli.everything_options import (
     DEFAULT_MAX_OBJECTS,
@@ -70,10 +71,8 @@ def _file_prompts(args: argparse.Namespace, clip: FrameSource) -> list[Prompted]
     """The prompts of `--prompts`, if there are any."""
     if args.prompts is None:
         return []
-    for name in (*_PROMPT_OPTIONS, "frame", "everything", "resume"):
-        if getattr(args, name):
-            option = "--" + name.replace("_", "-")
-            raise UsageError(f"--prompts has them, with their frames; leave out {option}")
+    others = (*_PROMPT_OPTIONS, "frame", "everything", "resume")
+    refuse(args, others, "--prompts has them, with their frames; leave out {}")
     return read_prompt_file(args.prompts, clip)
 
 
@@ -123,24 +122,14 @@ def _search(args: argparse.Namespace) -> ClipSearch | None:
     """How objects are found with `--everything`, which goes forward from the first frame."""
     if not args.everything:
         refuse_everything_options(args)
-        for option, value in (
-            ("--max-objects", args.max_objects),
-            ("--find-every", args.find_every),
-        ):
-            if value is not None:
-                raise UsageError(f"{option} is for --everything; add that or leave {option} out")
         return None
-    for name in _PROMPT_OPTIONS:
-        if getattr(args, name):
-            option = "--" + name.replace("_", "-")
-            raise UsageError(f"--everything needs no prompts; leave out {option}")
-    for name in ("both", "reverse"):
-        if getattr(args, name):
-            raise UsageError(f"--everything follows forward; leave out --{name}")
-    if args.frame:
-        raise UsageError("--everything looks at the first frame; give --start in place of --frame")
-    if args.resume:
-        raise UsageError("--resume goes on with the objects of the session; leave out --everything")
+    for names, problem in (
+        (_PROMPT_OPTIONS, "--everything needs no prompts; leave out {}"),
+        (("both", "reverse"), "--everything follows forward; leave out {}"),
+        (("frame",), "--everything looks at the first frame; give --start in place of {}"),
+        (("resume",), "{} goes on with the objects of the session; leave out --everything"),
+    ):
+        refuse(args, names, problem)
     return ClipSearch(
         read_everything_options(args),
         DEFAULT_MAX_OBJECTS if args.max_objects is None else args.max_objects,

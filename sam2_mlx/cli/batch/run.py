@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections import Counter
@@ -22,7 +21,7 @@ from sam2_mlx.cli.outputs import check_outputs, plural
 from sam2_mlx.cli.process import Interrupted
 from sam2_mlx.cli.progress import Bars
 from sam2_mlx.cli.stop import StopSignals
-from sam2_mlx.files import FileError, StagedFile
+from sam2_mlx.files import FileError, write_json
 
 _MASK_ENDINGS = {"png": "_masks", "npz": "_masks.npz", "json": "_masks.json"}
 SOME_FAILED = 3
@@ -169,8 +168,7 @@ class _Batch:
             "seconds": round(seconds, 1),
             "model": self.facts,
         }  # fmt: skip
-        with StagedFile(self.args.out / REPORT) as file:
-            file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        write_json(self.args.out / REPORT, content, indent=1)
         for name, entry in self.done.items():
             for text in entry.notes:
                 note(f"{name}: {text}")
