@@ -13,8 +13,9 @@ import shutil
 import stat
 import sys
 import zlib
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
@@ -33,6 +34,7 @@ _SHORT.maxstring = _SHORT.maxother = 100
 _numbers = count()
 _in_use: set[str] = set()
 _swept: set[Path] = set()
+_complete: ContextVar[list[_Staged] | None] = ContextVar("_complete", default=None)
 
 
 class FileError(ValueError):
@@ -181,6 +183,31 @@ def check_target(target: Path) -> None:
         raise FileError(f"{target} is a device or a pipe; give the name of a file")
 
 
+@contextmanager
+def together() -> Iterator[None]:
+    """Let all that is committed inside get its name at the end, in that order, or nothing of it.
+
+    Until then everything may fail (an encoder's last packets, a disk that is full), and the
+    earlier outputs stay; what follows is a few renames.
+
+    Raises:
+        FileError: if something cannot be renamed.
+    """
+    waiting: list[_Staged] = []
+    outer = _complete.set(waiting)
+    try:
+        try:
+            yield
+        finally:
+            _complete.reset(outer)
+        for staged in waiting:
+            staged.commit()
+    except BaseException:
+        for staged in waiting:
+            staged.discard()
+        raise
+
+
 class _Staged:
     """What is written under a hidden name beside its target, and renamed at the end.
 
@@ -201,11 +228,15 @@ class _Staged:
         _in_use.add(self.path.name)
 
     def commit(self) -> None:
-        """Give what was written its name.
+        """Give what was written its name; within `together`, say that it is complete.
 
         Raises:
             FileError: if it cannot be renamed.
         """
+        waiting = _complete.get()
+        if waiting is not None:
+            waiting.append(self)
+            return
         try:
             self._replace()
         except OSError as problem:

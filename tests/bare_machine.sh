@@ -26,7 +26,8 @@ debootstrap --variant=minbase --components="$components" \
   --include=python3,python3-venv,make,ca-certificates \
   "$suite" "$root" "$mirror" "$scripts/$script" >"$root.log" 2>&1 ||
   { tail -5 "$root.log"; exit 1; }
-
+# Images of containers that are called slim lack these too.
+rm -rf "$root"/usr/share/{doc,info,locale,man}/*
 
 mkdir "$root/sam2_mlx"
 git ls-files -z | tar --null --ignore-failed-read -T - -c | tar -x -C "$root/sam2_mlx"

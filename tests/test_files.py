@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from sam2_mlx.files import (
     quoted,
     read_json,
     sha256,
+    together,
 )
 
 
@@ -47,6 +49,29 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         path.write_text("three")
         raise OSError(28, "No space left on device")
     assert target.read_text() == "one" and names(tmp_path) == ["a.txt"]
+
+
+def test_several_files_appear_together_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    replace = os.replace
+    monkeypatch.setattr(
+        os, "replace", lambda source, to: (order.append(Path(to).name), replace(source, to))
+    )
+    for text in ("one", "two"):
+        with suppress(ZeroDivisionError), together():
+            for name in ("b.txt", "a.txt"):
+                with StagedFile(tmp_path / name) as path:
+                    path.write_text(text)
+                assert (tmp_path / name).exists() == (text == "two")
+            if text == "two":
+                raise ZeroDivisionError
+    assert order == names(tmp_path)[::-1] == ["b.txt", "a.txt"]
+    assert [(tmp_path / name).read_text() for name in order] == ["one", "one"]
+    with StagedFile(tmp_path / "c.txt") as path:
+        path.write_text("three")
+    assert (tmp_path / "c.txt").exists()
 
 
 def test_a_name_may_be_as_long_as_names_can_be(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from sam2_mlx.cli.everything_options import (
 from sam2_mlx.cli.everything_results import DESCRIPTION, coco_document, draw_everything
 from sam2_mlx.cli.model import ModelChoice, load_model
 from sam2_mlx.cli.outputs import check_outputs, plural
-from sam2_mlx.files import check_target, write_json
+from sam2_mlx.files import check_target, together, write_json
 from sam2_mlx.media.cutout import check_picture_name, save_picture
 from sam2_mlx.media.errors import MediaError
 
@@ -92,9 +92,10 @@ def write_everything(  # noqa: PLR0913 - one picture, its settings and its two r
         records = find_everything(model, picture, options)
     except ValueError as problem:
         raise MediaError(f"{file_name}: {problem}") from problem
-    save_picture(drawing, Image.fromarray(draw_everything(picture, records)))
-    if document is not None:
-        size = (picture.shape[0], picture.shape[1])
-        info = info or {"description": DESCRIPTION, "settings": asdict(options)}
-        write_json(document, coco_document(file_name, size, records, info))
+    with together():
+        save_picture(drawing, Image.fromarray(draw_everything(picture, records)))
+        if document is not None:
+            size = (picture.shape[0], picture.shape[1])
+            info = info or {"description": DESCRIPTION, "settings": asdict(options)}
+            write_json(document, coco_document(file_name, size, records, info))
     return len(records)

@@ -20,7 +20,7 @@ from sam2_mlx.cli.outputs import check_outputs, plural
 from sam2_mlx.cli.progress import said_if_slow
 from sam2_mlx.cli.sinks import all_or_nothing
 from sam2_mlx.cli.typed_prompts import read_prompts
-from sam2_mlx.files import check_target
+from sam2_mlx.files import check_target, together
 from sam2_mlx.media import load_picture
 from sam2_mlx.media.cutout import check_picture_name, cut_out, save_picture
 from sam2_mlx.media.mask_writer import MaskRecord, open_mask_writer
@@ -66,15 +66,16 @@ def run(args: argparse.Namespace) -> int:
         begin = time.perf_counter()
         answers = _ask(model, picture, prompts, args.all_masks)
         seconds = time.perf_counter() - begin
-        for rank, name in enumerate(names):
-            drawn = draw_masks(picture, [answer.masks[rank] for answer in answers.values()])
-            save_picture(name, Image.fromarray(drawn))
-        if cutout is not None:
-            union = np.any([answer.masks[0] for answer in answers.values()], axis=0)
-            save_picture(cutout, cut_out(picture, union))
-        if saved is not None:
-            writer.add(_record(path, answers))
-            writer.finish()
+        with together():
+            for rank, name in enumerate(names):
+                drawn = draw_masks(picture, [answer.masks[rank] for answer in answers.values()])
+                save_picture(name, Image.fromarray(drawn))
+            if cutout is not None:
+                union = np.any([answer.masks[0] for answer in answers.values()], axis=0)
+                save_picture(cutout, cut_out(picture, union))
+            if saved is not None:
+                writer.add(_record(path, answers))
+                writer.finish()
     written = [*names, *(target for target in (cutout, saved) if target is not None)]
     _say(written, answers, f"{width}x{height}", seconds)
     return 0

@@ -26,6 +26,7 @@ from sam2_mlx.cli.progress import progress_bar
 from sam2_mlx.cli.sinks import PreviewSink, SessionSink, Tally, VideoSink, all_or_nothing
 from sam2_mlx.cli.stop import StopSignals
 from sam2_mlx.cli.video_outputs import VideoOutputs
+from sam2_mlx.files import together
 from sam2_mlx.media.frame_source import FrameSource
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class VideoJob:
             sinks.append(tally)
             session = open_session(self.host.load(choice), self.source, self.following)
             if self.outputs.session is not None:
-                # The last one, so that no other can fail after it.
+                # The last one: what it says is done has its name by then.
                 sinks.append(SessionSink(session, self.outputs.session))
             begin = time.perf_counter()
             with stop:
@@ -114,8 +115,9 @@ class VideoJob:
                             sink.add(frame)
                 except DamagedClip as problem:
                     damage = problem
-                for sink in sinks:
-                    sink.finish()
+                with together():
+                    for sink in sinks:
+                        sink.finish()
                 self._say_what_was_written(video, tally, time.perf_counter() - begin)
             return self._end(damage, stop, tally.frames)
 

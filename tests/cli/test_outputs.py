@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from PIL import Image
 from sam2_mlx.checkpoints.load import BUNDLED_FOLDER
 from sam2_mlx.cli.errors import UsageError
 from sam2_mlx.cli.outputs import check_outputs
+from sam2_mlx.files import writing_failed
 from tests.cli.fake_session import SIZE
 from tests.commands import image, video
 from tests.media.media_clips import Recipe, make_clip
@@ -84,6 +86,21 @@ def test_what_a_picture_is_made_of_stays(
     assert message in capsys.readouterr().err
     files = {path: path.read_bytes() for path in inputs}
     assert files == inputs
+
+
+def test_outputs_of_a_run_belong_together(inputs, fake, monkeypatch, capsys) -> None:
+    command = "clip.mp4 --point 3,3 --output o.mp4 --save-masks m.json --scores s.jsonl".split()
+    assert video([*command, "--end", "1"]) == 0
+    first = {path: path.read_bytes() for path in Path().iterdir() if path.is_file()}
+    # The last of them: the video and the masks are complete by then.
+    monkeypatch.setattr("sam2_mlx.media.score_writer.ScoreLines.finish", _full)
+    assert video(command) == 2
+    assert "the disk is full" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in Path().iterdir() if path.is_file()} == first
+
+
+def _full(writer: object) -> None:
+    raise writing_failed(Path("o"), OSError(errno.ENOSPC, "No space left on device"))
 
 
 def test_a_disk_that_ignores_case(tmp_path: Path, monkeypatch) -> None:
