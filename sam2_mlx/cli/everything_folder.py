@@ -20,7 +20,7 @@ from sam2_mlx.cli.model import ModelChoice, load_model
 from sam2_mlx.cli.outputs import plural
 from sam2_mlx.cli.progress import progress_bar
 from sam2_mlx.cli.stop import StopSignals
-from sam2_mlx.files import FileError, sha256
+from sam2_mlx.files import FileError, check_regular, sha256
 from sam2_mlx.media import load_picture
 from sam2_mlx.media.pictures import list_pictures
 from sam2_mlx.ops.dtypes import dtype_name
@@ -115,6 +115,7 @@ def _is_done(document: Path, info: dict[str, Any]) -> bool:
     """Whether a document of an earlier run holds what would be written again."""
     if not document.exists():
         return False
+    check_regular(document)
     try:
         earlier = json.loads(document.read_text(encoding="utf-8"))["info"]
         ours = earlier["description"] == DESCRIPTION

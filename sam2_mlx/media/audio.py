@@ -16,15 +16,19 @@ from sam2_mlx.media.containers import open_container
 from sam2_mlx.media.frame_source import SoundStream
 from sam2_mlx.media.timeline import mended
 
-# What QuickTime and browsers play from each container; anything else becomes AAC.
+# What QuickTime and browsers play from each container; anything else becomes AAC, in WebM Opus.
 _COPIED = {
     ".mp4": frozenset({"aac", "mp3", "mp3float", "alac", "ac3"}),
     ".mov": frozenset({"aac", "mp3", "mp3float", "alac", "ac3", "pcm_s16le", "pcm_s24le"}),
     ".mkv": frozenset({"aac", "mp3", "mp3float", "alac", "ac3", "opus", "vorbis", "flac"}),
+    ".webm": frozenset({"opus", "vorbis"}),
 }
-_FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
-# What an AAC encoder takes and every player plays.
-_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+_FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
+# What an encoder takes and every player plays.
+_RATES = {
+    "aac": (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000),
+    "libopus": (8000, 12000, 16000, 24000, 48000),
+}
 # Times are rounded, to a millisecond or more; what is off by less is not heard.
 _TOLERANCE = Fraction(1, 50)
 _MAX_TRACKS = 16
@@ -42,7 +46,7 @@ class Soundtrack:
         source: the file with the sound.
         streams: its sound streams.
         start: seconds on the source's clock that become second 0 of the written video.
-        suffix: the container that is written: `.mp4`, `.mov` or `.mkv`.
+        suffix: the container that is written: `.mp4`, `.mov`, `.mkv` or `.webm`.
 
     Attributes:
         start: as given; it may be changed until `attach`.
@@ -172,9 +176,11 @@ class _Track:
 
     def _add_encoder(self, container: Any) -> Any:
         context = self._stream.codec_context
-        rate = next((rate for rate in _RATES if rate >= context.sample_rate), _RATES[-1])
+        codec = "libopus" if self._suffix == ".webm" else "aac"
+        rates = _RATES[codec]
+        rate = next((rate for rate in rates if rate >= context.sample_rate), rates[-1])
         channels = 1 if context.layout.nb_channels == 1 else 2
-        target = container.add_stream("aac", rate=rate)
+        target = container.add_stream(codec, rate=rate)
         target.codec_context.layout = "mono" if channels == 1 else "stereo"
         target.codec_context.bit_rate = 96000 * channels
         return target

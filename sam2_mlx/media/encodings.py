@@ -14,14 +14,12 @@ class Encoding:
         pixels: FFmpeg's name of the pixel format.
         suffixes: extensions of the containers that take it.
         options: options of the encoder.
-        sound: whether the source's sound can be carried over.
     """
 
     codec: str
     pixels: str
     suffixes: tuple[str, ...]
     options: tuple[tuple[str, str], ...]
-    sound: bool = True
 
     @property
     def alpha(self) -> bool:
@@ -55,5 +53,4 @@ WEBM_ALPHA = Encoding(
         ("cpu-used", "4"),
         ("row-mt", "1"),
     ),
-    sound=False,
 )

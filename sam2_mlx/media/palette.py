@@ -10,7 +10,7 @@ from PIL import Image
 
 from sam2_mlx.media.errors import MediaError
 from sam2_mlx.media.overlay import object_color
-from sam2_mlx.media.pictures import open_picture
+from sam2_mlx.media.pictures import DAMAGE, damaged, open_picture
 
 MAX_VALUE = 255
 """Object ids of a palette; 16-bit grey pictures are read, but may not have more."""
@@ -73,9 +73,8 @@ def read_values(path: Path, size: tuple[int, int]) -> np.ndarray:
             )
         try:
             values = np.asarray(image)
-        except (OSError, SyntaxError, ValueError, RuntimeError) as problem:
-            reason = str(problem) or type(problem).__name__
-            raise MediaError(f"{path} cannot be decoded ({reason}); save it again") from problem
+        except DAMAGE as problem:
+            raise damaged(path, problem) from problem
     if values.max(initial=0) > MAX_VALUE:
         raise MediaError(
             f"{path} has values up to {values.max()}; object ids go from 1 to {MAX_VALUE}"

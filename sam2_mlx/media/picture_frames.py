@@ -20,10 +20,12 @@ from sam2_mlx.media.pictures import (
     damaged,
     deep_bits,
     image_to_rgb,
+    is_cut_webp,
     open_picture,
     picture_size,
     quiet,
     read_picture,
+    webp_chunks,
 )
 
 # Deep pictures of one clip are scaled alike, as far as the brightest of so many goes.
@@ -210,9 +212,11 @@ class PageFrames(FrameSource):
         """Numbers of the pages that are frames, and how many of them were announced."""
         if self._image.format != "TIFF":
             first = 1 if getattr(self._image, "default_image", False) else 0
-            announced = int(self._image.n_frames)  # type: ignore[attr-defined]
-            return list(range(first, announced))[: len(self._delays())], announced - first
-        pages: list[int] = []
+            count = int(self._image.n_frames)  # type: ignore[attr-defined]
+            pages = list(range(first, count))[: len(self._delays())]
+            # A WebP does not tell how many are missing.
+            return pages, count - first + is_cut_webp(self.path)
+        pages = []
         number = 0
         try:
             while True:
@@ -235,12 +239,9 @@ class PageFrames(FrameSource):
 
 def _webp_delays(data: bytes) -> Iterator[Fraction]:
     """Seconds of each ANMF chunk that is there as a whole."""
-    place = 12
-    while place + 8 <= len(data):
-        size = int.from_bytes(data[place + 4 : place + 8], "little")
-        if data[place : place + 4] == b"ANMF" and place + 8 + size <= len(data):
-            yield Fraction(int.from_bytes(data[place + 20 : place + 23], "little"), 1000)
-        place += 8 + size + size % 2
+    for name, content in webp_chunks(data):
+        if name == b"ANMF":
+            yield Fraction(int.from_bytes(content[12:15], "little"), 1000)
 
 
 def _png_delays(data: bytes) -> Iterator[Fraction]:

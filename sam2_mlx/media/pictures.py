@@ -8,13 +8,14 @@ import struct
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from sam2_mlx.files import check_regular, expanded
+from sam2_mlx.files import check_regular, expanded, open_regular
 from sam2_mlx.media.errors import MediaError
 from sam2_mlx.media.frame_source import MAX_PIXELS, check_pixels
 
@@ -232,7 +233,7 @@ def open_picture(path: Path) -> Image.Image:
     check_regular(path)
     try:
         with quiet():
-            image = Image.open(path)
+            image = Image.open(_whole_webp(path) or path)
     except Image.DecompressionBombError as problem:
         raise MediaError(
             f"{path} has too many pixels (at most {MAX_PIXELS:,}); make it smaller"
@@ -251,6 +252,36 @@ def open_picture(path: Path) -> Image.Image:
         image.close()
         raise
     return image
+
+
+def webp_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The name and content of each chunk of a WebP that is there as a whole."""
+    place = 12
+    while place + 8 <= len(data):
+        size = int.from_bytes(data[place + 4 : place + 8], "little")
+        content = data[place + 8 : place + 8 + size]
+        if len(content) == size:
+            yield data[place : place + 4], content
+        place += 8 + size + size % 2
+
+
+def is_cut_webp(path: Path) -> bool:
+    """Whether a file is a WebP whose end is missing."""
+    with open_regular(path) as file:
+        head, size = file.read(12), os.fstat(file.fileno()).st_size
+    return head[:4] + head[8:] == b"RIFFWEBP" and size < 8 + int.from_bytes(head[4:8], "little")
+
+
+def _whole_webp(path: Path) -> BytesIO | None:
+    """What is there of a WebP that was cut off, as a file that is whole; None for any other."""
+    if not is_cut_webp(path):
+        return None
+    chunks = [
+        name + len(content).to_bytes(4, "little") + content + b"\0" * (len(content) % 2)
+        for name, content in webp_chunks(path.read_bytes())
+    ]
+    body = b"WEBP" + b"".join(chunks)
+    return BytesIO(b"RIFF" + len(body).to_bytes(4, "little") + body)
 
 
 def image_to_rgb(

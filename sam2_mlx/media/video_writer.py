@@ -276,7 +276,7 @@ def write_like(
         check_video_name(target, encoding)
         suffix = target.suffix.lower()
     audio = None
-    if source.has_audio and encoding.sound:
+    if source.has_audio:
         start = source.origin + source.time(first)
         audio = Soundtrack(source.path, source.sound, start, suffix)
     return VideoWriter(target, source.format, audio, encoding)

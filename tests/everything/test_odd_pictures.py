@@ -128,7 +128,7 @@ def test_a_hostile_folder(tmp_path: Path, capsys) -> None:
     photos, found = tmp_path / "photos", tmp_path / "found"
     photos.mkdir()
     found.mkdir()
-    for name in ("good.png", "mine.png", "deep.png", "x" * 246 + ".png"):
+    for name in ("good.png", "mine.png", "deep.png", "waits.png", "x" * 246 + ".png"):
         Image.fromarray(draw_shapes()).save(photos / name)
     os.mkfifo(photos / "pipe.png")
     (photos / "zero.png").symlink_to("/dev/zero")
@@ -136,6 +136,7 @@ def test_a_hostile_folder(tmp_path: Path, capsys) -> None:
     (found / "mine.json").write_text('{"info": {"description": "holidays"}}')
     (found / "deep.json").write_text("[" * 100_000)
     before = {path: path.read_bytes() for path in found.iterdir()}
+    os.mkfifo(found / "waits.json")
     assert everything_main([str(photos), "--output", str(found), *QUICK, *LOOSE]) == 2
     said = capsys.readouterr()
     assert "wrote 1 picture to" in said.out and "\x1b" not in said.err.replace("\x1b[A", "")
@@ -143,6 +144,7 @@ def test_a_hostile_folder(tmp_path: Path, capsys) -> None:
     for words in (
         "mine.json was not written by an earlier run and would be lost",
         "deep.json was not written",
+        "waits.json is a device or a pipe",
         "no file " + str(photos / "pipe.png"),
         "no file " + str(photos / "zero.png"),
         "clear\\x1b[2J.png is not a picture",
@@ -153,4 +155,5 @@ def test_a_hostile_folder(tmp_path: Path, capsys) -> None:
     assert {path.name for path in found.iterdir()} - {path.name for path in before} == {
         "good.json",
         "good_masked.png",
+        "waits.json",
     }

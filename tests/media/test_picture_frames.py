@@ -13,6 +13,7 @@ from PIL import Image, TiffImagePlugin
 from sam2_mlx.media import MediaError, load_picture, open_frames
 from tests.media.media_clips import numbered_frame, read_number
 
+LOSSLESS = {name: {"lossless": True} for name in ("a.webp", "cut.webp")}
 DELAYS = [40, 50, 60, 70, 80, 90, 100, 110, 120, 130]
 
 
@@ -24,8 +25,7 @@ def animation(path: Path, frames: int = 10, **options: object) -> Path:
 
 @pytest.mark.parametrize("name", ["a.webp", "a.png", "a.avif", "a.gif"])
 def test_an_animation_is_a_clip_with_its_own_times(tmp_path: Path, name: str) -> None:
-    options = {"lossless": True} if name == "a.webp" else {}
-    path = animation(tmp_path / name, duration=DELAYS, **options)
+    path = animation(tmp_path / name, duration=DELAYS, **LOSSLESS.get(name, {}))
     with open_frames(path) as source:
         assert [read_number(frame) for frame in source] == list(range(10))
         backward = [read_number(source.read(number)) for number in range(9, -1, -1)]
@@ -70,9 +70,9 @@ def test_pages_of_another_size_are_fitted_to_the_first(tmp_path: Path) -> None:
         assert source.note is not None and "picture 1 of" in source.note
 
 
-@pytest.mark.parametrize("name", ["cut.png", "cut.tif"])
+@pytest.mark.parametrize("name", ["cut.png", "cut.tif", "cut.webp"])
 def test_a_cut_off_animation_says_so_and_keeps_the_rest(tmp_path: Path, name: str) -> None:
-    path = animation(tmp_path / name, frames=20)
+    path = animation(tmp_path / name, frames=20, **LOSSLESS.get(name, {}))
     data = path.read_bytes()
     path.write_bytes(data[: len(data) * 2 // 3])
     with open_frames(path) as source:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from sam2_mlx.media import open_frames
 from sam2_mlx.media.audio import Soundtrack
+from sam2_mlx.media.encodings import WEBM_ALPHA
 from sam2_mlx.media.video_writer import write_like
 from tests.media.media_clips import (
     Recipe,
@@ -148,6 +150,29 @@ def test_every_track_is_kept(tmp_path: Path, codec: str) -> None:
         assert [sound.language for sound in sounds] == ["eng", "fra", "deu"]
         default = av.stream.Disposition.default
         assert [bool(sound.disposition & default) for sound in sounds] == [False, True, False]
+
+
+@pytest.mark.parametrize("codec", ["libopus", "aac"])
+@pytest.mark.parametrize("first", [0, 35])
+def test_the_cut_out_objects_have_the_sound_too(tmp_path: Path, codec: str, first: int) -> None:
+    path = make_clip(tmp_path / "in.mkv", Recipe(frames=60, audio=codec, tracks=2))
+    target = tmp_path / "out.webm"
+    with open_frames(path) as source:
+        source.format = replace(source.format, pixel_aspect=Fraction(16, 11))
+        writer = write_like(target, source, first, WEBM_ALPHA)
+        opaque = np.full((64, 96, 1), 255, np.uint8)
+        for number in range(first, 60):
+            frame = np.dstack([source.read(number), opaque])
+            writer.write(frame, Fraction(number - first, 25), Fraction(1, 25))
+        writer.finish()
+    assert writer.sound_problem is None
+    is_in_sync(target, 0.6, 0.6 + first / 25, coarse=True)
+    with av.open(str(target)) as container:
+        assert {sound.codec_context.name for sound in container.streams.audio} == {"opus"}
+        assert len(container.streams.audio) == 2
+        written = container.streams.video[0].sample_aspect_ratio
+        assert float(written) == pytest.approx(16 / 11, abs=0.006)
+    assert read_numbers(target) == list(range(first, 60))
 
 
 def test_an_unknown_codec_is_left_out_with_a_line(tmp_path: Path) -> None:

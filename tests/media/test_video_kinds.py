@@ -43,8 +43,16 @@ def test_two_fields_are_one_frame(tmp_path: Path, suffix: str, whole: tuple[int,
         assert source.time(12) == Fraction(12, 25)
 
 
-def test_interlaced_frames_stay_frames(tmp_path: Path) -> None:
-    recipe = Recipe(frames=30, size=(96, 64), options={"x264-params": "interlaced=1:tff=1"})
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [
+        ("libx264", {"x264-params": "interlaced=1:tff=1"}),
+        # Each field is a picture of its own to the decoder.
+        ("libx265", {"x265-params": "log-level=none:interlace=tff"}),
+    ],
+)
+def test_interlaced_frames_stay_frames(tmp_path: Path, codec: str, options: dict[str, str]) -> None:
+    recipe = Recipe(frames=30, codec=codec, options=options)
     path = make_clip(tmp_path / "interlaced.mkv", recipe)
     numbers(path, list(range(30)))
 
