@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bench": ("cli.bench.command", "measure speed, memory and work on this machine"),
     "eval": ("cli.evaluate", "score masks on annotated videos (DAVIS or SA-V layout)"),
     "serve": ("cli.serve", "follow objects for another program, such as a Mac app"),
+    "report": ("cli.report", "write what this machine is and does into a file to send"),
     "selftest": ("cli.selftest", "compare every custom kernel with plain MLX on this machine"),
 }
 

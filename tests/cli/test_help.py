@@ -31,7 +31,8 @@ OPTIONS = {
     "save-masks",
     "export": "dtype image-size",
     "serve": "stdio socket",
-    "selftest": "dtype quick",
+    "report": "output model quick",
+    "selftest": "dtype quick official table bundle",
 }
 HEAVY = {"numpy", "mlx.core", "PIL", "cv2", "av", "tqdm", "huggingface_hub", "safetensors"}
 

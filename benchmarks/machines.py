@@ -1,0 +1,110 @@
+"""Builds docs/machines.md from reports that `sam2-mlx report` wrote.
+
+    python -m benchmarks.machines            # from docs/machines/*.json
+
+A floor is the counted work of a frame over the rate of float32 matrix products that the same
+report measured: what the frame would take if nothing but products at that rate were left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import sam2_mlx  # noqa: F401  (before MLX, whose BLAS it chooses)
+
+# isort: split
+import mlx.core as mx
+
+from benchmarks.chips import Chip
+from benchmarks.count_work import count
+from sam2_mlx.config import MODELS
+from sam2_mlx.files import read_json
+
+ROOT = Path(__file__).resolve().parent.parent
+_SHOWN = ("frame, 7 mem., 1 obj.", "frame, 7 mem., 8 obj.", "clip, 1 obj.", "image")
+_HEAD = f"""# Machines
+
+Reports that people sent (`sam2-mlx report`; nothing in them is personal), made into a table by
+`python -m benchmarks.machines`. Times are medians in milliseconds, of one tracked frame with seven
+memories, of a frame of the bundled clip from the file to its masks, and of a picture with a click.
+In brackets the floor of a tracked frame: its work over the rate of float32 products measured there.
+No row is an estimate; a Mac's is here once somebody sent one.
+
+| machine | system, MLX | model, dtype | GFLOP/s | {" | ".join(_SHOWN)} | kernels | selftest |
+|---|---|---|---|{"---|" * len(_SHOWN)}---|---|
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write the page; 2 for a file that is no report."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "docs" / "machines")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "machines.md")
+    options = parser.parse_args(argv)
+    try:
+        rows = [read_row(path) for path in sorted(options.folder.glob("*.json"))]
+    except ValueError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 2
+    options.page.write_text(_HEAD + "".join(rows), encoding="utf-8")
+    return 0
+
+
+def read_row(path: Path) -> str:
+    """The line of the table for one report.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    try:
+        report: Any = read_json(path)
+        return row(report)
+    except (ValueError, LookupError, TypeError, AttributeError) as problem:
+        raise ValueError(f"{path.name} is no file of `sam2-mlx report`: {problem}") from problem
+
+
+def row(report: dict[str, Any]) -> str:
+    """A report as a line of the table."""
+    if report["format_version"] != 1:
+        raise ValueError(f"its format has version {report['format_version']}, not 1")
+    times = {each["what"]: each for each in report["bench"]}
+    about = report["bench"][0]
+    gigabytes = report["memory_bytes"] / 2**30
+    memory = f", {gigabytes:.0f} GiB" if gigabytes else ""
+    cells = [
+        f"{report['device_name'] or report['device']}{memory}, {report['cores']} cores",
+        f"{report['system']}, {report['packages']['mlx']}",
+        f"{about['model']} at {about['image_size']}, {about['dtype']}",
+        f"{report['gflops']:.0f}",
+        *(_cell(times.get(what), report) for what in _SHOWN),
+        report["kernels"],
+        f"{len(report['selftest']['failed'])} failed" if report["selftest"]["failed"] else "agrees",
+    ]
+    return f"| {' | '.join(' '.join(cell.replace('|', '/').split()) for cell in cells)} |\n"
+
+
+def _cell(measured: dict[str, Any] | None, report: dict[str, Any]) -> str:
+    if measured is None:
+        return ""
+    text = f"{1e3 * measured['median_s']:.1f}"
+    model = MODELS.get(measured["model"])
+    if "memories" not in measured or model is None or model.image_size != measured["image_size"]:
+        return text
+    flops = _flops(measured["model"], measured["memories"], measured["objects"])
+    return f"{text} ({flops / report['gflops'] / 1e6:.1f})"
+
+
+@cache
+def _flops(name: str, memories: int, objects: int) -> float:
+    chip = Chip("any", 1e12, 1e11)
+    case = {"memories": memories, "objects": objects}
+    work = count("frame", case, MODELS[name], mx.float32, (chip, chip))
+    return float(work["flops"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
