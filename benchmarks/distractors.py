@@ -1,6 +1,6 @@
-"""Plain memory against the distractor-aware one, on drawn clips with look-alikes.
+"""The plain memory against another one, on drawn clips with look-alikes.
 
-    python -m benchmarks.distractors --clips 12
+    python -m benchmarks.distractors --clips 12 --memory valid
 
 Each clip has a target and two look-alikes that swim about, cross it, and sometimes all go behind a
 post or out of the picture. The target is prompted with its true mask on frame 0. J is the mean IoU
@@ -22,10 +22,9 @@ import numpy as np
 import sam2_mlx
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.ops.cpu.allocator import keep_freed_memory
-from sam2_mlx.tracking.policies import MemoryKind
+from sam2_mlx.tracking.policies import BOUNDED, MemoryKind
 
 SIZE = 256
-POLICIES: tuple[MemoryKind, ...] = ("rolling", "distractor-aware")
 
 
 @dataclass
@@ -68,13 +67,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--frames", type=int, default=80)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--look-alikes", type=int, default=2)
+    parser.add_argument("--memory", choices=BOUNDED, default="distractor-aware")
     args = parser.parse_args(argv)
+    policies: tuple[MemoryKind, ...] = ("rolling", args.memory)
     keep_freed_memory()
     model = sam2_mlx.load(args.model, image_size=args.image_size)
-    totals = {policy: Score() for policy in POLICIES}
-    means: dict[str, list[float]] = {policy: [] for policy in POLICIES}
+    totals = {policy: Score() for policy in policies}
+    means: dict[str, list[float]] = {policy: [] for policy in policies}
     for number in range(args.clips):
-        for policy in POLICIES:
+        for policy in policies:
             clip = draw_clip(args.seed + number, args.frames, args.look_alikes)
             score = follow(model, clip, policy)
             totals[policy].add(score)
@@ -82,11 +83,12 @@ def main(argv: list[str] | None = None) -> int:
             print(f"clip {number:2d}  {policy:>16}: {score}")
             sys.stdout.flush()
     print()
-    for policy in POLICIES:
+    for policy in policies:
         print(f"all      {policy:>16}: {totals[policy]}")
-    gains = np.subtract(means["distractor-aware"], means["rolling"])
+    gains = np.subtract(means[args.memory], means["rolling"])
     error = gains.std(ddof=1) / np.sqrt(len(gains)) if len(gains) > 1 else float("nan")
-    print(f"J per clip, aware minus plain: {gains.mean():+.3f} (standard error {error:.3f});")
+    title = f"J per clip, {args.memory} minus plain"
+    print(f"{title}: {gains.mean():+.3f} (standard error {error:.3f});")
     print(
         f"better in {(gains > 0.01).sum()}, worse in {(gains < -0.01).sum()} of {len(gains)} clips"
     )

@@ -29,6 +29,7 @@ from sam2_mlx.live.feeds import open_feed
 from sam2_mlx.live.viewer import Viewer
 from sam2_mlx.live.window import HighguiWindow
 from sam2_mlx.tracking.options import TrackingOptions
+from sam2_mlx.tracking.policies import BOUNDED
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -49,6 +50,12 @@ def _parser() -> argparse.ArgumentParser:
         "--width", type=int, default=1280, help="widest picture shown, in pixels (1280)"
     )
     parser.add_argument("--folder", type=Path, default=Path(), help="for recordings and masks (.)")
+    parser.add_argument(
+        "--memory",
+        choices=BOUNDED,
+        default="rolling",
+        help="which frames are remembered; docs/memory.md compares them (rolling)",
+    )
     parser.add_argument("--every-frame", action="store_true", help="skip no frame of a clip")
     return parser
 
@@ -67,10 +74,10 @@ def _run(args: argparse.Namespace) -> int:
     # The window comes first: see sam2_mlx/live/window.py.
     window = _Window("sam2_mlx")
     feed = open_feed(args.source, live=not args.every_frame)
-    model = load_model(ModelChoice(args.model, args.dtype, args.image_size))
+    model = load_model(ModelChoice(args.model, args.dtype, args.image_size, follow=True))
     # A correction that is to last must not roll out of the memory after some frames.
     options = TrackingOptions(corrections_become_prompts=True)
-    session = sam2_mlx.TrackingSession(model, options=options)
+    session = sam2_mlx.TrackingSession(model, memory=args.memory, options=options)
     capture = Capture(feed, keep_all=args.every_frame)
     try:
         with window.stop:

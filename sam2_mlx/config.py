@@ -239,6 +239,11 @@ class ModelConfig:
         perceiver = self.memory.perceiver if self.memory else None
         return (perceiver.latents if perceiver else 0) + self.memory_side**2
 
+    @property
+    def follows(self) -> bool:
+        """Whether it follows objects at this image size."""
+        return self.memory is not None and self.grid % self.memory_side == 0
+
     def require_memory(self) -> MemoryConfig:
         """The memory, of a model that is to follow objects.
 
@@ -250,7 +255,7 @@ class ModelConfig:
                 f"{self.name} has no memory and only does single images; "
                 "load a SAM 2 model to follow objects in a video"
             )
-        if self.grid % self.memory_side:
+        if not self.follows:
             step = 16 * self.memory_side
             sizes = ", ".join(str(step * number) for number in range(1, 5))
             raise ValueError(

@@ -90,6 +90,8 @@ def _check_memory(choice: ModelChoice, config: ModelConfig) -> None:
             f"{_title(choice.name)} is SAM v1, which has no memory to follow objects with; use "
             "SAM 2 (--model tiny, or auto), or the image command for a single picture"
         )
+    if choice.follow:
+        config.with_image_size(choice.image_size).require_memory()
 
 
 def _title(name: str) -> str:

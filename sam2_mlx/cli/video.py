@@ -16,7 +16,7 @@ from sam2_mlx.cli.arguments import (
     read_frame_rate,
 )
 from sam2_mlx.cli.everything_options import DEFAULT_MAX_OBJECTS, add_everything_arguments
-from sam2_mlx.tracking.policies import POLICIES
+from sam2_mlx.tracking.policies import BOUNDED
 
 _EXAMPLES = """\
 examples:
@@ -112,7 +112,7 @@ def add_following_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("how objects are followed and drawn")
     group.add_argument(
         "--memory",
-        choices=[name for name in POLICIES if name != "full"],  # which grows with the clip
+        choices=BOUNDED,
         help="which frames are remembered; rolling is the default, docs/memory.md compares them",
     )
     group.add_argument(

@@ -99,7 +99,7 @@ def load_model(
         "mask_size": config.mask_size,
         "dtype": str(engine.model.dtype).rsplit(".", 1)[-1],
         "device": _device(),
-        "video": config.memory is not None,
+        "video": config.follows,
     }
     return facts, b""
 

@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from sam2_mlx.tracking.memory_policy import ObjectMemory
 
-MemoryKind = Literal["rolling", "full", "distractor-aware"]
+MemoryKind = Literal["rolling", "full", "distractor-aware", "valid"]
 """Names of the policies."""
 
 POLICIES: dict[MemoryKind, str] = {
     "rolling": "memory_policy.RollingMemory",
     "full": "memory_policy.FullMemory",
     "distractor-aware": "distractor_memory.DistractorAwareMemory",
+    "valid": "valid_memory.ValidMemory",
 }
 """The file and the class of each policy, in this folder."""
+
+BOUNDED = tuple(name for name in POLICIES if name != "full")
+"""Those that do not grow with the video."""
 
 
 def policy_named(memory: MemoryKind) -> type[ObjectMemory]:

@@ -15,6 +15,7 @@ import sam2_mlx
 from sam2_mlx.checkpoints.convert import convert_checkpoint
 from sam2_mlx.checkpoints.names import config_for, model_name
 from sam2_mlx.checkpoints.tensors import CheckpointError
+from sam2_mlx.cli.model import ModelChoice, load_model
 from sam2_mlx.config import MODELS
 from sam2_mlx.tracking.session import TrackingSession
 from tests.checkpoints.torch_files import write_model
@@ -125,8 +126,13 @@ def test_sizes(file: Path) -> None:
     predictor.set_image(ToyClip().read(0))
     masks, _, _ = predictor.predict(point_coords=[[20, 30]], point_labels=[1])
     assert masks.shape == (3, 64, 96)
-    with pytest.raises(ValueError, match=r"multiples of 256 \(256, 512, 768, 1024\); got 224"):
+    says = r"multiples of 256 \(256, 512, 768, 1024\); got 224"
+    assert not model.config.follows and CONFIG.follows
+    with pytest.raises(ValueError, match=says):
         TrackingSession(model)
+    # A command that follows says so before it does anything else.
+    with pytest.raises(ValueError, match=says):
+        load_model(ModelChoice(str(file), image_size=224, follow=True))
 
 
 def test_memory_is_an_eighth(file: Path) -> None:

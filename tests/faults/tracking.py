@@ -72,6 +72,12 @@ FAULTS = (
         "tests/tracking/test_distractor_memory.py::test_box_share",
     ),
     Fault(
+        "tracking/valid_memory.py",
+        "        self.invalid.discard(frame)\n",
+        "",
+        "tests/tracking/test_valid_memory.py::test_a_corrected_frame_counts",
+    ),
+    Fault(
         "tracking/track_frame.py",
         "            groups.setdefault(plan.shape, []).append(object_id)",
         "            groups.setdefault(object_id, []).append(object_id)",

@@ -17,7 +17,7 @@ from tests.tiny import ToyClip, tiny_model
 CLIP = ToyClip(30)
 
 
-@pytest.mark.parametrize("memory", ["rolling", "full", "distractor-aware"])
+@pytest.mark.parametrize("memory", ["rolling", "full", "distractor-aware", "valid"])
 def test_a_stream_goes_on_bit_for_bit(model, tmp_path: Path, memory: str) -> None:
     options = TrackingOptions(corrections_become_prompts=True, memory_stride=2)
     session = TrackingSession(model, memory=memory, options=options)

@@ -122,7 +122,7 @@ def test_prompts_forget_the_frames_around(model, stride: int) -> None:
     assert sorted(recent) == [t for t in range(1, 40) if t == 20 or abs(t - 20) > 7 * stride]
 
 
-@pytest.mark.parametrize("memory", ["rolling", "distractor-aware"])
+@pytest.mark.parametrize("memory", ["rolling", "distractor-aware", "valid"])
 def test_the_middle_can_be_followed_again(model, memory: str) -> None:
     session = TrackingSession(model, ToyClip(30), memory=memory)
     session.prompt(1, frame=2, **CLICK)

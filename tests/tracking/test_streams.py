@@ -17,7 +17,7 @@ from sam2_mlx.model.sam import Sam
 from sam2_mlx.tracking.memory_schedule import MemorySchedule
 from sam2_mlx.tracking.memory_size import memory_size
 from sam2_mlx.tracking.options import TrackingOptions
-from sam2_mlx.tracking.policies import POLICIES, MemoryKind, policy_named
+from sam2_mlx.tracking.policies import BOUNDED, POLICIES, MemoryKind, policy_named
 from sam2_mlx.tracking.session import TrackingSession
 from tests.tiny import ToyClip, tiny_model
 
@@ -58,8 +58,7 @@ def test_uncapped_prompts_grow(model) -> None:
 def test_every_policy_has_a_name() -> None:
     assert get_args(MemoryKind) == tuple(POLICIES)
     one_way = {name for name in POLICIES if policy_named(name).one_way}
-    # The commands offer these: the others grow with the clip.
-    assert one_way == set(POLICIES) - {"full"}
+    assert one_way == set(BOUNDED)
 
 
 def test_prompts_are_capped_in_streams_only() -> None:

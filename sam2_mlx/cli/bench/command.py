@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,7 @@ def _measure(options: argparse.Namespace) -> None:
         start = "\n" if index else ""
         _say(options, f"{start}{name} at {side}, {kind}, {origin}")
         _say(options, f"{'what':<28}" + "".join(f"{head:>{_WIDTH}}" for head, *_ in _COLUMNS))
-        wanted = [what for what in options.what or WHAT if model.memory or what in WHAT[:2]]
+        wanted = options.what or WHAT[: None if model.config.follows else 2]
         for what, case in cases(wanted, options.objects, options.frames):
             times = measure(make_run(what, model, case), options.rounds)
             report["results"].append({**about, "what": what, **case, **times})
@@ -107,7 +107,7 @@ def _measure(options: argparse.Namespace) -> None:
 
 
 def cases(
-    wanted: list[str], objects: list[int], frames: int
+    wanted: Sequence[str], objects: list[int], frames: int
 ) -> Iterator[tuple[str, dict[str, int]]]:
     """Every measurement that the options ask for.
 

@@ -35,6 +35,8 @@ public enum Memory: String, Sendable {
     case full
     /// Bounded, and frames are chosen against look-alikes.
     case distractorAware = "distractor-aware"
+    /// Bounded, and frames on which the object was not seen do not count.
+    case valid
 }
 
 /// Follows objects in a process of its own, which the app starts: everything the Python package can
