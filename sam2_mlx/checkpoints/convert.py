@@ -74,12 +74,6 @@ def convert_checkpoint(
 def write_folder(out: Path, weights: Weights, config: ModelConfig, source: Path) -> None:
     """Keep a checkpoint that was read in float32 as a folder of ours, in place of an earlier one.
 
-    Args:
-        out: the folder to make.
-        weights: its values.
-        config: the dimensions to write.
-        source: the file that was read.
-
     Raises:
         FileError: `out` holds other files or cannot be written, for example on a full disk.
     """
@@ -131,11 +125,7 @@ def _write(folder: Path, weights: Weights, config: ModelConfig, dtype: str, sour
         "format": "sam2_mlx",
         "format_version": FORMAT_VERSION,
         "dtype": dtype,
-        "source": {
-            "name": source.name,
-            "sha256": sha256(*parts(source)),
-            "layout": weights.layout,
-        },
+        "source": dict(name=source.name, sha256=sha256(*parts(source)), layout=weights.layout),
         "model": config.to_dict(),
     }
     if weights.quantization is not None:

@@ -6,157 +6,99 @@ MobileSAM's (`mobile_sam.pt`), which are Meta's but for the image encoder.
 
 from __future__ import annotations
 
-import re
+from sam2_mlx.checkpoints.rules import Layout, read_rules
 
-from sam2_mlx.checkpoints.rules import CONV, UPCONV, Layout, Rule, module
+# What Meta and the transformers library name alike, or nearly.
+_COMMON = r"""
+mask_decoder.transformer.layers.#.<self_attn|cross_attn_token_to_image>.<[qkv]|out>_proj.@ =
+mask_decoder.transformer.layers.#.cross_attn_image_to_token.<[qkv]|out>_proj.@ =
+mask_decoder.transformer.layers.#.(?:layer_)?norm<[1-4]>.@
+    mask_decoder.transformer.layers.*.norm*.*
+mask_decoder.transformer.layers.#.mlp.lin1.@ mask_decoder.transformer.layers.*.mlp.layers.0.*
+mask_decoder.transformer.layers.#.mlp.lin2.@ mask_decoder.transformer.layers.*.mlp.layers.1.*
+mask_decoder.transformer.final_attn_token_to_image.<[qkv]|out>_proj.@ =
+mask_decoder.transformer.(?:layer_)?norm_final_attn.@ mask_decoder.transformer.norm_final_attn.*
+mask_decoder.<iou_token|mask_tokens>.weight =
+prompt_encoder.<not_a_point_embed|no_mask_embed>.weight =
+"""
 
-_TRUNK = "image_encoder.trunk"
-_NECK = "image_encoder.neck"
-_DENSE = "prompt_encoder.mask_downscaling"
-_DECODER = "mask_decoder"
-_KINDS = "self_attn|cross_attn_token_to_image|cross_attn_image_to_token"
-_PROJECTION = "(?:q|k|v|out)_proj"
-_HEADS = r"output_hypernetworks_mlps\.\d+|iou_prediction_head"
-_GAUSSIAN = "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
+_META = r"""
+prompt_encoder.pe_layer.positional_encoding_gaussian_matrix =
+prompt_encoder.point_embeddings.#.weight =
+prompt_encoder.mask_downscaling.0.@ prompt_encoder.mask_downscaling.conv1.* conv
+prompt_encoder.mask_downscaling.1.@ prompt_encoder.mask_downscaling.norm1.*
+prompt_encoder.mask_downscaling.3.@ prompt_encoder.mask_downscaling.conv2.* conv
+prompt_encoder.mask_downscaling.4.@ prompt_encoder.mask_downscaling.norm2.*
+prompt_encoder.mask_downscaling.6.@ prompt_encoder.mask_downscaling.conv3.* conv
+mask_decoder.output_upscaling.0.@ mask_decoder.upscaling.conv1.* upconv
+mask_decoder.output_upscaling.1.@ mask_decoder.upscaling.norm1.*
+mask_decoder.output_upscaling.3.@ mask_decoder.upscaling.conv2.* upconv
+mask_decoder.output_hypernetworks_mlps.#.layers.#.@ =
+mask_decoder.iou_prediction_head.layers.#.@ =
+image_encoder.neck.0.@ image_encoder.neck.conv1.* conv
+image_encoder.neck.1.@ image_encoder.neck.norm1.*
+image_encoder.neck.2.@ image_encoder.neck.conv2.* conv
+image_encoder.neck.3.@ image_encoder.neck.norm2.*
+"""
 
+_META_VIT = r"""
+image_encoder.patch_embed.proj.@ image_encoder.trunk.patch_embed.proj.* conv
+image_encoder.pos_embed image_encoder.trunk.pos_embed
+image_encoder.blocks.#.<norm[12]|attn.qkv|attn.proj>.@ image_encoder.trunk.blocks.*.*.*
+image_encoder.blocks.#.attn.<rel_pos_[hw]> image_encoder.trunk.blocks.*.attn.*
+image_encoder.blocks.#.mlp.lin1.@ image_encoder.trunk.blocks.*.mlp.layers.0.*
+image_encoder.blocks.#.mlp.lin2.@ image_encoder.trunk.blocks.*.mlp.layers.1.*
+"""
 
-def _mlp(source: str, target: str) -> tuple[Rule, ...]:
-    """`lin1` and `lin2` as layers.0 and layers.1."""
-    return (
-        *module(rf"{source}\.lin1", f"{target}.layers.0"),
-        *module(rf"{source}\.lin2", f"{target}.layers.1"),
-    )
+_TINY_VIT = r"""
+image_encoder.patch_embed.seq.0.$ image_encoder.trunk.patch_embed.conv1.* conv
+image_encoder.patch_embed.seq.2.$ image_encoder.trunk.patch_embed.conv2.* conv
+image_encoder.layers.#.blocks.#.<conv[123]|local_conv>.$
+    image_encoder.trunk.layers.*.blocks.*.*.* conv
+image_encoder.layers.#.downsample.<conv[123]>.$ image_encoder.trunk.layers.*.downsample.*.* conv
+image_encoder.layers.#.blocks.#.<attn.norm|attn.qkv|attn.proj|mlp.norm|mlp.fc[12]>.@
+    image_encoder.trunk.layers.*.blocks.*.*.*
+image_encoder.layers.#.blocks.#.attn.attention_biases
+    image_encoder.trunk.layers.*.blocks.*.attn.attention_biases
+"""
 
-
-def _common_rules() -> tuple[Rule, ...]:
-    """What Meta and the transformers library name alike, or nearly."""
-    layer = r"mask_decoder\.transformer\.layers\.(\d+)"
-    ours = rf"{_DECODER}.transformer.layers.\1"
-    final = r"mask_decoder\.transformer\.final_attn_token_to_image"
-    return (
-        *module(rf"{layer}\.((?:{_KINDS})\.{_PROJECTION})", rf"{ours}.\2"),
-        *module(rf"{layer}\.(?:layer_)?norm([1-4])", rf"{ours}.norm\2"),
-        *_mlp(rf"{layer}\.mlp", f"{ours}.mlp"),
-        *module(
-            rf"{final}\.({_PROJECTION})", rf"{_DECODER}.transformer.final_attn_token_to_image.\1"
-        ),
-        *module(
-            r"mask_decoder\.transformer\.(?:layer_)?norm_final_attn",
-            f"{_DECODER}.transformer.norm_final_attn",
-        ),
-        Rule(r"mask_decoder\.(iou_token|mask_tokens)\.weight", rf"{_DECODER}.\1.weight"),
-        Rule(
-            r"prompt_encoder\.(not_a_point_embed|no_mask_embed)\.weight",
-            r"prompt_encoder.\1.weight",
-        ),
-    )
-
-
-def _meta_rules() -> tuple[Rule, ...]:
-    """Prompt encoder, mask decoder and neck in Meta's names."""
-    dense, up = r"prompt_encoder\.mask_downscaling", r"mask_decoder\.output_upscaling"
-    neck = r"image_encoder\.neck"
-    return (
-        *_common_rules(),
-        Rule(r"prompt_encoder\.pe_layer\.positional_encoding_gaussian_matrix", _GAUSSIAN),
-        Rule(
-            r"prompt_encoder\.point_embeddings\.(\d+)\.weight",
-            r"prompt_encoder.point_embeddings.\1.weight",
-        ),
-        *module(rf"{dense}\.0", f"{_DENSE}.conv1", CONV),
-        *module(rf"{dense}\.1", f"{_DENSE}.norm1"),
-        *module(rf"{dense}\.3", f"{_DENSE}.conv2", CONV),
-        *module(rf"{dense}\.4", f"{_DENSE}.norm2"),
-        *module(rf"{dense}\.6", f"{_DENSE}.conv3", CONV),
-        *module(rf"{up}\.0", f"{_DECODER}.upscaling.conv1", UPCONV),
-        *module(rf"{up}\.1", f"{_DECODER}.upscaling.norm1"),
-        *module(rf"{up}\.3", f"{_DECODER}.upscaling.conv2", UPCONV),
-        *module(rf"mask_decoder\.((?:{_HEADS})\.layers\.\d+)", rf"{_DECODER}.\1"),
-        *module(rf"{neck}\.0", f"{_NECK}.conv1", CONV),
-        *module(rf"{neck}\.1", f"{_NECK}.norm1"),
-        *module(rf"{neck}\.2", f"{_NECK}.conv2", CONV),
-        *module(rf"{neck}\.3", f"{_NECK}.norm2"),
-    )
-
-
-def _meta_vit_rules() -> tuple[Rule, ...]:
-    block, ours = r"image_encoder\.blocks\.(\d+)", rf"{_TRUNK}.blocks.\1"
-    return (
-        *module(r"image_encoder\.patch_embed\.proj", f"{_TRUNK}.patch_embed.proj", CONV),
-        Rule(r"image_encoder\.pos_embed", f"{_TRUNK}.pos_embed"),
-        *module(rf"{block}\.(norm[12]|attn\.qkv|attn\.proj)", rf"{ours}.\2"),
-        Rule(rf"{block}\.attn\.(rel_pos_[hw])", rf"{ours}.attn.\2"),
-        *_mlp(rf"{block}\.mlp", f"{ours}.mlp"),
-    )
-
-
-def _tiny_vit_rules() -> tuple[Rule, ...]:
-    layer, ours = r"image_encoder\.layers\.(\d+)", rf"{_TRUNK}.layers.\1"
-    convolutions = r"(?:blocks\.\d+|downsample)\.conv[123]|blocks\.\d+\.local_conv"
-    parts = r"attn\.(?:norm|qkv|proj)|mlp\.(?:norm|fc[12])"
-    embed = r"image_encoder\.patch_embed\.seq"
-    rules: list[Rule] = []
-    for source, target in (
-        (rf"{embed}\.0", f"{_TRUNK}.patch_embed.conv1"),
-        (rf"{embed}\.2", f"{_TRUNK}.patch_embed.conv2"),
-        (rf"{layer}\.({convolutions})", rf"{ours}.\2"),
-    ):
-        at = re.compile(source).groups + 1
-        rules.append(Rule(rf"{source}\.c\.weight", f"{target}.c.weight", CONV))
-        rules.append(
-            Rule(rf"{source}\.bn\.(weight|bias|running_mean|running_var)", rf"{target}.bn.\{at}")
-        )
-    return (
-        *rules,
-        *module(rf"{layer}\.(blocks\.\d+\.(?:{parts}))", rf"{ours}.\2"),
-        Rule(
-            rf"{layer}\.(blocks\.\d+)\.attn\.attention_biases", rf"{ours}.\2.attn.attention_biases"
-        ),
-    )
-
-
-def _transformers_rules() -> tuple[Rule, ...]:
-    block, ours = r"vision_encoder\.layers\.(\d+)", rf"{_TRUNK}.blocks.\1"
-    neck, dense = r"vision_encoder\.neck", r"prompt_encoder\.mask_embed"
-    heads = rf"mask_decoder\.({_HEADS})"
-    return (
-        *_common_rules(),
-        *module(r"vision_encoder\.patch_embed\.projection", f"{_TRUNK}.patch_embed.proj", CONV),
-        Rule(r"vision_encoder\.pos_embed", f"{_TRUNK}.pos_embed"),
-        *module(rf"{block}\.(attn\.qkv|attn\.proj)", rf"{ours}.\2"),
-        *module(rf"{block}\.layer_norm([12])", rf"{ours}.norm\2"),
-        Rule(rf"{block}\.attn\.(rel_pos_[hw])", rf"{ours}.attn.\2"),
-        *_mlp(rf"{block}\.mlp", f"{ours}.mlp"),
-        *module(rf"{neck}\.conv([12])", rf"{_NECK}.conv\1", CONV),
-        *module(rf"{neck}\.layer_norm([12])", rf"{_NECK}.norm\1"),
-        # One matrix, stored under either name or both.
-        Rule(r"prompt_encoder\.shared_embedding\.positional_embedding", _GAUSSIAN),
-        Rule(r"shared_image_embedding\.positional_embedding", _GAUSSIAN),
-        Rule(
-            r"prompt_encoder\.point_embed\.(\d+)\.weight",
-            r"prompt_encoder.point_embeddings.\1.weight",
-        ),
-        *module(rf"{dense}\.conv([123])", rf"{_DENSE}.conv\1", CONV),
-        *module(rf"{dense}\.layer_norm([12])", rf"{_DENSE}.norm\1"),
-        *module(r"mask_decoder\.upscale_conv([12])", rf"{_DECODER}.upscaling.conv\1", UPCONV),
-        *module(r"mask_decoder\.upscale_layer_norm", f"{_DECODER}.upscaling.norm1"),
-        *module(rf"{heads}\.proj_in", rf"{_DECODER}.\1.layers.0"),
-        *module(rf"{heads}\.layers\.0", rf"{_DECODER}.\1.layers.1"),
-        *module(rf"{heads}\.proj_out", rf"{_DECODER}.\1.layers.2"),
-    )
-
+_TRANSFORMERS = r"""
+vision_encoder.patch_embed.projection.@ image_encoder.trunk.patch_embed.proj.* conv
+vision_encoder.pos_embed image_encoder.trunk.pos_embed
+vision_encoder.layers.#.<attn.qkv|attn.proj>.@ image_encoder.trunk.blocks.*.*.*
+vision_encoder.layers.#.layer_norm<[12]>.@ image_encoder.trunk.blocks.*.norm*.*
+vision_encoder.layers.#.attn.<rel_pos_[hw]> image_encoder.trunk.blocks.*.attn.*
+vision_encoder.layers.#.mlp.lin1.@ image_encoder.trunk.blocks.*.mlp.layers.0.*
+vision_encoder.layers.#.mlp.lin2.@ image_encoder.trunk.blocks.*.mlp.layers.1.*
+vision_encoder.neck.conv<[12]>.@ image_encoder.neck.conv*.* conv
+vision_encoder.neck.layer_norm<[12]>.@ image_encoder.neck.norm*.*
+prompt_encoder.shared_embedding.positional_embedding
+    prompt_encoder.pe_layer.positional_encoding_gaussian_matrix
+shared_image_embedding.positional_embedding
+    prompt_encoder.pe_layer.positional_encoding_gaussian_matrix
+prompt_encoder.point_embed.#.weight prompt_encoder.point_embeddings.*.weight
+prompt_encoder.mask_embed.conv<[123]>.@ prompt_encoder.mask_downscaling.conv*.* conv
+prompt_encoder.mask_embed.layer_norm<[12]>.@ prompt_encoder.mask_downscaling.norm*.*
+mask_decoder.upscale_conv<[12]>.@ mask_decoder.upscaling.conv*.* upconv
+mask_decoder.upscale_layer_norm.@ mask_decoder.upscaling.norm1.*
+mask_decoder.<output_hypernetworks_mlps.\d+|iou_prediction_head>.proj_in.@ mask_decoder.*.layers.0.*
+mask_decoder.<output_hypernetworks_mlps.\d+|iou_prediction_head>.layers.0.@
+    mask_decoder.*.layers.1.*
+mask_decoder.<output_hypernetworks_mlps.\d+|iou_prediction_head>.proj_out.@
+    mask_decoder.*.layers.2.*
+"""
 
 FIRST_LAYOUTS = (
     Layout(
         "meta-sam1",
         "image_encoder.patch_embed.proj.weight",
-        (*_meta_rules(), *_meta_vit_rules()),
+        read_rules(_COMMON + _META + _META_VIT),
         ignored=("pixel_mean", "pixel_std"),
     ),
     Layout(
         "mobile-sam",
         "image_encoder.patch_embed.seq.0.c.weight",
-        (*_meta_rules(), *_tiny_vit_rules()),
+        read_rules(_COMMON + _META + _TINY_VIT),
         # A classifier's head is left over from pre-training.
         ignored=(
             "pixel_mean",
@@ -169,7 +111,7 @@ FIRST_LAYOUTS = (
     Layout(
         "transformers-sam1",
         "vision_encoder.patch_embed.projection.weight",
-        _transformers_rules(),
+        read_rules(_COMMON + _TRANSFORMERS),
     ),
 )
 """The layouts of the first Segment Anything."""

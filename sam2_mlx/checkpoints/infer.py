@@ -64,7 +64,7 @@ def infer_config(shapes: Shapes, stated: Mapping[str, Any] | None = None) -> Mod
     if not repvit:
         _require_unseen(values, encoder)
     values.setdefault("name", "custom")
-    return _config(values | {"encoder": encoder, "decoder": decoder, "memory": memory})
+    return config_of(values | {"encoder": encoder, "decoder": decoder, "memory": memory})
 
 
 def _infer_first(shapes: Shapes, stated: dict[str, Any]) -> ModelConfig:
@@ -78,10 +78,11 @@ def _infer_first(shapes: Shapes, stated: dict[str, Any]) -> ModelConfig:
         "hidden_dim": _shape(shapes, "image_encoder.neck.norm1.bias")[0],
     }
     values |= {k: v for k, v in stated.items() if k not in ("encoder", "decoder", "memory")}
-    return _config(values | {"encoder": encoder, "decoder": decoder})
+    return config_of(values | {"encoder": encoder, "decoder": decoder})
 
 
-def _config(values: dict[str, Any]) -> ModelConfig:
+def config_of(values: dict[str, Any]) -> ModelConfig:
+    """The dimensions in a config.json; raises a `CheckpointError` for impossible ones."""
     try:
         return ModelConfig.from_dict(values)
     except (TypeError, ValueError) as error:
@@ -158,20 +159,18 @@ def _infer_perceiver(shapes: Shapes) -> dict[str, Any] | None:
 
 def _published(encoder: dict[str, Any], memory: dict[str, Any] | None) -> ModelConfig | None:
     """The published model with this encoder, and with this memory's switches if there is one."""
+    trunk = encoder["embed_dim"], tuple(encoder["stages"])
     same = [
         model
         for model in MODELS.values()
-        if isinstance(model.encoder, HieraConfig) and _same_trunk(model.encoder, encoder)
+        if isinstance(model.encoder, HieraConfig)
+        and (model.encoder.embed_dim, model.encoder.stages) == trunk
     ]
     for model in same:
         switches = ("absent_embedding", "pointer_time")
         if memory and all(getattr(model.memory, key) == memory[key] for key in switches):
             return model
     return same[0] if same else None
-
-
-def _same_trunk(known: HieraConfig, encoder: dict[str, Any]) -> bool:
-    return known.embed_dim == encoder["embed_dim"] and known.stages == tuple(encoder["stages"])
 
 
 def _require_unseen(values: dict[str, Any], encoder: dict[str, Any]) -> None:
@@ -205,5 +204,4 @@ _RANKS = {"bias": 1, "pos_embed": 4}
 
 
 def _count(shapes: Shapes, pattern: str) -> int:
-    numbers = {int(match[1]) for name in shapes if (match := re.fullmatch(pattern, name))}
-    return len(numbers)
+    return len({int(match[1]) for name in shapes if (match := re.fullmatch(pattern, name))})

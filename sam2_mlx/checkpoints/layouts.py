@@ -1,234 +1,160 @@
 """Rule tables: how each family of checkpoints names its tensors, and our name for each.
 
 Three layouts are known: Meta's own key names (`.pt` or safetensors), the transformers library's
-(`Sam2Model`, `Sam2VideoModel`), and ours. A rule is a pattern for a source key, the name it gets
-here, and how its axes change; convolution weights become channels last, once, here.
+(`Sam2Model`, `Sam2VideoModel`), and ours. `rules.read_rules` says how a table is written;
+convolution weights become channels last, once, here.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
-from sam2_mlx.checkpoints.edge_layouts import edge_rules, transformers_edge_rules
-from sam2_mlx.checkpoints.rules import CONV, UPCONV, Layout, Rule, module
+from sam2_mlx.checkpoints.edge_layouts import EDGE, TRANSFORMERS_EDGE
+from sam2_mlx.checkpoints.rules import Layout, Rule, read_rules
 
+_META = r"""
+image_encoder.trunk.patch_embed.proj.@ = conv
+image_encoder.trunk.<pos_embed|pos_embed_window> = conv
+image_encoder.trunk.blocks.#.<norm[12]|attn.qkv|attn.proj|mlp.layers.[01]|proj>.@ =
+image_encoder.neck.convs.#.conv.@ = conv
+sam_prompt_encoder.<pe_layer.positional_encoding_gaussian_matrix> prompt_encoder.*
+sam_prompt_encoder.point_embeddings.#.weight prompt_encoder.point_embeddings.*.weight
+sam_prompt_encoder.<not_a_point_embed|no_mask_embed>.weight prompt_encoder.*.weight
+sam_prompt_encoder.mask_downscaling.0.@ prompt_encoder.mask_downscaling.conv1.* conv
+sam_prompt_encoder.mask_downscaling.1.@ prompt_encoder.mask_downscaling.norm1.*
+sam_prompt_encoder.mask_downscaling.3.@ prompt_encoder.mask_downscaling.conv2.* conv
+sam_prompt_encoder.mask_downscaling.4.@ prompt_encoder.mask_downscaling.norm2.*
+sam_prompt_encoder.mask_downscaling.6.@ prompt_encoder.mask_downscaling.conv3.* conv
+sam_mask_decoder.transformer.layers.#.<norm[1-4]|mlp.layers.[01]>.@
+    mask_decoder.transformer.layers.*.*.*
+sam_mask_decoder.transformer.layers.#.<self_attn|cross_attn_token_to_image>.<[qkv]|out>_proj.@
+    mask_decoder.transformer.layers.*.*.*_proj.*
+sam_mask_decoder.transformer.layers.#.cross_attn_image_to_token.<[qkv]|out>_proj.@
+    mask_decoder.transformer.layers.*.cross_attn_image_to_token.*_proj.*
+sam_mask_decoder.transformer.final_attn_token_to_image.<[qkv]|out>_proj.@
+    mask_decoder.transformer.final_attn_token_to_image.*_proj.*
+sam_mask_decoder.transformer.norm_final_attn.@ mask_decoder.transformer.norm_final_attn.*
+sam_mask_decoder.<iou_token|mask_tokens|obj_score_token>.weight mask_decoder.*.weight
+sam_mask_decoder.output_upscaling.0.@ mask_decoder.upscaling.conv1.* upconv
+sam_mask_decoder.output_upscaling.1.@ mask_decoder.upscaling.norm1.*
+sam_mask_decoder.output_upscaling.3.@ mask_decoder.upscaling.conv2.* upconv
+sam_mask_decoder.<conv_s[01]>.@ mask_decoder.*.* conv
+sam_mask_decoder.output_hypernetworks_mlps.#.layers.#.@
+    mask_decoder.output_hypernetworks_mlps.*.layers.*.*
+sam_mask_decoder.<iou_prediction_head|pred_obj_score_head>.layers.#.@ mask_decoder.*.layers.*.*
+memory_attention.layers.#.<self_attn|cross_attn_image>.<[qkv]|out>_proj.@
+    memory.attention.layers.*.*.*_proj.*
+memory_attention.layers.#.<linear[12]|norm[1-3]>.@ memory.attention.layers.*.*.*
+memory_attention.norm.@ memory.attention.norm.*
+memory_encoder.mask_downsampler.encoder.0.@ memory.encoder.mask_downsampler.conv1.* conv
+memory_encoder.mask_downsampler.encoder.1.@ memory.encoder.mask_downsampler.norm1.*
+memory_encoder.mask_downsampler.encoder.3.@ memory.encoder.mask_downsampler.conv2.* conv
+memory_encoder.mask_downsampler.encoder.4.@ memory.encoder.mask_downsampler.norm2.*
+memory_encoder.mask_downsampler.encoder.6.@ memory.encoder.mask_downsampler.conv3.* conv
+memory_encoder.mask_downsampler.encoder.7.@ memory.encoder.mask_downsampler.norm3.*
+memory_encoder.mask_downsampler.encoder.9.@ memory.encoder.mask_downsampler.conv4.* conv
+memory_encoder.mask_downsampler.encoder.10.@ memory.encoder.mask_downsampler.norm4.*
+memory_encoder.mask_downsampler.encoder.12.@ memory.encoder.mask_downsampler.conv5.* conv
+memory_encoder.<pix_feat_proj|out_proj>.@ memory.encoder.*.* conv
+memory_encoder.fuser.layers.#.gamma memory.encoder.fuser.layers.*.gamma
+memory_encoder.fuser.layers.#.dwconv.@ memory.encoder.fuser.layers.*.dwconv.* conv
+memory_encoder.fuser.layers.#.<norm|pwconv[12]>.@ memory.encoder.fuser.layers.*.*.*
+mask_downsample.@ memory.mask_downsample.* conv
+obj_ptr_proj.layers.#.@ memory.pointer_projection.layers.*.*
+obj_ptr_tpos_proj.@ memory.pointer_time_projection.*
+maskmem_tpos_enc memory.time_embedding drop12
+no_mem_embed memory.no_memory_embedding drop01
+no_obj_ptr memory.absent_pointer drop0
+no_obj_embed_spatial memory.absent_embedding drop0
+"""
 
-def _norms(source: str, target: str, number: str) -> tuple[Rule, ...]:
-    return module(rf"{source}\.layer_norm({number})", rf"{target}.norm\{_groups(source) + 1}")
-
-
-def _mlp(source: str, target: str, last: int) -> tuple[Rule, ...]:
-    """The transformers library's MLP (proj_in, layers, proj_out) as layers.0 to layers.`last`."""
-    middle = module(rf"{source}\.layers\.0", f"{target}.layers.1") if last == 2 else ()
-    return (
-        *module(rf"{source}\.proj_in", f"{target}.layers.0"),
-        *middle,
-        *module(rf"{source}\.proj_out", f"{target}.layers.{last}"),
-    )
-
-
-def _attention(source: str, target: str) -> tuple[Rule, ...]:
-    """The transformers library's attention: only the output projection has another name."""
-    at = _groups(source) + 1
-    return (
-        *module(rf"{source}\.([qkv]_proj)", rf"{target}.\{at}"),
-        *module(rf"{source}\.o_proj", f"{target}.out_proj"),
-    )
-
-
-def _groups(pattern: str) -> int:
-    return re.compile(pattern).groups
-
-
-_TRUNK = "image_encoder.trunk"
-_BLOCK = rf"{_TRUNK}.blocks.\1"
-_DENSE = "prompt_encoder.mask_downscaling"
-_TWO_WAY = "mask_decoder.transformer"
-_LAYER = rf"{_TWO_WAY}.layers.\1"
-_FUSER = r"memory.encoder.fuser.layers.\1"
-_DOWN = "memory.encoder.mask_downsampler"
-_PROJECTIONS = r"(?:q|k|v|out)_proj"
-
-
-def _meta_rules() -> tuple[Rule, ...]:
-    trunk = r"image_encoder\.trunk"
-    block = r"norm[12]|attn\.qkv|attn\.proj|mlp\.layers\.[01]|proj"
-    dense = r"sam_prompt_encoder\.mask_downscaling"
-    decoder = r"sam_mask_decoder"
-    cross = "cross_attn_token_to_image|cross_attn_image_to_token"
-    two_way = rf"(?:self_attn|{cross})\.{_PROJECTIONS}|norm[1-4]|mlp\.layers\.[01]"
-    heads = r"output_hypernetworks_mlps\.\d+|iou_prediction_head|pred_obj_score_head"
-    remembered = rf"(?:self_attn|cross_attn_image)\.{_PROJECTIONS}|linear[12]|norm[1-3]"
-    return (
-        *module(rf"{trunk}\.patch_embed\.proj", f"{_TRUNK}.patch_embed.proj", CONV),
-        Rule(rf"{trunk}\.(pos_embed|pos_embed_window)", rf"{_TRUNK}.\1", CONV),
-        *module(rf"{trunk}\.blocks\.(\d+)\.({block})", rf"{_BLOCK}.\2"),
-        *module(
-            r"image_encoder\.neck\.convs\.(\d+)\.conv", r"image_encoder.neck.convs.\1.conv", CONV
-        ),
-        Rule(
-            r"sam_prompt_encoder\.(pe_layer\.positional_encoding_gaussian_matrix"
-            r"|point_embeddings\.\d+\.weight|not_a_point_embed\.weight|no_mask_embed\.weight)",
-            r"prompt_encoder.\1",
-        ),
-        *module(rf"{dense}\.0", f"{_DENSE}.conv1", CONV),
-        *module(rf"{dense}\.1", f"{_DENSE}.norm1"),
-        *module(rf"{dense}\.3", f"{_DENSE}.conv2", CONV),
-        *module(rf"{dense}\.4", f"{_DENSE}.norm2"),
-        *module(rf"{dense}\.6", f"{_DENSE}.conv3", CONV),
-        *module(rf"{decoder}\.transformer\.layers\.(\d+)\.({two_way})", rf"{_LAYER}.\2"),
-        *module(
-            rf"{decoder}\.transformer\."
-            rf"(final_attn_token_to_image\.{_PROJECTIONS}|norm_final_attn)",
-            rf"{_TWO_WAY}.\1",
-        ),
-        Rule(
-            rf"{decoder}\.((?:iou_token|mask_tokens|obj_score_token)\.weight)", r"mask_decoder.\1"
-        ),
-        *module(rf"{decoder}\.output_upscaling\.0", "mask_decoder.upscaling.conv1", UPCONV),
-        *module(rf"{decoder}\.output_upscaling\.1", "mask_decoder.upscaling.norm1"),
-        *module(rf"{decoder}\.output_upscaling\.3", "mask_decoder.upscaling.conv2", UPCONV),
-        *module(rf"{decoder}\.(conv_s[01])", r"mask_decoder.\1", CONV),
-        *module(rf"{decoder}\.((?:{heads})\.layers\.\d+)", r"mask_decoder.\1"),
-        *module(
-            rf"memory_attention\.layers\.(\d+)\.({remembered})", r"memory.attention.layers.\1.\2"
-        ),
-        *module(r"memory_attention\.norm", "memory.attention.norm"),
-        *_meta_mask_downsampler(),
-        *module(r"memory_encoder\.(pix_feat_proj|out_proj)", r"memory.encoder.\1", CONV),
-        Rule(r"memory_encoder\.fuser\.layers\.(\d+)\.gamma", f"{_FUSER}.gamma"),
-        *module(r"memory_encoder\.fuser\.layers\.(\d+)\.dwconv", f"{_FUSER}.dwconv", CONV),
-        *module(r"memory_encoder\.fuser\.layers\.(\d+)\.(norm|pwconv[12])", rf"{_FUSER}.\2"),
-        *module(r"mask_downsample", "memory.mask_downsample", CONV),
-        *module(r"obj_ptr_proj\.layers\.(\d+)", r"memory.pointer_projection.layers.\1"),
-        *module(r"obj_ptr_tpos_proj", "memory.pointer_time_projection"),
-        Rule(r"maskmem_tpos_enc", "memory.time_embedding", drop=(1, 2)),
-        Rule(r"no_mem_embed", "memory.no_memory_embedding", drop=(0, 1)),
-        Rule(r"no_obj_ptr", "memory.absent_pointer", drop=(0,)),
-        Rule(r"no_obj_embed_spatial", "memory.absent_embedding", drop=(0,)),
-        *edge_rules(),
-    )
-
-
-def _meta_mask_downsampler() -> tuple[Rule, ...]:
-    # Four rounds of convolution, norm and activation, then a last convolution: 0, 1, 3, 4, ... 12.
-    source = r"memory_encoder\.mask_downsampler\.encoder"
-    rules: list[Rule] = []
-    for i in range(4):
-        rules += module(rf"{source}\.{3 * i}", f"{_DOWN}.conv{i + 1}", CONV)
-        rules += module(rf"{source}\.{3 * i + 1}", f"{_DOWN}.norm{i + 1}")
-    return (*rules, *module(rf"{source}\.12", f"{_DOWN}.conv5", CONV))
-
-
-def _transformers_rules() -> tuple[Rule, ...]:
-    return (
-        *_transformers_image_rules(),
-        *_transformers_decoder_rules(),
-        *_transformers_memory_rules(),
-        *transformers_edge_rules(),
-    )
-
-
-def _transformers_image_rules() -> tuple[Rule, ...]:
-    trunk = r"vision_encoder\.backbone"
-    block = rf"{trunk}\.blocks\.(\d+)"
-    dense = r"prompt_encoder\.mask_embed"
-    gaussian = "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
-    return (
-        *module(rf"{trunk}\.patch_embed\.projection", f"{_TRUNK}.patch_embed.proj", CONV),
-        Rule(rf"{trunk}\.(pos_embed|pos_embed_window)", rf"{_TRUNK}.\1", CONV),
-        *module(rf"{block}\.(attn\.qkv|attn\.proj|proj)", rf"{_BLOCK}.\2"),
-        *_norms(block, _BLOCK, "[12]"),
-        *_mlp(rf"{block}\.mlp", f"{_BLOCK}.mlp", last=1),
-        *module(r"vision_encoder\.neck\.convs\.(\d+)", r"image_encoder.neck.convs.\1.conv", CONV),
-        # One matrix, stored under either name or both.
-        Rule(r"prompt_encoder\.shared_embedding\.positional_embedding", gaussian),
-        Rule(r"shared_image_embedding\.positional_embedding", gaussian),
-        Rule(
-            r"prompt_encoder\.point_embed\.weight",
-            "prompt_encoder.point_embeddings.{row}.weight",
-            split=True,
-        ),
-        Rule(
-            r"prompt_encoder\.((?:not_a_point_embed|no_mask_embed)\.weight)", r"prompt_encoder.\1"
-        ),
-        *module(rf"{dense}\.(conv[123])", rf"{_DENSE}.\1", CONV),
-        *_norms(dense, _DENSE, "[12]"),
-    )
-
-
-def _transformers_decoder_rules() -> tuple[Rule, ...]:
-    two_way = r"mask_decoder\.transformer"
-    layer = rf"{two_way}\.layers\.(\d+)"
-    kinds = "self_attn|cross_attn_token_to_image|cross_attn_image_to_token"
-    heads = r"output_hypernetworks_mlps\.\d+|iou_prediction_head|pred_obj_score_head"
-    return (
-        *_attention(rf"{layer}\.({kinds})", rf"{_LAYER}.\2"),
-        *_norms(layer, _LAYER, "[1-4]"),
-        *_mlp(rf"{layer}\.mlp", f"{_LAYER}.mlp", last=1),
-        *_attention(
-            rf"{two_way}\.final_attn_token_to_image", f"{_TWO_WAY}.final_attn_token_to_image"
-        ),
-        *module(rf"{two_way}\.layer_norm_final_attn", f"{_TWO_WAY}.norm_final_attn"),
-        Rule(
-            r"mask_decoder\.((?:iou_token|mask_tokens|obj_score_token)\.weight)",
-            r"mask_decoder.\1",
-        ),
-        *module(r"mask_decoder\.upscale_(conv[12])", r"mask_decoder.upscaling.\1", UPCONV),
-        *module(r"mask_decoder\.upscale_layer_norm", "mask_decoder.upscaling.norm1"),
-        *module(r"mask_decoder\.(conv_s[01])", r"mask_decoder.\1", CONV),
-        *_mlp(rf"mask_decoder\.({heads})", r"mask_decoder.\1", last=2),
-    )
-
-
-def _transformers_memory_rules() -> tuple[Rule, ...]:
-    layer = r"memory_attention\.layers\.(\d+)"
-    target = r"memory.attention.layers.\1"
-    down = r"memory_encoder\.mask_downsampler"
-    fuser = r"memory_encoder\.memory_fuser\.layers\.(\d+)"
-    rules: list[Rule] = []
-    for i in range(4):
-        rules += module(rf"{down}\.layers\.{i}\.conv", f"{_DOWN}.conv{i + 1}", CONV)
-        rules += module(rf"{down}\.layers\.{i}\.layer_norm", f"{_DOWN}.norm{i + 1}")
-    return (
-        *_attention(rf"{layer}\.(self_attn|cross_attn_image)", rf"{target}.\2"),
-        *module(rf"{layer}\.(linear[12])", rf"{target}.\2"),
-        *_norms(layer, target, "[1-3]"),
-        *module(r"memory_attention\.layer_norm", "memory.attention.norm"),
-        *rules,
-        *module(rf"{down}\.final_conv", f"{_DOWN}.conv5", CONV),
-        *module(r"memory_encoder\.feature_projection", "memory.encoder.pix_feat_proj", CONV),
-        *module(r"memory_encoder\.projection", "memory.encoder.out_proj", CONV),
-        Rule(rf"{fuser}\.scale", f"{_FUSER}.gamma"),
-        *module(rf"{fuser}\.depthwise_conv", f"{_FUSER}.dwconv", CONV),
-        *module(rf"{fuser}\.layer_norm", f"{_FUSER}.norm"),
-        *module(rf"{fuser}\.pointwise_conv([12])", rf"{_FUSER}.pwconv\2"),
-        *module(r"mask_downsample", "memory.mask_downsample", CONV),
-        *_mlp(r"object_pointer_proj", "memory.pointer_projection", last=2),
-        *module(r"temporal_positional_encoding_projection_layer", "memory.pointer_time_projection"),
-        Rule(r"memory_temporal_positional_encoding", "memory.time_embedding", drop=(1, 2)),
-        Rule(r"no_memory_embedding", "memory.no_memory_embedding", drop=(0, 1)),
-        Rule(r"no_object_pointer", "memory.absent_pointer", drop=(0,)),
-        Rule(r"occlusion_spatial_embedding_parameter", "memory.absent_embedding", drop=(0,)),
-    )
-
+_TRANSFORMERS = r"""
+vision_encoder.backbone.patch_embed.projection.@ image_encoder.trunk.patch_embed.proj.* conv
+vision_encoder.backbone.<pos_embed|pos_embed_window> image_encoder.trunk.* conv
+vision_encoder.backbone.blocks.#.<attn.qkv|attn.proj|proj>.@ image_encoder.trunk.blocks.*.*.*
+vision_encoder.backbone.blocks.#.layer_norm<[12]>.@ image_encoder.trunk.blocks.*.norm*.*
+vision_encoder.backbone.blocks.#.mlp.proj_in.@ image_encoder.trunk.blocks.*.mlp.layers.0.*
+vision_encoder.backbone.blocks.#.mlp.proj_out.@ image_encoder.trunk.blocks.*.mlp.layers.1.*
+vision_encoder.neck.convs.#.@ image_encoder.neck.convs.*.conv.* conv
+prompt_encoder.shared_embedding.positional_embedding
+    prompt_encoder.pe_layer.positional_encoding_gaussian_matrix
+shared_image_embedding.positional_embedding
+    prompt_encoder.pe_layer.positional_encoding_gaussian_matrix
+prompt_encoder.point_embed.weight prompt_encoder.point_embeddings.{row}.weight rows
+prompt_encoder.<not_a_point_embed|no_mask_embed>.weight =
+prompt_encoder.mask_embed.<conv[123]>.@ prompt_encoder.mask_downscaling.*.* conv
+prompt_encoder.mask_embed.layer_norm<[12]>.@ prompt_encoder.mask_downscaling.norm*.*
+mask_decoder.transformer.layers.#.<self_attn|cross_attn_token_to_image>.<[qkv]_proj>.@ =
+mask_decoder.transformer.layers.#.cross_attn_image_to_token.<[qkv]_proj>.@ =
+mask_decoder.transformer.layers.#.<self_attn|cross_attn_token_to_image>.o_proj.@
+    mask_decoder.transformer.layers.*.*.out_proj.*
+mask_decoder.transformer.layers.#.cross_attn_image_to_token.o_proj.@
+    mask_decoder.transformer.layers.*.cross_attn_image_to_token.out_proj.*
+mask_decoder.transformer.layers.#.layer_norm<[1-4]>.@ mask_decoder.transformer.layers.*.norm*.*
+mask_decoder.transformer.layers.#.mlp.proj_in.@ mask_decoder.transformer.layers.*.mlp.layers.0.*
+mask_decoder.transformer.layers.#.mlp.proj_out.@ mask_decoder.transformer.layers.*.mlp.layers.1.*
+mask_decoder.transformer.final_attn_token_to_image.<[qkv]_proj>.@ =
+mask_decoder.transformer.final_attn_token_to_image.o_proj.@
+    mask_decoder.transformer.final_attn_token_to_image.out_proj.*
+mask_decoder.transformer.layer_norm_final_attn.@ mask_decoder.transformer.norm_final_attn.*
+mask_decoder.<iou_token|mask_tokens|obj_score_token>.weight =
+mask_decoder.upscale_<conv[12]>.@ mask_decoder.upscaling.*.* upconv
+mask_decoder.upscale_layer_norm.@ mask_decoder.upscaling.norm1.*
+mask_decoder.<conv_s[01]>.@ = conv
+mask_decoder.<output_hypernetworks_mlps.\d+|iou_prediction_head|pred_obj_score_head>.proj_in.@
+    mask_decoder.*.layers.0.*
+mask_decoder.<output_hypernetworks_mlps.\d+|iou_prediction_head|pred_obj_score_head>.layers.0.@
+    mask_decoder.*.layers.1.*
+mask_decoder.<output_hypernetworks_mlps.\d+|iou_prediction_head|pred_obj_score_head>.proj_out.@
+    mask_decoder.*.layers.2.*
+memory_attention.layers.#.<self_attn|cross_attn_image>.<[qkv]_proj>.@
+    memory.attention.layers.*.*.*.*
+memory_attention.layers.#.<self_attn|cross_attn_image>.o_proj.@
+    memory.attention.layers.*.*.out_proj.*
+memory_attention.layers.#.<linear[12]>.@ memory.attention.layers.*.*.*
+memory_attention.layers.#.layer_norm<[1-3]>.@ memory.attention.layers.*.norm*.*
+memory_attention.layer_norm.@ memory.attention.norm.*
+memory_encoder.mask_downsampler.layers.0.conv.@ memory.encoder.mask_downsampler.conv1.* conv
+memory_encoder.mask_downsampler.layers.0.layer_norm.@ memory.encoder.mask_downsampler.norm1.*
+memory_encoder.mask_downsampler.layers.1.conv.@ memory.encoder.mask_downsampler.conv2.* conv
+memory_encoder.mask_downsampler.layers.1.layer_norm.@ memory.encoder.mask_downsampler.norm2.*
+memory_encoder.mask_downsampler.layers.2.conv.@ memory.encoder.mask_downsampler.conv3.* conv
+memory_encoder.mask_downsampler.layers.2.layer_norm.@ memory.encoder.mask_downsampler.norm3.*
+memory_encoder.mask_downsampler.layers.3.conv.@ memory.encoder.mask_downsampler.conv4.* conv
+memory_encoder.mask_downsampler.layers.3.layer_norm.@ memory.encoder.mask_downsampler.norm4.*
+memory_encoder.mask_downsampler.final_conv.@ memory.encoder.mask_downsampler.conv5.* conv
+memory_encoder.feature_projection.@ memory.encoder.pix_feat_proj.* conv
+memory_encoder.projection.@ memory.encoder.out_proj.* conv
+memory_encoder.memory_fuser.layers.#.scale memory.encoder.fuser.layers.*.gamma
+memory_encoder.memory_fuser.layers.#.depthwise_conv.@ memory.encoder.fuser.layers.*.dwconv.* conv
+memory_encoder.memory_fuser.layers.#.layer_norm.@ memory.encoder.fuser.layers.*.norm.*
+memory_encoder.memory_fuser.layers.#.pointwise_conv<[12]>.@ memory.encoder.fuser.layers.*.pwconv*.*
+mask_downsample.@ memory.mask_downsample.* conv
+object_pointer_proj.proj_in.@ memory.pointer_projection.layers.0.*
+object_pointer_proj.layers.0.@ memory.pointer_projection.layers.1.*
+object_pointer_proj.proj_out.@ memory.pointer_projection.layers.2.*
+temporal_positional_encoding_projection_layer.@ memory.pointer_time_projection.*
+memory_temporal_positional_encoding memory.time_embedding drop12
+no_memory_embedding memory.no_memory_embedding drop01
+no_object_pointer memory.absent_pointer drop0
+occlusion_spatial_embedding_parameter memory.absent_embedding drop0
+"""
 
 _COUNTERS = r".*\.num_batches_tracked"
 META = Layout(
     "meta",
     "sam_prompt_encoder.not_a_point_embed.weight",
-    _meta_rules(),
+    read_rules(_META) + read_rules(EDGE),
     ignored=("no_mem_pos_enc", _COUNTERS),
 )
 TRANSFORMERS = Layout(
     "transformers",
     "vision_encoder.backbone.patch_embed.projection.weight",
-    _transformers_rules(),
+    read_rules(_TRANSFORMERS) + read_rules(TRANSFORMERS_EDGE),
     ignored=("no_memory_positional_encoding", _COUNTERS),
 )
-TRANSFORMERS_EDGE = replace(
+_TRANSFORMERS_WITH_REPVIT = replace(
     TRANSFORMERS, sign="vision_encoder.backbone.timm_model.stem.conv1.c.weight"
 )
-OURS = Layout("sam2_mlx", "prompt_encoder.mask_downscaling.conv1.weight", (Rule(r"(.*)", r"\1"),))
-LAYOUTS = (META, TRANSFORMERS, TRANSFORMERS_EDGE, OURS)
+OURS = Layout("sam2_mlx", "prompt_encoder.mask_downscaling.conv1.weight", (Rule("(.*)", r"\1"),))
+LAYOUTS = (META, TRANSFORMERS, _TRANSFORMERS_WITH_REPVIT, OURS)

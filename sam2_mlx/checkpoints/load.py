@@ -95,12 +95,7 @@ def load_auto(
     image_size: int | None = None,
     config: ModelConfig | None = None,
 ) -> tuple[str, Sam, str]:
-    """Load the default model: the official tiny one if it can be had, else the bundled one.
-
-    Args:
-        dtype: as in `load`.
-        image_size: as in `load`.
-        config: as in `load`.
+    """Load the default model as `load`: the official tiny one if it can be had, else the bundled.
 
     Returns:
         The model's name, the model, and one line for the user that says which it is and, for the

@@ -103,20 +103,16 @@ def _stacked(keys: Shape, values: Shape) -> tuple[Shape, ...] | None:
     return ((keys[0] + values[0], keys[1]),) if fits else None
 
 
+_PARTS = ("weight", "bias")
 _MERGES = (
     _Merge(
         ("c.weight", "bn.weight", "bn.bias", "bn.running_mean", "bn.running_var"),
-        ("weight", "bias"),
+        _PARTS,
         _convolution,
         _with_batch_norm,
     ),
     _Merge(
-        (
-            "token_mixer.conv.weight",
-            "token_mixer.conv.bias",
-            "token_mixer.conv1.weight",
-            "token_mixer.conv1.bias",
-        ),
+        tuple(f"token_mixer.{conv}.{part}" for conv in ("conv", "conv1") for part in _PARTS),
         ("token_mixer.weight", "token_mixer.bias"),
         _two_branches,
         _with_branches,

@@ -8,12 +8,13 @@ first blocks stay as they are.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
+from mlx.utils import tree_unflatten
 
 from sam2_mlx.checkpoints.files import read_config
 from sam2_mlx.checkpoints.tensors import CheckpointError, StoredTensor
@@ -57,12 +58,7 @@ class Quantization:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for config.json."""
-        return {
-            "mode": "affine",
-            "bits": self.bits,
-            "group_size": self.group_size,
-            "modules": list(self.modules),
-        }
+        return {"mode": "affine", **asdict(self), "modules": list(self.modules)}
 
 
 def quantize(model: Sam, bits: int) -> Quantization:
@@ -140,21 +136,18 @@ def adapt(model: Sam) -> None:
     MLX's CPU backend multiplies by packed weights 60 to 75 times slower than by plain ones, so
     there the weights are unpacked, and only the folder is smaller. On a GPU they stay packed; heads
     of a width without a fused kernel are padded, and the projection after them is unpacked for it.
-
-    Args:
-        model: with its weights loaded.
     """
     if on_gpu():
         for module in model.modules():
             if isinstance(module, MultiScaleAttention):
                 _pad_packed_heads(module)
         return
-    packed = {
-        name: _unpacked(layer)
+    plain = [
+        (name, _unpacked(layer))
         for name, layer in model.named_modules()
         if isinstance(layer, nn.QuantizedLinear)
-    }
-    _put(model, packed)
+    ]
+    model.update_modules(tree_unflatten(plain))
 
 
 def _pad_packed_heads(attention: MultiScaleAttention) -> None:
@@ -174,23 +167,11 @@ def _linear_layers(model: Sam) -> dict[str, nn.Linear]:
 def _replace(model: Sam, quantization: Quantization) -> None:
     layers = _linear_layers(model)
     bits, group = quantization.bits, quantization.group_size
-    packed: dict[str, nn.Module] = {
-        name: nn.QuantizedLinear.from_linear(layers[name], group, bits)
+    packed = [
+        (name, nn.QuantizedLinear.from_linear(layers[name], group, bits))
         for name in quantization.modules
-    }
-    _put(model, packed)
-
-
-def _put(model: Sam, layers: Mapping[str, nn.Module]) -> None:
-    for name, layer in layers.items():
-        parent: Any = model
-        *path, leaf = name.split(".")
-        for step in path:
-            parent = parent[int(step)] if isinstance(parent, list) else parent[step]
-        if isinstance(parent, list):
-            parent[int(leaf)] = layer
-        else:
-            parent[leaf] = layer
+    ]
+    model.update_modules(tree_unflatten(packed))
 
 
 def _unpacked(layer: nn.QuantizedLinear) -> Linear:

@@ -12,7 +12,7 @@ from mlx.utils import tree_flatten
 from sam2_mlx.checkpoints.bounds import check_values
 from sam2_mlx.checkpoints.compare import IMPOSSIBLE, compare, refuse_more_layers
 from sam2_mlx.checkpoints.files import CONFIG_NAME, open_tensors, read_given
-from sam2_mlx.checkpoints.infer import infer_config
+from sam2_mlx.checkpoints.infer import config_of, infer_config
 from sam2_mlx.checkpoints.names import PUBLISHED
 from sam2_mlx.checkpoints.quantized import (
     Quantization,
@@ -147,12 +147,8 @@ def _warn_of_size(path: Path, config: ModelConfig) -> None:
         )
 
 
-def _config(renamed: Renamed, given: dict[str, object] | None, packed: bool) -> ModelConfig:
-    if not packed:
-        shapes = {key: tensor.shape for key, tensor in renamed.tensors.items()}
-        return infer_config(shapes, given)
+def _config(renamed: Renamed, stated: dict[str, object] | None, packed: bool) -> ModelConfig:
     # Shapes of packed weights do not tell the dimensions.
-    try:
-        return ModelConfig.from_dict(given or {})
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"has a config.json that cannot be used: {error}") from error
+    if packed:
+        return config_of(stated or {})
+    return infer_config({key: tensor.shape for key, tensor in renamed.tensors.items()}, stated)

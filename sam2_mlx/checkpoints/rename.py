@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import mlx.core as mx
 
 from sam2_mlx.checkpoints.first_layouts import FIRST_LAYOUTS
-from sam2_mlx.checkpoints.layouts import LAYOUTS, Layout, Rule
+from sam2_mlx.checkpoints.layouts import LAYOUTS
 from sam2_mlx.checkpoints.merge import merge
+from sam2_mlx.checkpoints.rules import Layout, Rule
 from sam2_mlx.checkpoints.tensors import CheckpointError, StoredTensor, shortened
 
 _MAX_ROWS = 16
@@ -38,9 +39,6 @@ class Renamed:
 
 def rename(tensors: Mapping[str, StoredTensor]) -> Renamed:
     """Recognise the layout of a checkpoint and translate every key.
-
-    Args:
-        tensors: the checkpoint as stored.
 
     Returns:
         The same tensors under our names, merged where several are one here; keys without a rule
@@ -109,11 +107,8 @@ def _apply(
         if len(shape) == 2 and shape[0] <= _MAX_ROWS:
             for row in range(shape[0]):
                 yield target.format(row=row), _row(tensor, row)
-    elif rule.axes is not None:
-        if len(shape) == len(rule.axes):
-            yield target, _transposed(tensor, rule.axes)
-        else:
-            yield target, tensor
+    elif rule.axes is not None and len(shape) == len(rule.axes):
+        yield target, _transposed(tensor, rule.axes)
     elif rule.drop and all(axis < len(shape) and shape[axis] == 1 for axis in rule.drop):
         yield target, _squeezed(tensor, rule.drop)
     else:

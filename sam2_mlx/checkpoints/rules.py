@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Any
 
 CONV = (0, 2, 3, 1)  # (out, in, h, w) -> (out, h, w, in); depthwise and (1, C, h, w) likewise
 UPCONV = (1, 2, 3, 0)  # transposed: (in, out, h, w) -> (out, h, w, in)
+
+_MARKS = {
+    "#": r"(\d+)",
+    "@": "(weight|bias)",
+    "$": r"(c\.weight|bn\.(?:weight|bias|running_mean|running_var))",
+    "<": "(",
+    ">": ")",
+    ".": r"\.",
+}
+_CHANGES: dict[str, dict[str, Any]] = {
+    "conv": {"axes": CONV},
+    "upconv": {"axes": UPCONV},
+    "rows": {"split": True},
+    "drop0": {"drop": (0,)},
+    "drop01": {"drop": (0, 1)},
+    "drop12": {"drop": (1, 2)},
+}
 
 
 @dataclass(frozen=True)
@@ -15,7 +34,7 @@ class Rule:
     Attributes:
         source: pattern of the whole source key.
         target: our name, with the pattern's groups as `\1`, `\2`, ...
-        axes: new order of the source's axes, or None to keep them.
+        axes: new order of the source's axes, where it has so many; None keeps them.
         drop: axes of size one that we leave out.
         split: each row of the source is a parameter of its own, `{row}` in the target.
     """
@@ -44,9 +63,18 @@ class Layout:
     ignored: tuple[str, ...] = ()
 
 
-def module(source: str, target: str, axes: tuple[int, ...] | None = None) -> tuple[Rule, ...]:
-    """A module's weight, whose axes may change, and its bias."""
-    return (
-        Rule(rf"{source}\.weight", f"{target}.weight", axes),
-        Rule(rf"{source}\.bias", f"{target}.bias"),
-    )
+def read_rules(table: str) -> tuple[Rule, ...]:
+    """The rules of a table: on each line a source key, our name, and what becomes of the axes.
+
+    In a key `#` is a number, `@` weight or bias, `$` the weight of a convolution or what its batch
+    norm has, and `<a|b>` one of several. Each `*` of our name is what the next of them stands for;
+    `=` is the source's own name. A line that begins with a space goes on with the one before.
+    """
+    rules = []
+    for line in re.split(r"\n+(?! )", table.strip()):
+        key, name, *changes = line.split()
+        source = re.sub(r"[#@$<>.]", lambda mark: _MARKS[mark[0]], key)
+        first, *others = (re.sub(r"[#@$]|<[^>]*>", "*", key) if name == "=" else name).split("*")
+        target = first + "".join(f"\\{place}{text}" for place, text in enumerate(others, 1))
+        rules.append(Rule(source, target, **(_CHANGES[changes[0]] if changes else {})))
+    return tuple(rules)

@@ -22,6 +22,7 @@ from sam2_mlx.ops.tensor_file import MAX_DIMENSIONS
 MAX_STEPS = 2_000_000
 """Steps of a pickle that are taken; the largest published model needs some 40,000."""
 _MAX_NAME = 256
+_REBUILD = "torch._utils._rebuild_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +92,6 @@ _LIST, _SET = Name("list"), Name("set")
 
 def read_pickle(data: bytes) -> Any:
     """What a pickle describes.
-
-    Args:
-        data: the pickle.
 
     Returns:
         A dict (perhaps an `Object`), a `TensorRecord`, a `Name`, a tuple or a plain value.
@@ -239,17 +237,14 @@ def _call(function: Any, arguments: Any) -> Any:
     name = _text(function)
     if not isinstance(arguments, tuple):
         return Object(name)
-    if name in ("torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2"):
+    if name in (f"{_REBUILD}tensor", f"{_REBUILD}tensor_v2"):
         storage, offset, size, stride = (*arguments, None, None, None, None)[:4]
         return TensorRecord(
             storage if isinstance(storage, Storage) else None,
             offset if is_count(offset) else None,
             *(sizes if _are_counts(sizes) else None for sizes in (size, stride)),
         )
-    if name in (
-        "torch._utils._rebuild_parameter",
-        "torch._utils._rebuild_parameter_with_state",
-    ):
+    if name in (f"{_REBUILD}parameter", f"{_REBUILD}parameter_with_state"):
         return arguments[0]
     if name == "torch.Size" and arguments and isinstance(arguments[0], Flat):
         return arguments[0]
