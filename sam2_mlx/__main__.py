@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "info": ("cli.info", "say what MLX runs on here, and which models are at hand"),
     "bench": ("cli.bench.command", "measure speed, memory and work on this machine"),
     "eval": ("cli.evaluate", "score masks on annotated videos (DAVIS or SA-V layout)"),
+    "app": ("cli.app", "click on things in clips and pictures, in the browser"),
     "serve": ("cli.serve", "follow objects for another program, such as a Mac app"),
     "report": ("cli.report", "write what this machine is and does into a file to send"),
     "selftest": ("cli.selftest", "compare every custom kernel with plain MLX on this machine"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +16,7 @@ from sam2_mlx.predictors.image_predictor import SAM2ImagePredictor
 from sam2_mlx.serving.maps import SharedMap
 from sam2_mlx.serving.masks import MaskForm
 from sam2_mlx.serving.messages import MAX_BLOB, Blob, Message, Refusal
+from sam2_mlx.serving.peek import PeekFrames
 from sam2_mlx.serving.pixels import PixelLayout, to_rgb
 from sam2_mlx.tracking.session import TrackingSession
 from sam2_mlx.tracking.tracked_object import SessionState
@@ -39,16 +42,24 @@ class Video:
         tracking: the session.
         source: its frames; None for a stream.
         snapshots: earlier states of the session by number, the oldest first.
+        viewer: its frames for looking at; None for a stream.
     """
 
     tracking: TrackingSession
     source: FrameSource | None = None
     snapshots: dict[int, SessionState] = field(default_factory=dict)
+    viewer: PeekFrames | None = None
+
+    def __post_init__(self) -> None:
+        if self.source is not None:
+            self.viewer = PeekFrames(self.source)
 
     def close(self) -> None:
         """Let go of the file."""
         if self.source is not None:
             self.source.close()
+        if self.viewer is not None:
+            self.viewer.close()
 
 
 @dataclass
@@ -133,8 +144,21 @@ class Conversation:
     waiting: deque[Request] = field(default_factory=deque)
     jobs: dict[int, Job] = field(default_factory=dict)
     ended: bool = False
+    _aside: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "aside"))
+    _beside: deque[Callable[[], None]] = field(default_factory=deque)
     _opened: int = 0
     _job_was_last: bool = False
+
+    @property
+    def num_waiting(self) -> int:
+        """Requests that have no answer yet, but for those that are being worked on."""
+        return len(self.waiting) + len(self._beside)
+
+    def do_aside(self, work: Callable[[], None]) -> None:
+        """Do something on a thread beside the one that runs requests, in the order it came."""
+        self._beside.append(work)
+        with suppress(RuntimeError):  # the conversation was closed
+            self._aside.submit(lambda: self._beside.popleft()())
 
     def room(self) -> int:
         """Bytes of a blob that can be taken in beside those that wait."""
@@ -233,6 +257,7 @@ class Conversation:
     def close(self) -> None:
         """Let go of everything; call it on the thread that runs requests."""
         self.waiting.clear()
+        self._aside.shutdown(cancel_futures=True)
         for job in self.jobs.values():
             if job.work is not None:
                 job.work.close()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import fields as dataclass_fields
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from sam2_mlx.serving.messages import Refusal
 
@@ -26,15 +26,17 @@ class Field:
         reader: checks its value.
         required: whether it must be there.
         default: its value where it is not there, or null.
+        names: what a text names that an app may have no access to; see `Access`.
     """
 
     reader: Reader
     required: bool = True
     default: Any = None
+    names: Literal["", "read", "write", "model"] = ""
 
     def otherwise(self, default: Any = None) -> Field:
         """The same field, which may be left out."""
-        return Field(self.reader, False, default)
+        return replace(self, required=False, default=default)
 
 
 def read_fields(given: Any, schema: Mapping[str, Field], where: str = "") -> dict[str, Any]:
@@ -111,6 +113,11 @@ def text() -> Field:
         return value
 
     return Field(read)
+
+
+def path_name(names: Literal["read", "write", "model"] = "read") -> Field:
+    """A text that names a file to read or write, or a model."""
+    return replace(text(), names=names)
 
 
 def flag() -> Field:

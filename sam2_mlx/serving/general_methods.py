@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sam2_mlx
 from sam2_mlx.serving.conversation import MAX_CREDIT, MAX_MAPS, Answer, Conversation, Job
-from sam2_mlx.serving.fields import choice, integer, text
+from sam2_mlx.serving.fields import choice, integer, path_name, text
 from sam2_mlx.serving.maps import MAX_MAP, SharedMap
 from sam2_mlx.serving.masks import MASK_ENCODINGS
 from sam2_mlx.serving.messages import MAX_BLOB, MAX_JSON, Message, Refusal
 from sam2_mlx.serving.method import NUMBER, PROTOCOL, Engine, Stop, method
 from sam2_mlx.serving.pixels import PIXEL_FORMATS
+
+if TYPE_CHECKING:
+    from sam2_mlx.model.sam import Sam
 
 # MLX keeps freed buffers of every shape it has met; without a limit they add up.
 _CACHE_BYTES = 2**30
@@ -36,6 +39,8 @@ def hello(engine: Engine, conversation: Conversation, protocol: int, app: str | 
         "pixel_formats": PIXEL_FORMATS,
         "mask_encodings": MASK_ENCODINGS,
         "methods": engine.method_names,
+        "model": None if engine.model is None else _model_facts(engine.model),
+        "opened": None if engine.opened is None else str(engine.opened),
     }
     return facts, b""
 
@@ -63,7 +68,7 @@ def credit(engine: Engine, app: Conversation, job: int, frames: int) -> Answer:
 
 
 @method(
-    model=text(),
+    model=path_name("model"),
     dtype=choice("auto", "float32", "float16", "bfloat16").otherwise("auto"),
     image_size=integer(32, 4096).otherwise(),
     job=NUMBER.otherwise(),
@@ -92,16 +97,7 @@ def load_model(
         raise Refusal("download", str(problem)) from problem
     except (ValueError, FileNotFoundError) as problem:
         raise Refusal("bad_model", str(problem)) from problem
-    config = engine.model.config
-    facts: dict[str, Any] = {
-        "name": config.name,
-        "image_size": config.image_size,
-        "mask_size": config.mask_size,
-        "dtype": str(engine.model.dtype).rsplit(".", 1)[-1],
-        "device": _device(),
-        "video": config.follows,
-    }
-    return facts, b""
+    return _model_facts(engine.model), b""
 
 
 @method(map=NUMBER, path=text())
@@ -181,6 +177,18 @@ class _Progress:
         self._told = hundredths
         event = {"event": "progress", "job": self._job.number, "stage": "download"}
         self._app.send(Message({**event, "fraction": min(hundredths, 100) / 100}))
+
+
+def _model_facts(model: Sam) -> dict[str, Any]:
+    config = model.config
+    return {
+        "name": config.name,
+        "image_size": config.image_size,
+        "mask_size": config.mask_size,
+        "dtype": str(model.dtype).rsplit(".", 1)[-1],
+        "device": _device(),
+        "video": config.follows,
+    }
 
 
 def _device() -> str:

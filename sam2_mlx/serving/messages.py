@@ -160,6 +160,34 @@ def pack(message: Message) -> tuple[bytes, Blob]:
     return _HEAD.pack(len(text), size) + text, blob
 
 
+def frame(message: Message) -> str | bytes:
+    """A message as one frame of a WebSocket: text, or bytes where it has a blob.
+
+    Raises:
+        ValueError: as `pack`.
+    """
+    head, blob = pack(message)
+    return b"".join((head, blob)) if len(blob) else head[_HEAD.size :].decode()
+
+
+def unframe(data: bytes, room: Callable[[], int]) -> Message:
+    """The message of a frame of bytes; see `MessageStream.receive`.
+
+    Raises:
+        ProtocolError: if the lengths do not fit.
+        Refusal: if the JSON is not an object.
+    """
+    view = memoryview(data)
+    length, blob_length = _HEAD.unpack_from(view) if len(view) >= _HEAD.size else (0, 0)
+    if length > MAX_JSON or _HEAD.size + length + blob_length != len(view):
+        raise ProtocolError(
+            f"a frame of {len(view)} bytes says {length} of JSON (at most {MAX_JSON}) and "
+            f"{blob_length} of a blob"
+        )
+    fields = parse(view[_HEAD.size : _HEAD.size + length])
+    return Message(fields, view[_HEAD.size + length :] if blob_length <= room() else None)
+
+
 def parse(text: Blob) -> dict[str, Any]:
     """The fields of a message.
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sam2_mlx.serving.fields import Field, integer
+from sam2_mlx.serving.access import Access
+from sam2_mlx.serving.fields import Field, integer, read_fields
 from sam2_mlx.serving.messages import Refusal
 
 if TYPE_CHECKING:
@@ -30,10 +32,14 @@ class Engine:
     Attributes:
         method_names: what apps may ask for.
         model: the model that new sessions get; None before one is loaded.
+        access: which files they may name.
+        opened: what the user named when the process was started, or None.
     """
 
     method_names: tuple[str, ...] = ()
     model: Sam | None = None
+    access: Access = Access()
+    opened: Path | None = None
 
     def loaded(self) -> Sam:
         """The model.
@@ -44,6 +50,18 @@ class Engine:
         if self.model is None:
             raise Refusal("no_model", "no model is loaded; call load_model first")
         return self.model
+
+    def read(self, fields: dict[str, Any], schema: Mapping[str, Field]) -> dict[str, Any]:
+        """The values of a request's fields, its paths as they may be opened.
+
+        Raises:
+            Refusal: `bad_request`, or `forbidden`.
+        """
+        values = read_fields(fields, schema)
+        for name, one in schema.items():
+            if one.names and values[name] is not None:
+                values[name] = getattr(self.access, one.names)(values[name])
+        return values
 
 
 @dataclass(frozen=True)
@@ -56,12 +74,14 @@ class Method:
             the work of a job.
         schema: the fields.
         immediate: done when it arrives, beside whatever is running; it must not use MLX.
+        aside: done beside whatever is running, too, but one after the other; it must not use MLX.
     """
 
     name: str
     run: Callable[..., Any]
     schema: Mapping[str, Field]
     immediate: bool = False
+    aside: bool = False
 
     @property
     def uses_blob(self) -> bool:
@@ -74,11 +94,14 @@ class Method:
         return "job" in inspect.signature(self.run).parameters and not self.immediate
 
 
-def method(immediate: bool = False, **schema: Field) -> Callable[[Callable[..., Any]], Method]:
+def method(
+    immediate: bool = False, aside: bool = False, **schema: Field
+) -> Callable[[Callable[..., Any]], Method]:
     """Make a method of a function; its name is the method's.
 
     Args:
         immediate: see `Method`.
+        aside: see `Method`.
         schema: the fields of its requests.
     """
-    return lambda run: Method(run.__name__.rstrip("_"), run, schema, immediate)
+    return lambda run: Method(run.__name__.rstrip("_"), run, schema, immediate, aside)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sam2_mlx.serving import general_methods as general
+from sam2_mlx.serving import look_methods as looks
 from sam2_mlx.serving import picture_methods as pictures
 from sam2_mlx.serving import video_methods as videos
 from sam2_mlx.serving.method import Method
@@ -32,6 +33,7 @@ METHODS: dict[str, Method] = {
         pictures.set_picture,
         pictures.predict,
         pictures.everything,
+        looks.frame,
         general.stats,
         general.close,
         general.shutdown,

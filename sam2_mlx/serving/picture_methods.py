@@ -12,7 +12,7 @@ from sam2_mlx.ops import rle
 from sam2_mlx.predictors.image_predictor import SAM2ImagePredictor
 from sam2_mlx.predictors.mask_generator import SAM2AutomaticMaskGenerator
 from sam2_mlx.serving.conversation import Answer, Conversation, Picture
-from sam2_mlx.serving.fields import flag, integer, number, part, text
+from sam2_mlx.serving.fields import flag, integer, number, part, path_name
 from sam2_mlx.serving.masks import MASKS, MaskForm, encode_planes
 from sam2_mlx.serving.messages import Blob, Refusal
 from sam2_mlx.serving.method import NUMBER, Engine, method
@@ -20,7 +20,7 @@ from sam2_mlx.serving.pixels import PIXELS, PixelLayout
 from sam2_mlx.serving.video_methods import POINTED, Pointed
 
 
-@method(session=NUMBER.otherwise(), path=text().otherwise(), pixels=PIXELS.otherwise())
+@method(session=NUMBER.otherwise(), path=path_name().otherwise(), pixels=PIXELS.otherwise())
 def set_picture(
     engine: Engine,
     app: Conversation,

@@ -26,9 +26,9 @@ from sam2_mlx.serving.fields import (
     labels,
     numbers,
     part,
+    path_name,
     points,
     record,
-    text,
 )
 from sam2_mlx.serving.masks import MASKS, MaskForm, encode_masks
 from sam2_mlx.serving.messages import Blob, Refusal
@@ -124,7 +124,7 @@ POINTED = part(
 
 
 @method(
-    path=text().otherwise(),
+    path=path_name().otherwise(),
     memory=choice(*get_args(MemoryKind)).otherwise("rolling"),
     options=record(TrackingOptions).otherwise(),
 )
@@ -142,7 +142,7 @@ def open_(
     return _opened(app, video), b""
 
 
-@method(path=text(), clip=text().otherwise())
+@method(path=path_name(), clip=path_name().otherwise())
 def restore(engine: Engine, app: Conversation, path: str, clip: str | None) -> Answer:
     """Go on with a saved session."""
     model = engine.loaded()
@@ -168,7 +168,7 @@ def _opened(app: Conversation, video: Video) -> dict[str, Any]:
     return facts
 
 
-@method(session=NUMBER, path=text())
+@method(session=NUMBER, path=path_name("write"))
 def save(engine: Engine, app: Conversation, session: int, path: str) -> Answer:
     """Save what a session knows; prompts given so far count as final."""
     save_session(app.video(session).tracking, path)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from sam2_mlx.media.errors import MediaError
 from sam2_mlx.serving.conversation import MAX_WAITING, Conversation, Job, Request
-from sam2_mlx.serving.fields import integer, read_fields
+from sam2_mlx.serving.fields import integer
 from sam2_mlx.serving.messages import Message, ProtocolError, Refusal
 from sam2_mlx.serving.method import Engine, Method, Stop
 from sam2_mlx.serving.methods import METHODS
@@ -105,7 +105,7 @@ class Worker:
             if method is None:
                 raise Refusal("unknown_method", f"no method {name!r:.60}; hello tells which")
             if method.immediate:
-                values = read_fields(fields, method.schema)
+                values = self._engine.read(fields, method.schema)
                 with self._changed:
                     result = method.run(self._engine, app, **values)
                     self._changed.notify_all()
@@ -113,11 +113,15 @@ class Worker:
                     _answer(app, _NUMBER.reader("id", number), *result)
                 return
             number = _NUMBER.reader("id", number)
-            if message.blob is None or len(app.waiting) >= MAX_WAITING:
+            if message.blob is None or app.num_waiting >= MAX_WAITING:
                 raise Refusal("busy", "too many requests wait; wait for an answer first")
+            request = Request(number, name, fields, message.blob)
+            if method.aside:
+                app.do_aside(lambda: self._run(app, request))
+                return
             with self._changed:
-                job = _new_job(app, fields.get("job")) if method.uses_job else None
-                app.waiting.append(Request(number, name, fields, message.blob, job))
+                request.job = _new_job(app, fields.get("job")) if method.uses_job else None
+                app.waiting.append(request)
                 self._changed.notify_all()
         except Refusal as refusal:
             _refuse(app, number if type(number) is int else None, refusal)
@@ -158,7 +162,7 @@ class Worker:
     def _begin(self, app: Conversation, request: Request) -> tuple[dict[str, Any], Any] | None:
         """Run a request; None where it has begun a job."""
         method = self._methods[request.method]
-        values = read_fields(request.fields, method.schema)
+        values = self._engine.read(request.fields, method.schema)
         if method.uses_job:
             values["job"] = request.job
         if method.uses_blob:

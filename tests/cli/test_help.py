@@ -30,6 +30,7 @@ OPTIONS = {
     "eval": "set sequences max-frames masks prompt memory fill-holes model dtype image-size json "
     "save-masks",
     "export": "dtype image-size",
+    "app": "port no-open allow projects model dtype image-size",
     "serve": "stdio socket",
     "report": "output model quick",
     "selftest": "dtype quick official table bundle",

@@ -1,0 +1,123 @@
+"""Which files an app may name."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+from sam2_mlx.files import FileError, expanded
+from sam2_mlx.media.reader import is_pattern
+from sam2_mlx.serving.messages import Refusal
+
+
+class Access:
+    """All files: the app is a program of the user's, who could open them as well."""
+
+    def read(self, path: str) -> str:
+        """A path to read from, as it may be opened."""
+        return path
+
+    def write(self, path: str) -> str:
+        """A path to write to, as it may be opened."""
+        return path
+
+    def model(self, name: str) -> str:
+        """A model by name or by path, as it may be opened."""
+        return name
+
+
+class ListedAccess(Access):
+    """Only what the user opened, and what lies in a folder that was allowed; links are followed.
+
+    Args:
+        opened: files and folders that may be read.
+        home: the folder that may be written to, too.
+    """
+
+    def __init__(self, opened: Iterable[Path], home: Path) -> None:
+        self.home = Path(os.path.realpath(home))
+        self._roots = [self.home, *(Path(os.path.realpath(path)) for path in opened)]
+        self._changing = threading.Lock()
+
+    @property
+    def roots(self) -> list[Path]:
+        """What may be read."""
+        return list(self._roots)
+
+    def allow(self, path: Path) -> None:
+        """Let a file or folder be read from now on."""
+        with self._changing:
+            self._roots.append(Path(os.path.realpath(path)))
+
+    def read(self, path: str) -> str:
+        """A path within what may be read, without links.
+
+        Raises:
+            Refusal: `forbidden`; `not_found` if it may be read and is not there.
+        """
+        place = Path.cwd() / _expanded(path)
+        if is_pattern(place) and not place.exists():
+            return self._pattern(place)
+        real = Path(os.path.realpath(place))
+        if not self._listed(real):
+            raise self._forbidden(path)
+        if not real.exists():
+            raise Refusal("not_found", f"no file or folder {path}; check the path")
+        if real.is_dir():
+            self._check_folder(real)
+        return str(real)
+
+    def write(self, path: str) -> str:
+        """A path within the folder that may be written to; relative ones begin there.
+
+        Raises:
+            Refusal: `forbidden`.
+        """
+        real = Path(os.path.realpath(self.home / _expanded(path)))
+        if self.home not in real.parents:
+            raise Refusal("forbidden", f"{path} is not in {self.home}; write there")
+        return str(real)
+
+    def model(self, name: str) -> str:
+        """The name of a model; a path must be one that may be read.
+
+        Raises:
+            Refusal: `forbidden`.
+        """
+        looks_like_path = name.startswith((".", "/", "~")) or Path(name).exists()
+        return self.read(name) if looks_like_path else name
+
+    def _pattern(self, place: Path) -> str:
+        """A pattern such as `frames/%05d.png`, whose folder may be read."""
+        folder = Path(os.path.realpath(place.parent))
+        if not folder.is_dir() or not self._listed(folder):
+            raise self._forbidden(str(place))
+        self._check_folder(folder)
+        return str(folder / place.name)
+
+    def _check_folder(self, folder: Path) -> None:
+        """Refuse a folder with a link that leads out of what may be read."""
+        with os.scandir(folder) as entries:
+            links = [entry.path for entry in entries if entry.is_symlink()]
+        for link in links:
+            if not self._listed(Path(os.path.realpath(link))):
+                raise Refusal("forbidden", f"{link} is a link that leads out of {folder}")
+
+    def _listed(self, real: Path) -> bool:
+        return any(root == real or root in real.parents for root in self._roots)
+
+    def _forbidden(self, path: str) -> Refusal:
+        return Refusal(
+            "forbidden",
+            f"{path} is in no folder that was allowed; start with --allow FOLDER, "
+            "or drag the file into the page",
+        )
+
+
+def _expanded(path: str) -> Path:
+    try:
+        return expanded(path)
+    except FileError as problem:
+        raise Refusal("forbidden", str(problem)) from problem
