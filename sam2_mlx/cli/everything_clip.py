@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sam2_mlx.cli.everything_options import ClipSearch, EverythingOptions, find_everything
-from sam2_mlx.cli.follow import ShownFrame, Stretch, Watch, shown_frame
+from sam2_mlx.cli.follow import Stretch, Watch
 from sam2_mlx.media.frame_source import FrameSource
+from sam2_mlx.media.sinks import ShownFrame
 from sam2_mlx.ops import rle
 from sam2_mlx.prompts import Prompt
+from sam2_mlx.tracking.results import shown_frame
 
 if TYPE_CHECKING:
     from sam2_mlx.model.sam import Sam

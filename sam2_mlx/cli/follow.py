@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,19 +13,17 @@ import numpy as np
 from sam2_mlx.cli.errors import UsageError
 from sam2_mlx.cli.everything_options import ClipSearch
 from sam2_mlx.cli.stop import StopSignals
-from sam2_mlx.media.cutout import cut_out_frame
 from sam2_mlx.media.errors import MediaError
 from sam2_mlx.media.frame_source import FrameSource
-from sam2_mlx.media.mask_writer import MaskRecord
-from sam2_mlx.media.overlay import draw_masks
 from sam2_mlx.media.read_ahead import ReadAhead
+from sam2_mlx.media.sinks import ShownFrame
 from sam2_mlx.ops import rle
 from sam2_mlx.prompts import Prompt
+from sam2_mlx.tracking.results import FrameMasks, shown_frame
 
 if TYPE_CHECKING:
     from sam2_mlx.model.sam import Sam
     from sam2_mlx.tracking.policies import MemoryKind
-    from sam2_mlx.tracking.results import FrameMasks
 
 # Frames that are decoded and resized while the model works on those before.
 _READ_AHEAD = 3
@@ -88,30 +85,6 @@ class Following:
     memory: MemoryKind = "rolling"
     resume: Path | None = None
     search: ClipSearch | None = None
-
-
-@dataclass(frozen=True)
-class ShownFrame(MaskRecord):
-    """A frame with its masks.
-
-    Attributes:
-        index: number of the frame in the source; `frame` is that in the file, which has more
-            frames where some are left out.
-        image: uint8 (H, W, 3) RGB.
-    """
-
-    index: int
-    image: np.ndarray
-
-    @cached_property
-    def drawn(self) -> np.ndarray:
-        """The picture with its masks drawn, uint8 (H, W, 3) RGB."""
-        return draw_masks(self.image, self.masks)
-
-    @property
-    def cutout(self) -> np.ndarray:
-        """The objects alone, uint8 (H, W, 4) RGBA."""
-        return cut_out_frame(self.image, self.masks)
 
 
 class DamagedClip(MediaError):
@@ -214,20 +187,6 @@ def follow(
         if ended or not forward:
             return
     yield from _follow(session, prompts, stretch.prompted, stretch.last, watch)
-
-
-def shown_frame(masks: FrameMasks, source: FrameSource, image: np.ndarray) -> ShownFrame:
-    """The masks of a frame of a clip as they are drawn and saved."""
-    return ShownFrame(
-        source.number(masks.frame),
-        source.name(masks.frame),
-        masks.object_ids,
-        masks.masks,
-        np.array(masks.iou),
-        np.array(masks.presence),
-        masks.frame,
-        image,
-    )
 
 
 def _twin(session: Any) -> Any:

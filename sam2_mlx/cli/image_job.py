@@ -18,13 +18,13 @@ from sam2_mlx.cli.everything_picture import run_everything_picture
 from sam2_mlx.cli.model import ModelChoice, load_model
 from sam2_mlx.cli.outputs import check_outputs, plural
 from sam2_mlx.cli.progress import said_if_slow
-from sam2_mlx.cli.sinks import all_or_nothing
 from sam2_mlx.cli.typed_prompts import read_prompts
 from sam2_mlx.files import check_target, together
 from sam2_mlx.media import load_picture
 from sam2_mlx.media.cutout import check_picture_name, cut_out, save_picture
 from sam2_mlx.media.mask_writer import MaskRecord, open_mask_writer
 from sam2_mlx.media.overlay import draw_masks
+from sam2_mlx.media.sinks import all_or_nothing
 from sam2_mlx.prompts import Prompt
 
 if TYPE_CHECKING:

@@ -1,89 +1,18 @@
-"""What takes the frames of a clip one after the other: the video, a window, a count.
-
-Masks and scores are written by the writers of `media`, which are sinks as they are.
-"""
+"""What takes the frames of a clip, beside what writes them: a window, a count, the session."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
-from fractions import Fraction
+from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from sam2_mlx.cli.follow import Prompted, ShownFrame
+from sam2_mlx.cli.follow import Prompted
 from sam2_mlx.cli.stop import StopSignals
-from sam2_mlx.media.frame_source import FrameSource
+from sam2_mlx.media.sinks import ShownFrame
 
 if TYPE_CHECKING:
     from sam2_mlx.live.window import Preview
-    from sam2_mlx.media.png_sequence import PngSequence
-    from sam2_mlx.media.video_writer import VideoWriter
-
-
-class Sink(Protocol):
-    """Takes frames; `finish` or `abort` is called once in the end, `abort` perhaps after both."""
-
-    def add(self, frame: ShownFrame, /) -> None:
-        """Take a frame."""
-
-    def finish(self) -> None:
-        """All went well: complete what was made."""
-
-    def abort(self) -> None:
-        """Something failed: drop what was made."""
-
-
-@contextmanager
-def all_or_nothing() -> Iterator[list[Sink]]:
-    """A list of sinks that are all aborted if anything fails, Ctrl-C included."""
-    sinks: list[Sink] = []
-    try:
-        yield sinks
-    except BaseException:
-        for sink in sinks:
-            sink.abort()
-        raise
-
-
-class VideoSink:
-    """The frames with their masks drawn, or the objects alone, each at its own time.
-
-    Args:
-        writer: writes the pictures.
-        source: the clip, which knows when each frame is shown.
-        alone: leave out what is not an object.
-    """
-
-    def __init__(self, writer: VideoWriter | PngSequence, source: FrameSource, alone: bool) -> None:
-        self._writer = writer
-        self._source = source
-        self._alone = alone
-        self._begin: Fraction | None = None
-
-    @property
-    def sound_problem(self) -> str | None:
-        """Why the sound is not complete, or None."""
-        return self._writer.sound_problem
-
-    def add(self, frame: ShownFrame) -> None:
-        """Write a frame."""
-        now, after = (self._source.time(frame.index + step) for step in (0, 1))
-        if self._begin is None:
-            self._begin = now
-            # Where the backward pass was cut short, the sound starts later too.
-            self._writer.start_sound_at(self._source.origin + now)
-        picture = frame.cutout if self._alone else frame.drawn
-        self._writer.write(picture, now - self._begin, after - now)
-
-    def finish(self) -> None:
-        """Complete the video; without a frame there is none."""
-        self._writer.finish() if self._writer.frames else self._writer.abort()
-
-    def abort(self) -> None:
-        """Drop what was written."""
-        self._writer.abort()
 
 
 class PreviewSink:

@@ -14,7 +14,6 @@ from sam2_mlx.cli.follow import (
     DamagedClip,
     Following,
     Prompted,
-    ShownFrame,
     Stretch,
     Watch,
     follow,
@@ -23,11 +22,12 @@ from sam2_mlx.cli.follow import (
 from sam2_mlx.cli.model import ModelChoice, load_model
 from sam2_mlx.cli.outputs import plural
 from sam2_mlx.cli.progress import progress_bar
-from sam2_mlx.cli.sinks import PreviewSink, SessionSink, Tally, VideoSink, all_or_nothing
+from sam2_mlx.cli.sinks import PreviewSink, SessionSink, Tally
 from sam2_mlx.cli.stop import StopSignals
 from sam2_mlx.cli.video_outputs import VideoOutputs
 from sam2_mlx.files import together
 from sam2_mlx.media.frame_source import FrameSource
+from sam2_mlx.media.sinks import ShownFrame, VideoSink, all_or_nothing
 
 if TYPE_CHECKING:
     from sam2_mlx.live.window import Preview

@@ -11,18 +11,15 @@ from pathlib import Path
 from sam2_mlx.cli.arguments import FORMATS
 from sam2_mlx.cli.errors import UsageError
 from sam2_mlx.cli.outputs import check_outputs
-from sam2_mlx.cli.sinks import VideoSink
 from sam2_mlx.files import check_target
-from sam2_mlx.media.encodings import H264, PRORES_4444, WEBM_ALPHA
+from sam2_mlx.media.encodings import ENCODINGS
 from sam2_mlx.media.frame_source import FrameSource
 from sam2_mlx.media.mask_writer import MaskWriter, open_mask_writer
-from sam2_mlx.media.png_sequence import PngSequence
 from sam2_mlx.media.score_writer import ScoreLines
-from sam2_mlx.media.video_writer import VideoWriter, check_video_name, write_like
+from sam2_mlx.media.sinks import VideoSink, open_pictures
+from sam2_mlx.media.video_writer import check_video_name
 
 PIPE = Path("-")
-# In the order of `FORMATS`; the last is a folder of pictures.
-_ENCODINGS = dict(zip(FORMATS, (H264, PRORES_4444, WEBM_ALPHA, None), strict=True))
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ class VideoOutputs:
         Raises:
             MediaError: if a name does not fit the format, or the session cannot be saved there.
         """
-        encoding = _ENCODINGS[args.format]
+        encoding = ENCODINGS[args.format]
         kind = "masked" if args.format == FORMATS[0] else "cutout"
         pictures: Path | None = Path(f"{stem}_{kind}{encoding.suffixes[0] if encoding else ''}")
         if args.output == PIPE and encoding is not None:
@@ -97,16 +94,9 @@ class VideoOutputs:
         Raises:
             MediaError: if it cannot be written.
         """
-        encoding = _ENCODINGS[self.format]
-        writer: VideoWriter | PngSequence
-        if encoding is None:
-            assert self.pictures is not None
-            writer = PngSequence(self.pictures, source.format.pixel_aspect)
-        elif self.pictures is None and sys.stdout is None:
+        if self.pictures is None and sys.stdout is None:
             raise UsageError("--output - needs a standard output, and it is closed; name a file")
-        else:
-            writer = write_like(self.pictures or sys.stdout.buffer, source, first, encoding)
-        return VideoSink(writer, source, self.format != FORMATS[0])
+        return open_pictures(self.pictures or sys.stdout.buffer, self.format, source, first)
 
     def open_masks(self) -> Iterator[MaskWriter]:
         """What writes masks and scores.

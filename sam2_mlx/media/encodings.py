@@ -54,3 +54,10 @@ WEBM_ALPHA = Encoding(
         ("row-mt", "1"),
     ),
 )
+ENCODINGS: dict[str, Encoding | None] = {
+    "video": H264,
+    "prores4444": PRORES_4444,
+    "webm-alpha": WEBM_ALPHA,
+    "png-sequence": None,
+}
+"""Forms of a written clip; the last is a folder of pictures."""

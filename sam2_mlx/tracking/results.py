@@ -8,6 +8,8 @@ from functools import cached_property
 import mlx.core as mx
 import numpy as np
 
+from sam2_mlx.media.frame_source import FrameSource
+from sam2_mlx.media.sinks import ShownFrame
 from sam2_mlx.ops.masks import without_overlap
 from sam2_mlx.ops.resize import resize_maps
 from sam2_mlx.ops.upsample import upsample_threshold
@@ -58,3 +60,23 @@ class FrameMasks:
         if self.non_overlap or not self.object_ids or self.coarse.shape[-2:] == self.size:
             return np.array(self.logits[:, 0] > 0)
         return np.array(upsample_threshold(self.coarse[:, 0], self.size)).view(bool)
+
+
+def shown_frame(masks: FrameMasks, source: FrameSource, image: np.ndarray) -> ShownFrame:
+    """The masks of a frame of a clip as they are drawn and saved.
+
+    Args:
+        masks: of the frame.
+        source: the clip.
+        image: uint8 (H, W, 3) RGB, the frame.
+    """
+    return ShownFrame(
+        source.number(masks.frame),
+        source.name(masks.frame),
+        masks.object_ids,
+        masks.masks,
+        np.array(masks.iou),
+        np.array(masks.presence),
+        masks.frame,
+        image,
+    )

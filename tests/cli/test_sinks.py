@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from sam2_mlx.cli.follow import ShownFrame
-from sam2_mlx.cli.sinks import Tally, VideoSink
+from sam2_mlx.cli.arguments import FORMATS
+from sam2_mlx.cli.sinks import Tally
+from sam2_mlx.media.encodings import ENCODINGS
+from sam2_mlx.media.sinks import ShownFrame, VideoSink
 
 
 class Writer:
@@ -70,3 +72,7 @@ def test_objects_are_counted_and_those_that_were_not_there_are_named() -> None:
         tally.add(shown(index, *visible))
     assert list(tally.missed) == [2] and tally.frames == 3
     assert str(tally) == "object 1 on 3, object 2 on 2, object 3 on 1"
+
+
+def test_the_command_offers_every_form() -> None:
+    assert tuple(ENCODINGS) == FORMATS

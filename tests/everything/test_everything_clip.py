@@ -14,10 +14,11 @@ import pytest
 from sam2_mlx.checkpoints.load import load
 from sam2_mlx.cli.everything_clip import find_objects, follow_everything
 from sam2_mlx.cli.everything_options import ClipSearch, EverythingOptions
-from sam2_mlx.cli.follow import DamagedClip, Following, ShownFrame, Stretch, Watch, open_session
+from sam2_mlx.cli.follow import DamagedClip, Following, Stretch, Watch, open_session
 from sam2_mlx.cli.stop import StopSignals
 from sam2_mlx.media.errors import MediaError
 from sam2_mlx.media.frame_source import FrameSource, StreamFormat
+from sam2_mlx.media.sinks import ShownFrame
 from sam2_mlx.model.sam import Sam
 from tests.everything.drawn import draw_shapes
 

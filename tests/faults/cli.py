@@ -6,13 +6,13 @@ from tests.faults.fault import Fault
 
 FAULTS = (
     Fault(
-        "cli/sinks.py",
+        "media/sinks.py",
         "            self._writer.start_sound_at(self._source.origin + now)\n",
         "",
         "tests/cli/test_sinks.py",
     ),
     Fault(
-        "cli/sinks.py",
+        "media/sinks.py",
         "self._writer.finish() if self._writer.frames else self._writer.abort()",
         "self._writer.finish()",
         "tests/cli/test_sinks.py",
