@@ -1,0 +1,121 @@
+/** Undo and redo: what the page and the worker knew before each change, and a way back to it. */
+
+const MAX_STEPS = 90; // the worker keeps 100 snapshots
+
+/**
+ * @typedef {object} Moment
+ * @property {string} label what was done after it
+ * @property {import("./state.js").Draft} draft
+ * @property {import("./scores.js").Scores} scores
+ * @property {number|null} snapshot of the worker; null where the change is none of its business
+ */
+
+export class History {
+  /**
+   * @param {import("./state.js").State} state
+   * @param {import("./masks.js").MaskStore} masks
+   * @param {import("./socket.js").Socket} socket
+   */
+  constructor(state, masks, socket) {
+    this.state = state;
+    this.masks = masks;
+    this.socket = socket;
+    /** @type {Moment[]} */
+    this.past = [];
+    /** @type {Moment[]} */
+    this.future = [];
+    /** @type {Promise<any>} changes follow one another */
+    this.last = Promise.resolve();
+    state.on(["clip"], () => this.clear());
+  }
+
+  clear() {
+    this.past = [];
+    this.future = [];
+    this.state.changed("history");
+  }
+
+  /**
+   * Change something so that it can be undone; after an error all is as it was before.
+   * @param {string} label what is done, for people
+   * @param {() => Promise<void>|void} change
+   * @param {{worker: boolean}} touches whether the worker's session changes too
+   */
+  run(label, change, { worker } = { worker: true }) {
+    return this.queue(async () => {
+      const before = await this.moment(label, worker);
+      try {
+        await change();
+      } catch (problem) {
+        await this.restore(before).catch(() => {});
+        throw problem;
+      }
+      this.past.push(before);
+      if (this.past.length > MAX_STEPS) this.past.shift();
+      this.future = [];
+      this.state.changed("history");
+    });
+  }
+
+  undo() {
+    return this.step(this.past, this.future);
+  }
+
+  redo() {
+    return this.step(this.future, this.past);
+  }
+
+  /**
+   * @param {Moment[]} from
+   * @param {Moment[]} to
+   */
+  step(from, to) {
+    return this.queue(async () => {
+      const target = from[from.length - 1];
+      if (!target) return;
+      const here = await this.moment(target.label, target.snapshot !== null);
+      await this.restore(target);
+      from.pop();
+      to.push(here);
+      this.state.changed("history");
+    });
+  }
+
+  /**
+   * @param {() => Promise<void>} work
+   * @returns {Promise<void>}
+   */
+  queue(work) {
+    const turn = this.last.then(work);
+    this.last = turn.catch(() => {});
+    return turn;
+  }
+
+  /**
+   * @param {string} label
+   * @param {boolean} worker
+   * @returns {Promise<Moment>}
+   */
+  async moment(label, worker) {
+    const { clip, draft } = this.state;
+    let snapshot = null;
+    if (worker && clip) {
+      const { fields } = await this.socket.request("snapshot", { session: clip.session });
+      snapshot = fields.snapshot;
+    }
+    return { label, snapshot, draft: structuredClone(draft), scores: this.masks.scores.copy() };
+  }
+
+  /** @param {Moment} moment */
+  async restore(moment) {
+    const { clip } = this.state;
+    if (moment.snapshot !== null && clip) {
+      const fields = { session: clip.session, snapshot: moment.snapshot };
+      await this.socket.request("rollback", fields);
+      this.masks.reset(moment.scores.copy());
+    }
+    this.state.draft = structuredClone(moment.draft);
+    this.state.changed("objects");
+    await this.masks.fetch(this.state.frame);
+  }
+}

@@ -1,0 +1,92 @@
+/** What a click would take: asked for when the pointer rests, drawn as an outline. */
+
+import { drawMasks } from "./canvas/overlay.js";
+import { emptyPrompt, wirePrompt } from "./editing.js";
+import { readMasks, RUN_LENGTHS } from "./masks.js";
+
+const REST_MILLISECONDS = 50;
+
+export class Hover {
+  /**
+   * @param {import("./canvas/view.js").View} view
+   * @param {import("./socket.js").Socket} socket
+   */
+  constructor(view, socket) {
+    this.view = view;
+    this.state = view.state;
+    this.socket = socket;
+    /** @type {import("./masks.js").Mask|null} */
+    this.mask = null;
+    this.timer = 0;
+    /** Grows with every move; answers to earlier ones are dropped. */
+    this.turn = 0;
+    this.asking = false;
+    view.sketches.push((context, viewport) => this.draw(context, viewport));
+    this.state.on(["frame", "objects", "clip", "job"], () => this.stop());
+  }
+
+  /**
+   * The pointer is here.
+   * @param {number} x in pixels of the screen
+   * @param {number} y
+   * @param {boolean} subtracts
+   */
+  rest(x, y, subtracts) {
+    this.turn += 1;
+    const { turn } = this;
+    clearTimeout(this.timer);
+    this.timer = window.setTimeout(() => this.ask(turn, x, y, subtracts), REST_MILLISECONDS);
+  }
+
+  stop() {
+    this.turn += 1;
+    clearTimeout(this.timer);
+    if (this.mask) this.view.redraw();
+    this.mask = null;
+  }
+
+  /**
+   * @param {number} turn
+   * @param {number} x
+   * @param {number} y
+   * @param {boolean} subtracts
+   */
+  async ask(turn, x, y, subtracts) {
+    const { clip, job, frame, active } = this.state;
+    const [px, py] = this.view.viewport.toPicture(x, y);
+    const inside = clip && px >= 0 && py >= 0 && px < clip.width && py < clip.height;
+    if (!inside || job || active?.locked || this.asking) return;
+    const before = this.state.prompt ?? emptyPrompt();
+    if (subtracts && !before.points.length && !before.box) return;
+    const { fields } = wirePrompt({
+      ...before,
+      points: [...before.points, [px, py]],
+      labels: [...before.labels, subtracts ? 0 : 1],
+      mask: null,
+    });
+    this.asking = true;
+    try {
+      const request = { session: clip.session, frame, prompt: fields, masks: RUN_LENGTHS };
+      const message = await this.socket.request("hover", request);
+      if (turn === this.turn) this.mask = readMasks(message)[0] ?? null;
+      else this.rest(x, y, subtracts);
+    } catch {
+      // Only a preview: a click will tell what is wrong.
+    }
+    this.asking = false;
+    this.view.redraw();
+  }
+
+  /**
+   * @param {CanvasRenderingContext2D} context
+   * @param {import("./canvas/viewport.js").Viewport} viewport
+   */
+  draw(context, { x, y, scale, picture }) {
+    if (!this.mask) return;
+    const step = Math.max(1, Math.floor(1 / (scale * window.devicePixelRatio)));
+    const colour = this.state.active?.colour ?? "#ffffff";
+    const layers = [{ mask: this.mask, colour }];
+    const drawing = drawMasks(layers, picture, step, { opacity: 0.3, outline: true });
+    context.drawImage(drawing, x, y, picture.width * scale, picture.height * scale);
+  }
+}
