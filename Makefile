@@ -7,6 +7,8 @@ PYTHON ?= $(VENV)/bin/python
 EXTRAS ?= dev
 OUTPUT ?= demo_masked.mp4
 PYTEST_ARGS ?=
+# Processes that run the tests side by side.
+PROCESSES ?= 2
 # A Python with torch and the reference; tests/parity/oracle.py says which.
 ORACLE ?= python
 
@@ -38,7 +40,7 @@ demo: $(READY)  ## mask three objects in the bundled clip with the bundled weigh
 	  --point 1:105,118 --point 2:520,196 --point 3:250,276 --output $(OUTPUT)
 
 test: $(READY)  ## run the tests
-	$(PYTHON) -m pytest $(PYTEST_ARGS)
+	$(PYTHON) -m pytest -n $(PROCESSES) --dist worksteal $(PYTEST_ARGS)
 
 coverage: $(READY)  ## which lines the tests run; at least 92 %
 	$(PYTHON) -m coverage run -m pytest $(PYTEST_ARGS)

@@ -10,24 +10,16 @@ import numpy as np
 import pytest
 
 GOLDENS = Path(__file__).parent / "goldens"
-_MEASURED = pytest.StashKey[list[tuple[str, str]]]()
+_PROPERTY = "parity"
 
 Measured = Callable[[str, str], None]
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Start with an empty table."""
-    config.stash[_MEASURED] = []
-
-
 @pytest.fixture
-def measured(pytestconfig: pytest.Config) -> Measured:
+def measured(record_property: Callable[[str, object], None]) -> Measured:
     """Call it with a name and what was measured; the table shows both."""
-
-    def record(name: str, value: str) -> None:
-        pytestconfig.stash[_MEASURED].append((name, value))
-
-    return record
+    # A property of the report, which comes back from the processes of a parallel run too.
+    return lambda name, value: record_property(_PROPERTY, f"{name:36s} {value}")
 
 
 @pytest.fixture
@@ -41,10 +33,11 @@ def golden() -> Callable[[str], dict[str, np.ndarray]]:
     return read
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Print the table."""
-    rows = config.stash[_MEASURED]
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    rows = [row for report in reports for key, row in report.user_properties if key == _PROPERTY]
     if rows:
         terminalreporter.section("parity with the torch reference")
-        for name, value in rows:
-            terminalreporter.write_line(f"{name:36s} {value}")
+        for row in rows:
+            terminalreporter.write_line(row)
