@@ -44,7 +44,7 @@ def as_on_gpu(*, compiled: bool = False) -> Iterator[None]:
             (kernel, "metal_in_use", lambda: True),
             (kernel.Kernel, "function", lambda self: _launch),
             # Whether it is used is decided by a race on the machine; counted is the form without.
-            (flash, "KERNEL", flash.in_chunks),
+            (flash, "RACE", flash.in_chunks),
         )
         for target, name, stand_in in patches:
             stack.enter_context(mock.patch.object(target, name, stand_in))

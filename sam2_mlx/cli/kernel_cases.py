@@ -15,7 +15,7 @@ from sam2_mlx.ops.metal import oracle
 from sam2_mlx.ops.metal.kernel import FLOATS, LIMITS, Arrays, Kernel, milliseconds, relative_error
 from sam2_mlx.ops.metal.switch import kernel_status, metal_in_use
 from sam2_mlx.ops.metal.upsample import BINARISE, SIGMOID, THRESHOLD
-from sam2_mlx.ops.metal.verdicts import SLOWER, platform_key
+from sam2_mlx.ops.metal.verdicts import platform_key
 
 # Pixels of a mask that may differ: those whose logit is zero but for rounding.
 MASK_LIMIT = 1e-5
@@ -160,7 +160,15 @@ def _on_metal(dtypes: Sequence[str], quick: bool) -> list[str]:
             if problem:
                 print(f"{case.what:32} {case.dtype:9} FAILED: {problem}")
                 failed.append(f"{case.what} ({case.dtype})")
+        _race(dtype, 16 if quick else 64)
     return failed
+
+
+def _race(dtype: str, side: int) -> None:
+    """Print which attention to the memory is fastest, for one object and for several."""
+    for objects, what in ((1, "one object"), (flash.SEVERAL, f"{flash.SEVERAL} objects")):
+        verdict = flash.RACE.run((dtype, 256, 64, objects, side * side))
+        print(f"{f'attention, {what}':32} {dtype:9} {verdict}")
 
 
 def _compare_on_metal(case: Case) -> str:
@@ -170,7 +178,7 @@ def _compare_on_metal(case: Case) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it is printed anyway
         verdict = case.kernel.recheck(variant)
-    if verdict and not verdict.startswith(SLOWER):
+    if verdict:
         return verdict
 
     def kernel() -> Arrays:
@@ -188,8 +196,6 @@ def _compare_on_metal(case: Case) -> str:
         f"{case.what:32} {case.dtype:9} {error:9.1e} {limit:9.1e} "
         f"{milliseconds(kernel):10.3f} {milliseconds(twin):9.3f}"
     )
-    if verdict:
-        print(f"{'':32} not used: {verdict}")
     return "" if error <= limit else f"off by {error:.2g} at full size"
 
 

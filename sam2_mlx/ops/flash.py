@@ -12,13 +12,14 @@ import numpy as np
 from sam2_mlx.ops.cpu.lanes import join
 from sam2_mlx.ops.metal.flash_attention import MAX_KEY_DIMS, MAX_VALUE_DIMS, SOURCE, launch
 from sam2_mlx.ops.metal.kernel import FLOATS, Kernel, Variant, dtype_name
+from sam2_mlx.ops.metal.race import Race
 from sam2_mlx.ops.precision import exact_matmul
 
 # Scores held at once, which bounds memory.
 _SCORES = 32 * 2**20
 _LOG2_E = math.log2(math.e)
-# The memory of a 1024-pixel model in one of its seven frames; what a race is run on.
-_RACE = 4096
+SEVERAL = 8
+"""Objects in a race, where there is more than one."""
 
 
 def in_chunks(q: mx.array, k: mx.array, v: mx.array, scale: float) -> tuple[mx.array]:
@@ -31,6 +32,16 @@ def in_chunks(q: mx.array, k: mx.array, v: mx.array, scale: float) -> tuple[mx.a
     scores = (exact_matmul(part, turned) for part in parts)
     chunks = [exact_matmul(mx.softmax(s, axis=-1, precise=True), v) for s in scores]
     return (join(chunks, 2),)
+
+
+def fused(q: mx.array, k: mx.array, v: mx.array, scale: float) -> tuple[mx.array]:
+    """MLX's own kernel, for which values are filled up to the width of the keys with zeros."""
+    dims, width = q.shape[-1], v.shape[-1]
+    q = mx.broadcast_to(q, (k.shape[0], *q.shape[1:]))
+    v = mx.pad(v, [(0, 0)] * 3 + [(0, dims - width)])
+    # MLX prefers products where there are many queries, unless it is told.
+    out = mx.fast.scaled_dot_product_attention(q, k, v, scale=scale, force_fused=True)
+    return (out[..., :width],)
 
 
 def _launch(
@@ -87,12 +98,22 @@ def _trials(variant: Variant) -> Iterator[tuple[Any, ...]]:
     yield flash_example(dtype, 2, 45, 53, dims, width)
 
 
-def _race(variant: Variant) -> tuple[Any, ...]:
-    dtype, dims, width = FLOATS[str(variant[0])], int(variant[1]), int(variant[2])
-    return flash_example(dtype, 1, _RACE, 2 * _RACE, dims, width)
+KERNEL = Kernel(SOURCE, _launch, in_chunks, _variant, _trials)
 
 
-KERNEL = Kernel(SOURCE, _launch, in_chunks, _variant, _trials, _race)
+def _track(q: mx.array, k: mx.array, v: mx.array, scale: float) -> Variant:
+    del scale
+    objects = 1 if k.shape[0] == 1 else SEVERAL
+    return (dtype_name(q.dtype), q.shape[-1], v.shape[-1], objects, q.shape[2])
+
+
+def _race_arguments(track: Variant) -> tuple[Any, ...]:
+    dims, width, objects, queries = map(int, track[1:])
+    # Two memories of the frame that looks.
+    return flash_example(FLOATS[str(track[0])], objects, queries, 2 * queries, dims, width)
+
+
+RACE = Race(KERNEL, {"fused": fused}, _track, _race_arguments)
 
 
 def wide_attention(q: mx.array, k: mx.array, v: mx.array, scale: float) -> mx.array:
@@ -107,4 +128,4 @@ def wide_attention(q: mx.array, k: mx.array, v: mx.array, scale: float) -> mx.ar
     Returns:
         (B, heads, Nq, Dv) in the dtype of q.
     """
-    return KERNEL(q, k, v, scale)[0]
+    return RACE(q, k, v, scale)[0]

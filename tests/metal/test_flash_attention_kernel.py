@@ -86,7 +86,7 @@ def test_chunks_equal_the_whole(monkeypatch):
 def test_attention_asks_for_it_on_a_gpu_only(monkeypatch):
     asked = []
     monkeypatch.setattr(
-        flash, "KERNEL", lambda *a: (asked.append(a[0].shape), *flash.in_chunks(*a))[1:]
+        flash, "RACE", lambda *a: (asked.append(a[0].shape), *flash.in_chunks(*a))[1:]
     )
     q, k, v, scale = flash_example(mx.float32, 1, 8, 8, 256, 64)
     plain = attention.attention(q, k, v, scale)

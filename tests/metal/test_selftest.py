@@ -9,7 +9,9 @@ from sam2_mlx.__main__ import main as command
 from sam2_mlx.cli import kernel_cases, selftest
 from sam2_mlx.ops import flash, residual_norm, rope, upsample
 from sam2_mlx.ops.metal import kernel as kernel_module
+from sam2_mlx.ops.metal import race
 from sam2_mlx.ops.metal.kernel import KernelSource
+from tests.metal.fake_kernel import fused_by_force
 
 KERNELS = (rope.KERNEL, upsample.KERNEL, residual_norm.KERNEL, flash.KERNEL)
 
@@ -23,7 +25,6 @@ def own_cache(tmp_path, monkeypatch):
         # What the test finds out about them is undone.
         monkeypatch.setattr(kernel, "_function", None)
         monkeypatch.setattr(kernel, "_passed", set())
-        monkeypatch.setattr(kernel, "_slower", set())
         monkeypatch.setattr(kernel, "_fault", None)
 
 
@@ -32,7 +33,10 @@ def metal(monkeypatch):
     """As if MLX ran on Metal and every kernel did what its twin does."""
     monkeypatch.setattr(kernel_cases, "metal_in_use", lambda: True)
     monkeypatch.setattr(kernel_module, "_REPEATS", 1)
-    monkeypatch.setattr(flash, "_RACE", 32)
+    monkeypatch.setattr(race, "metal_in_use", lambda: True)
+    monkeypatch.setattr(flash.RACE, "_fastest", {})
+    monkeypatch.setattr(race, "milliseconds", lambda function: 1.0)
+    monkeypatch.setattr(mx.fast, "scaled_dot_product_attention", fused_by_force)
     monkeypatch.setattr(KernelSource, "build", lambda self: None)
     for kernel in KERNELS:
         monkeypatch.setattr(kernel, "launch", lambda _, *args, twin=kernel.twin: twin(*args))
@@ -73,12 +77,13 @@ def test_a_kernel_that_fails_its_check_is_an_error(capsys, metal, monkeypatch):
     assert "is off by" in captured.out
 
 
-def test_a_kernel_that_loses_its_race_is_no_error(capsys, metal, monkeypatch):
-    monkeypatch.setattr(kernel_module, "milliseconds", lambda function: 2.0)
+def test_the_fastest_attention_is_named(capsys, metal, monkeypatch):
+    times = iter((3.0, 2.0, 4.0, 24.0, 16.0, 8.0))
+    monkeypatch.setattr(race, "milliseconds", lambda function: next(times))
     assert selftest.main(["--quick", "--dtype", "float16"]) == 0
-    printed = capsys.readouterr().out
-    assert "not used: slower than plain MLX: 2 ms against 2" in printed
-    assert "everything agrees" in printed
+    one, several = capsys.readouterr().out.splitlines()[-3:-1]
+    assert one.split("float16")[1].strip() == "kernel: plain 3 ms, kernel 2 ms, fused 4 ms"
+    assert several.endswith("fused: plain 24 ms, kernel 16 ms, fused 8 ms")
 
 
 def test_a_kernel_that_is_wrong_only_at_full_size_is_an_error(capsys, metal, monkeypatch):

@@ -29,7 +29,7 @@ LIMITS = {
     mx.bfloat16: 1.6e-2,
     mx.uint8: 0.0,
 }
-_REPEATS, _LAUNCHES = 3, 5
+_REPEATS, _LAUNCHES, _LONG_SECONDS = 3, 5, 0.02
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,6 @@ class Kernel(Generic[P]):
         variant: what the arguments make the compiler specialise on, or None where the kernel
             does not support them.
         trials: argument tuples for the comparison of a variant.
-        race: arguments of a real size. Where it is given, a kernel that is right is used only if
-            it is also faster than the twin with these, which is measured once.
     """
 
     source: KernelSource
@@ -95,10 +93,8 @@ class Kernel(Generic[P]):
     twin: Callable[P, Arrays]
     variant: Callable[P, Variant | None]
     trials: Callable[[Variant], Iterable[tuple[Any, ...]]]
-    race: Callable[[Variant], tuple[Any, ...]] | None = None
     _function: MetalFunction | None = field(default=None, init=False, repr=False)
     _passed: set[Variant] = field(default_factory=set, init=False, repr=False)
-    _slower: set[Variant] = field(default_factory=set, init=False, repr=False)
     _fault: str | None = field(default=None, init=False, repr=False)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Arrays:
@@ -118,15 +114,12 @@ class Kernel(Generic[P]):
         return self._function
 
     def trusted(self, variant: Variant) -> bool:
-        """Whether a variant agrees with the twin on this machine, and wins its race if it has one.
-
-        Compares at the first call.
-        """
-        if self._fault is None and variant not in self._passed | self._slower:
+        """Whether a variant agrees with the twin on this machine; compares at the first call."""
+        if self._fault is None and variant not in self._passed:
             key = self._key(variant)
             verdict = verdicts.recall(key)
             if verdict is None:
-                verdict = self.judge(variant)
+                verdict = self.check(variant)
                 verdicts.remember(key, verdict)
             self.settle(variant, verdict)
         return self._fault is None and variant in self._passed
@@ -135,46 +128,22 @@ class Kernel(Generic[P]):
         """Compare again, whatever was found before, and store what comes out.
 
         Returns:
-            Empty if kernel and twin agree, else what is wrong, or that the kernel is slower.
+            Empty if kernel and twin agree, else what is wrong.
         """
-        verdict = self.judge(variant)
+        verdict = self.check(variant)
         verdicts.remember(self._key(variant), verdict)
         self._fault = None
         self.settle(variant, verdict)
         return verdict
 
-    def judge(self, variant: Variant) -> str:
-        """The verdict on a variant: that of `check`, and of the race behind it."""
-        verdict = self.check(variant)
-        if verdict == verdicts.PASSED and self.race is not None:
-            return self._run_race(self.race(variant))
-        return verdict
-
-    def _run_race(self, arguments: tuple[Any, ...]) -> str:
-        def kernel() -> Arrays:
-            return self.launch(self.function(), *arguments)
-
-        def twin() -> Arrays:
-            plain: Callable[..., Arrays] = self.twin
-            return plain(*arguments)
-
-        ours, theirs = milliseconds(kernel), milliseconds(twin)
-        if ours < theirs:
-            return verdicts.PASSED
-        return f"{verdicts.SLOWER}: {ours:.3g} ms against {theirs:.3g}"
-
     def _key(self, variant: Variant) -> str:
-        return f"{self.source.name} {self.source.digest} {variant}"
+        return f"check of {self.source.name} {self.source.digest} {variant}"
 
     def settle(self, variant: Variant, verdict: str) -> None:
-        """Act on a verdict: trust the variant, leave it alone, or turn off with a warning."""
+        """Act on a verdict: trust the variant, or turn off with a warning."""
         self._passed.discard(variant)
-        self._slower.discard(variant)
         if verdict == verdicts.PASSED:
             self._passed.add(variant)
-            return
-        if verdict.startswith(verdicts.SLOWER):
-            self._slower.add(variant)
             return
         self._fault = verdict
         warnings.warn(
@@ -190,29 +159,46 @@ class Kernel(Generic[P]):
         Returns:
             Empty if they agree, else what is wrong.
         """
-        twin: Callable[..., Arrays] = self.twin
-        # A kernel that Metal refuses must not end the program: the twin does the same work.
-        try:
-            for trial in self.trials(variant):
-                got = self.launch(self.function(), *trial)
-                problem = disagreement(got, twin(*trial))
-                if problem:
-                    return f"{problem} (variant {variant})"
-        except (RuntimeError, ValueError, TypeError) as error:
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            return f"it cannot be run: {' '.join(lines[:3])[:300]}"
-        return verdicts.PASSED
+
+        def launch(*arguments: Any) -> Arrays:
+            return self.launch(self.function(), *arguments)
+
+        fault = first_fault(launch, self.twin, self.trials(variant))
+        return fault and f"{fault} (variant {variant})"
+
+
+def first_fault(
+    form: Callable[..., Arrays], twin: Callable[..., Arrays], trials: Iterable[tuple[Any, ...]]
+) -> str:
+    """What is wrong with a form on the first trial where it is not as its twin; empty if none.
+
+    Args:
+        form: may also be something that cannot be run here.
+        twin: what is right.
+        trials: argument tuples.
+    """
+    # What Metal refuses must not end the program: the twin does the same work.
+    try:
+        faults = (disagreement(form(*trial), twin(*trial)) for trial in trials)
+        return next((fault for fault in faults if fault), verdicts.PASSED)
+    except (RuntimeError, ValueError, TypeError) as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        return f"it cannot be run: {' '.join(lines[:3])[:300]}"
 
 
 def milliseconds(function: Callable[[], Arrays]) -> float:
     """The time of one call among several in flight, the best of a few tries."""
-    mx.eval(function())
-    best = float("inf")
-    for _ in range(_REPEATS):
+
+    def seconds(launches: int) -> float:
         start = time.perf_counter()
-        mx.eval([function() for _ in range(_LAUNCHES)])
-        best = min(best, time.perf_counter() - start)
-    return best / _LAUNCHES * 1000
+        mx.eval([function() for _ in range(launches)])
+        return (time.perf_counter() - start) / launches
+
+    mx.eval(function())
+    first = seconds(1)
+    # What takes long needs no company to be measured, and would hold people up.
+    launches = _LAUNCHES if first < _LONG_SECONDS else 1
+    return 1000 * min(first, *(seconds(launches) for _ in range(_REPEATS)))
 
 
 def relative_error(got: mx.array, wanted: mx.array) -> float:

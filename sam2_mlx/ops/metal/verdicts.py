@@ -15,8 +15,6 @@ from sam2_mlx.files import FileError, StagedFile, cache_dir, read_json
 
 PASSED = ""
 """The verdict on a kernel that agrees with its twin; other texts say why it is not used."""
-SLOWER = "slower than plain MLX"
-"""How the verdict on a kernel begins that is right, but lost its race."""
 
 
 def verdict_file() -> Path:
