@@ -34,6 +34,8 @@ METHODS: dict[str, Method] = {
         pictures.predict,
         pictures.everything,
         looks.frame,
+        looks.hover,
+        looks.scores,
         general.stats,
         general.close,
         general.shutdown,

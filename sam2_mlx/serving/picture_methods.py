@@ -77,7 +77,7 @@ def predict(
     )
     picture.logits = logits
     entries = [{"object": place, "iou": round(float(one), 4)} for place, one in enumerate(iou)]
-    return _deliver(app, picture, entries, list(enlarged > 0), masks)
+    return _deliver(app, picture.image.shape[:2], entries, list(enlarged > 0), masks)
 
 
 _OPTIONS = part(
@@ -92,22 +92,33 @@ _OPTIONS = part(
 )
 
 
-@method(session=NUMBER, options=_OPTIONS.otherwise(), masks=MASKS)
+@method(
+    session=NUMBER,
+    frame=integer(0, 2**31).otherwise(),
+    options=_OPTIONS.otherwise(),
+    masks=MASKS,
+)
 def everything(
     engine: Engine,
     app: Conversation,
     session: int,
+    frame: int | None,
     options: dict[str, Any] | None,
     masks: MaskForm,
 ) -> Answer:
-    """Masks of everything in a picture, the best first."""
-    picture = app.picture(session)
+    """Masks of everything in a picture, or on a frame of a clip, the best first."""
+    if frame is None:
+        picture = app.picture(session)
+        image, model = picture.image, picture.predictor.model
+    else:
+        tracking = app.video(session).tracking
+        if tracking.source is None:
+            raise Refusal("bad_state", "a stream has no frames to go back to; use set_picture")
+        image, model = tracking.source.read(frame), tracking.model
     chosen = {name: value for name, value in (options or {}).items() if value is not None}
     # Run lengths: hundreds of masks of a large picture would fill the memory.
-    generator = SAM2AutomaticMaskGenerator(
-        picture.predictor.model, output_mode="uncompressed_rle", **chosen
-    )
-    records = generator.generate(picture.image)
+    generator = SAM2AutomaticMaskGenerator(model, output_mode="uncompressed_rle", **chosen)
+    records = generator.generate(image)
     entries = [
         {
             "object": place,
@@ -117,12 +128,12 @@ def everything(
         for place, one in enumerate(records)
     ]
     planes = (rle.decode(one["segmentation"]) for one in records)
-    return _deliver(app, picture, entries, planes, masks)
+    return _deliver(app, image.shape[:2], entries, planes, masks)
 
 
 def _deliver(
     app: Conversation,
-    picture: Picture,
+    size: tuple[int, ...],
     entries: list[dict[str, Any]],
     planes: Iterable[np.ndarray],
     form: MaskForm,
@@ -130,7 +141,7 @@ def _deliver(
     if form.encoding == "low8":
         raise Refusal("mask_encoding", "low8 is for videos; ask for another encoding")
     extents, data = encode_planes(planes, form.encoding)
-    height, width = picture.image.shape[:2]
+    height, width = size
     facts = {
         "encoding": form.encoding,
         "width": width,

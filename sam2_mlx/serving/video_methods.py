@@ -40,8 +40,8 @@ from sam2_mlx.tracking.results import FrameMasks
 from sam2_mlx.tracking.saved_session import load_session, save_session
 from sam2_mlx.tracking.session import TrackingSession
 
-_FRAME = integer(0, 2**31)
-_OBJECT = integer(-(2**31), 2**31)
+FRAME = integer(0, 2**31)
+OBJECT = integer(-(2**31), 2**31)
 
 
 @dataclass(frozen=True)
@@ -186,16 +186,16 @@ def step(
 ) -> Answer:
     """Show the next frame of a stream."""
     tracking = app.video(session).tracking
-    clock = _Clock()
+    clock = Clock()
     image = app.image(pixels, blob)
     clock.lap("pixels")
-    return _shown(app, tracking.step(image), masks, clock)
+    return shown(app, tracking.step(image), masks, clock)
 
 
 @method(
     session=NUMBER,
-    object=_OBJECT,
-    frame=_FRAME.otherwise(),
+    object=OBJECT,
+    frame=FRAME.otherwise(),
     prompt=POINTED,
     masks=MASKS,
 )
@@ -215,23 +215,23 @@ def prompt(  # noqa: PLR0913 - the fields of the request
     if tracking.source is None and tracking.image is None:
         raise Refusal("bad_state", "a stream is prompted on a frame; show one with step first")
     checked = prompt.prompt(blob, tracking.frame_size)
-    clock = _Clock()
+    clock = Clock()
     answer = tracking.add(object, at, checked, keep_points=prompt.keep_points)
-    return _shown(app, answer, masks, clock)
+    return shown(app, answer, masks, clock)
 
 
-@method(session=NUMBER, frame=_FRAME, masks=MASKS)
+@method(session=NUMBER, frame=FRAME, masks=MASKS)
 def masks(engine: Engine, app: Conversation, session: int, frame: int, masks: MaskForm) -> Answer:
     """The masks that were shown last on a frame."""
     tracking = app.video(session).tracking
-    return _shown(app, tracking.masks_on(frame), masks, _Clock())
+    return shown(app, tracking.masks_on(frame), masks, Clock())
 
 
 @method(
     session=NUMBER,
     job=NUMBER,
-    start=_FRAME.otherwise(),
-    length=_FRAME.otherwise(),
+    start=FRAME.otherwise(),
+    length=FRAME.otherwise(),
     reverse=flag().otherwise(False),
     credit=integer(0, MAX_CREDIT).otherwise(4),
     masks=MASKS,
@@ -262,21 +262,21 @@ def _follow(
 ) -> Work:
     frames = iter(tracking.propagate(*way))
     while True:
-        clock = _Clock()
+        clock = Clock()
         answer = next(frames, None)
         if answer is None:
             return
-        yield _shown(app, answer, form, clock)
+        yield shown(app, answer, form, clock)
 
 
-@method(session=NUMBER, object=_OBJECT, frame=_FRAME)
+@method(session=NUMBER, object=OBJECT, frame=FRAME)
 def clear(engine: Engine, app: Conversation, session: int, object: int, frame: int) -> Answer:
     """Forget the prompts of an object on a frame."""
     app.video(session).tracking.clear(object, frame)
     return {}, b""
 
 
-@method(session=NUMBER, object=_OBJECT)
+@method(session=NUMBER, object=OBJECT)
 def remove(engine: Engine, app: Conversation, session: int, object: int) -> Answer:
     """Forget an object."""
     return {"removed": app.video(session).tracking.remove(object)}, b""
@@ -313,7 +313,7 @@ def rollback(engine: Engine, app: Conversation, session: int, snapshot: int) -> 
     return {"objects": list(video.tracking.object_ids)}, b""
 
 
-class _Clock:
+class Clock:
     """Milliseconds of the parts of a request."""
 
     def __init__(self) -> None:
@@ -327,7 +327,7 @@ class _Clock:
         self._last = now
 
 
-def _shown(app: Conversation, found: FrameMasks, form: MaskForm, clock: _Clock) -> Answer:
+def shown(app: Conversation, found: FrameMasks, form: MaskForm, clock: Clock) -> Answer:
     """Masks as an answer; `clock` has the parts of the request before them."""
     if found.object_ids:
         # Nothing is computed before it is asked for.
