@@ -42,14 +42,7 @@ def check_picture(image: np.ndarray) -> np.ndarray:
 
 
 def resize_image(image: np.ndarray, size: int) -> np.ndarray:
-    """Resize a single picture for the model: bilinear with antialiasing, in float32.
-
-    Args:
-        image: uint8 (H, W, 3) RGB.
-        size: side of the square model input.
-
-    Returns:
-        float32 (size, size, 3) in [0, 1].
+    """Resize a picture, uint8 (H, W, 3), antialiased: float32 (size, size, 3) in [0, 1].
 
     Source: sam2/utils/transforms.py, SAM2Transforms (torchvision's Resize on a float tensor).
     """
@@ -65,14 +58,7 @@ def resize_image(image: np.ndarray, size: int) -> np.ndarray:
 
 
 def resize_frame(image: np.ndarray, size: int) -> np.ndarray:
-    """Resize a video frame for the model: bicubic, rounded to 8 bits after each pass.
-
-    Args:
-        image: uint8 (H, W, 3) RGB.
-        size: side of the square model input.
-
-    Returns:
-        uint8 (size, size, 3).
+    """Resize a frame, uint8 (H, W, 3), bicubic, rounded after each pass: uint8 (size, size, 3).
 
     Source: sam2/utils/misc.py, _load_img_as_tensor.
     """

@@ -30,13 +30,10 @@ def first_behaviour() -> dict[str, Any]:
 
 
 def infer_first_encoder(shapes: Shapes) -> dict[str, Any]:
-    """The dimensions of the encoder, and its kind.
+    """The dimensions of the encoder with its `kind`: values for `ViTConfig` or `TinyViTConfig`.
 
     Args:
         shapes: our parameter names -> shapes in our axis order.
-
-    Returns:
-        Values for `ViTConfig` or `TinyViTConfig`, with `kind`.
 
     Raises:
         CheckpointError: a tensor that must be there is missing or has an impossible shape.

@@ -62,14 +62,11 @@ class Quantization:
 
 
 def quantize(model: Sam, bits: int) -> Quantization:
-    """Fold a model and quantise its linear layers, both in place.
+    """Fold a model and quantise its linear layers, both in place; returns what was done.
 
     Args:
         model: a model with its weights loaded, in float32.
         bits: of a weight, 8 or 4.
-
-    Returns:
-        What was done.
 
     Raises:
         ValueError: another number of bits.
@@ -103,11 +100,7 @@ def read_quantization(config_file: Path) -> Quantization:
 
 
 def empty_model(config: ModelConfig, quantization: Quantization | None = None) -> Sam:
-    """A model without weights; a quantised one is folded.
-
-    Args:
-        config: the dimensions.
-        quantization: which layers are packed, and how.
+    """A model without weights; one that is quantised, as told, is folded.
 
     Raises:
         ValueError: a layer that the model does not have, or that cannot be quantised so.

@@ -60,15 +60,7 @@ def coco_document(
 
 
 def draw_everything(picture: np.ndarray, records: Sequence[dict[str, Any]]) -> np.ndarray:
-    """Colour every mask; where masks lie on each other, the smallest shows.
-
-    Args:
-        picture: uint8 (H, W, 3) RGB; it is not changed.
-        records: masks in COCO's compressed form, the largest first.
-
-    Returns:
-        uint8 (H, W, 3) RGB.
-    """
+    """Colour every mask on a picture, uint8 (H, W, 3); where some overlap the smallest shows."""
     owner = np.full(picture.shape[:2], _BACKGROUND, np.int16 if len(records) < 2**15 else np.int32)
     for rank, record in enumerate(records):
         x0, y0, width, height = (int(value) for value in record["bbox"])

@@ -7,14 +7,11 @@ from pathlib import Path
 
 
 def check_official(name: str, table: Path | None) -> int:
-    """Compare a model with its published numbers, and print every comparison.
+    """Compare a model with its published numbers and print all; returns 0 if all agree, else 1.
 
     Args:
         name: one of the table's models.
         table: a JSON file in place of the package's.
-
-    Returns:
-        0 if all agree, else 1.
 
     Raises:
         OSError, ValueError: if there are no such numbers, or something cannot be fetched or read.

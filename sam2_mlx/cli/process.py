@@ -29,12 +29,9 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Handling:
-    """While active, a function is called for every signal that ends a command.
+    """While active, a function is called with the number of every signal that ends a command.
 
     A closed terminal stays ignored where the caller wants it so (`nohup`).
-
-    Args:
-        handler: takes the signal's number.
     """
 
     def __init__(self, handler: Callable[[int], None]) -> None:
@@ -66,11 +63,7 @@ def interrupt(number: int) -> None:
 
 
 def be_command(command: Callable[[], int]) -> NoReturn:
-    """Be the process of a command, and end with its exit code.
-
-    Args:
-        command: handles its own errors and signals.
-    """
+    """Be the process of a command that handles its own errors; end with its exit code."""
     for number in range(3):
         try:
             os.fstat(number)

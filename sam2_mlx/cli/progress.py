@@ -47,13 +47,9 @@ def said_if_slow(what: str) -> Iterator[None]:
 
 
 class Bars:
-    """A bar for the whole, and one for each part that is at work.
+    """A bar for the whole, of `total` units, and one for each part that is at work.
 
     Where nobody watches, the parts are left out.
-
-    Args:
-        unit: what is counted, in the plural.
-        total: how many there are.
     """
 
     def __init__(self, unit: str, total: int) -> None:

@@ -16,12 +16,7 @@ if TYPE_CHECKING:
 
 
 class PreviewSink:
-    """A window with the frames; closing it asks to stop.
-
-    Args:
-        window: shows them.
-        stop: is asked.
-    """
+    """A window with the frames; closing it asks to stop."""
 
     def __init__(self, window: Preview, stop: StopSignals) -> None:
         self._window = window
@@ -78,12 +73,7 @@ class Tally:
 
 
 class SessionSink:
-    """What is remembered after the last frame.
-
-    Args:
-        session: the `TrackingSession` that follows the clip.
-        target: the file.
-    """
+    """Saves what a `TrackingSession` remembers after the last frame."""
 
     def __init__(self, session: Any, target: Path) -> None:
         self._session = session

@@ -52,10 +52,7 @@ class AnnotatedSequence(ABC):
 
     @abstractmethod
     def truth(self, frame: int) -> dict[int, np.ndarray]:
-        """The true masks of a frame.
-
-        Args:
-            frame: index of the frame.
+        """The true masks of a frame by number.
 
         Returns:
             bool (H, W) by object id; only the objects annotated there.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -61,7 +61,7 @@ class Dataset:
         if unknown:
             listed = ", ".join(self.names[:8]) + (", ..." if len(self.names) > 8 else "")
             raise DatasetError(f"{self.root} has no sequence {unknown[0]}; it has {listed}")
-        return Dataset(self.root, self.layout, self.frames, self.annotations, tuple(names))
+        return replace(self, names=tuple(names))
 
     def open(self, name: str, max_frames: int | None = None) -> AnnotatedSequence:
         """One sequence.
@@ -121,9 +121,6 @@ def open_dataset(root: Path, subset: str | None = None) -> Dataset:
         subset: name of a list of sequences: `val` is ImageSets/2017/val.txt or the like,
             `sav_val` is sav_val.txt. None takes every annotated sequence.
 
-    Returns:
-        The dataset.
-
     Raises:
         FileNotFoundError: if there is no such folder.
         DatasetError: if it has neither layout, no sequence, or no such list.
@@ -138,10 +135,9 @@ def open_dataset(root: Path, subset: str | None = None) -> Dataset:
         frames, annotations = (_resolution(root / name) for name in _DAVIS_FOLDERS)
     else:
         raise DatasetError(f"{root} has no layout that is known; {_LAYOUTS}")
+    names = [path.name for path in _folders(annotations)]
     if subset is not None:
         names = _listed(root, subset)
-    else:
-        names = [path.name for path in _folders(annotations)]
     if not names:
         raise DatasetError(f"{annotations} holds no folders with masks, one for each sequence")
     return Dataset(root, layout, frames, annotations, tuple(names))

@@ -18,14 +18,7 @@ _DECAY_PARTS = 4
 
 
 def region_similarity(truth: np.ndarray, mask: np.ndarray) -> float:
-    """Intersection over union; 1 where both masks are empty.
-
-    Args:
-        truth: bool (H, W).
-        mask: bool (H, W).
-
-    Returns:
-        J in [0, 1].
+    """J, intersection over union of two masks, bool (H, W), in [0, 1]; 1 where both are empty.
 
     Source: davis2017-evaluation, davis2017/metrics.py, db_eval_iou.
     """
@@ -97,13 +90,7 @@ class Statistics:
 
 
 def statistics(values: Sequence[float]) -> Statistics:
-    """Summarise a measure over frames.
-
-    Args:
-        values: one a frame, in order; at least one.
-
-    Returns:
-        Mean, recall and decay. Neighbouring quarters share a frame, as in the public code.
+    """Summarise a measure over frames, one value or more; neighbouring quarters share a frame.
 
     Source: davis2017-evaluation, davis2017/utils.py, db_statistics; frame numbers do not wrap
     round at 256 here.

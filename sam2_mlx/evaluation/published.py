@@ -81,10 +81,7 @@ class PublishedNumbers:
     limits: Mapping[str, float]
 
     def compare(self, model: Sam) -> Iterator[Comparison]:
-        """Answer every prompt and hold the answers against the published ones.
-
-        Args:
-            model: the loaded weights, in float32.
+        """Answer every prompt, with weights in float32, and compare with the published answers.
 
         Raises:
             OSError, ValueError: if a picture or the clip cannot be fetched or read.
@@ -164,11 +161,7 @@ class PublishedNumbers:
 
 
 def published_numbers(name: str, table: Path = OFFICIAL) -> PublishedNumbers:
-    """The numbers of a model.
-
-    Args:
-        name: one of the table's models.
-        table: a JSON file.
+    """The numbers of one of a table's models.
 
     Raises:
         ValueError: if the file is no such table, or has no such model.

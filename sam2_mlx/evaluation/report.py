@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sam2_mlx.evaluation.measures import Statistics
@@ -19,9 +20,6 @@ def table(scores: Sequence[SequenceScore], layout: str, failed: Iterable[str] = 
         scores: of the sequences, in order.
         layout: "davis" or "sav"; recall and decay are defined for DAVIS only.
         failed: names of sequences that could not be scored, which the means leave out.
-
-    Returns:
-        Lines of text.
     """
     rows = [_COLUMNS, *(_row(score) for score in scores)]
     overall = summarise(every_object(scores))
@@ -31,7 +29,10 @@ def table(scores: Sequence[SequenceScore], layout: str, failed: Iterable[str] = 
     frames = sum(score.frames for score in scores)
     rows.append(("all objects", str(overall.objects), str(frames), *_percent(overall)))
     widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
-    lines = ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
+        for row in rows
+    ]
     lines.insert(-1, "-" * len(lines[0]))
     if layout == "davis":
         lines.append("")
@@ -53,9 +54,6 @@ def as_json(
         scores: of the sequences.
         failed: why a sequence could not be scored, by name.
         settings: how the masks were made.
-
-    Returns:
-        Plain values.
     """
     return {
         "format_version": FORMAT_VERSION,
@@ -102,11 +100,7 @@ def _object(score: ObjectScore) -> dict[str, Any]:
 
 
 def _statistics(value: Statistics) -> dict[str, float | None]:
-    return {
-        "mean": _rounded(value.mean),
-        "recall": _rounded(value.recall),
-        "decay": _rounded(value.decay),
-    }
+    return {name: _rounded(number) for name, number in asdict(value).items()}
 
 
 def _rounded(value: float | None) -> float | None:
@@ -128,9 +122,3 @@ def _percent(summary: Summary) -> tuple[str, str, str, str]:
 
 def _spread(value: Statistics) -> str:
     return f"{100 * value.recall:.1f}, decay {100 * value.decay:.1f}"
-
-
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
-    name, *numbers = row
-    cells = [number.rjust(width) for number, width in zip(numbers, widths[1:], strict=True)]
-    return [name.ljust(widths[0]), *cells]

@@ -38,12 +38,8 @@ class GivenPrompt:
         Raises:
             ValueError: if it is none of them.
         """
-        if text == "mask":
-            return cls("mask")
-        if text == "box":
-            return cls("box")
-        if text == "click":
-            return cls("click")
+        if text in ("mask", "box", "click"):
+            return cls(text)  # type: ignore[arg-type]
         name, _, number = text.partition("=")
         if name == "clicks" and number.isascii() and number.isdigit() and int(number) > 0:
             return cls("click", int(number))
@@ -76,11 +72,7 @@ class MaskSource(Protocol):
     """Gives the masks of a sequence."""
 
     def follow(self, sequence: AnnotatedSequence) -> Iterator[FrameResult]:
-        """The masks frame by frame, in order.
-
-        Args:
-            sequence: the video and its true masks.
-        """
+        """The masks frame by frame, in order."""
 
 
 class ModelMasks:
@@ -150,10 +142,7 @@ class ModelMasks:
 
 
 class SavedMasks:
-    """Reads masks that were made elsewhere, in the dataset's layout.
-
-    Args:
-        folder: holds a folder for each sequence.
+    """Reads masks from a folder of sequences, in the dataset's layout.
 
     Raises:
         FileNotFoundError: if there is no such folder.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 
 import numpy as np
 
@@ -88,15 +88,7 @@ def score_sequence(
     source: MaskSource,
     on_frame: Callable[[FrameResult], None] | None = None,
 ) -> SequenceScore:
-    """Score the masks of a sequence frame by frame.
-
-    Args:
-        sequence: the true masks.
-        source: the masks to be scored.
-        on_frame: called with each frame's masks.
-
-    Returns:
-        The scores of its objects.
+    """Score the masks of a source frame by frame; `on_frame` is called with each frame's.
 
     Raises:
         DatasetError: if a mask is missing or does not fit.
@@ -134,14 +126,7 @@ def score_sequence(
 
 
 def summarise(objects: Iterable[ObjectScore]) -> Summary | None:
-    """Average objects.
-
-    Args:
-        objects: those of one sequence, or of all.
-
-    Returns:
-        The summary, or None if there is no object.
-    """
+    """The average of the objects of one sequence, or of all; None if there is no object."""
     scores = list(objects)
     if not scores:
         return None
@@ -155,8 +140,4 @@ def summarise(objects: Iterable[ObjectScore]) -> Summary | None:
 
 
 def _mean(values: list[Statistics]) -> Statistics:
-    return Statistics(
-        mean=float(np.mean([value.mean for value in values])),
-        recall=float(np.mean([value.recall for value in values])),
-        decay=float(np.mean([value.decay for value in values])),
-    )
+    return Statistics(*np.mean([astuple(value) for value in values], axis=0).tolist())

@@ -17,6 +17,8 @@ from sam2_mlx.exporting.functions import Functions
 from sam2_mlx.exporting.tracing import write_functions
 from sam2_mlx.files import FileError, StagedFolder, read_json, sha256
 from sam2_mlx.model.sam import Sam
+from sam2_mlx.ops.device import device_kind
+from sam2_mlx.ops.dtypes import dtype_name
 
 FORMAT = 1
 FACTS, MODEL, CHECK = "bundle.json", "model.mlxfn", "check.safetensors"
@@ -77,10 +79,7 @@ def export_bundle(model: Sam, out: Path, tiers: Tiers = TIERS, points: int = MAX
 
 
 def read_bundle(folder: Path) -> Bundle:
-    """Read a bundle.
-
-    Args:
-        folder: as `export_bundle` wrote it.
+    """Read a bundle that `export_bundle` wrote.
 
     Raises:
         FileNotFoundError: if there is none.
@@ -101,18 +100,7 @@ def read_bundle(folder: Path) -> Bundle:
 
 
 def check_bundle(bundle: Bundle, folder: Path) -> dict[str, float]:
-    """Run a bundle's functions and compare with what its model gave.
-
-    Args:
-        bundle: as read.
-        folder: where it is, for messages.
-
-    Returns:
-        For each output how far it is off, relative to the largest value.
-
-    Raises:
-        ValueError: if one is off by more than the bundle's tolerance.
-    """
+    """Run a bundle's functions and compare with what its model gave; see `check.compare`."""
     return compare(bundle.call, bundle.facts, bundle.check, folder)
 
 
@@ -137,23 +125,15 @@ def _parse(path: Path) -> Facts:
 def _check_reader(facts: Facts, folder: Path) -> None:
     """The functions have no promise of stability, so they are only read by what wrote them."""
     here = version("mlx")
-    if _minor(facts.mlx) != _minor(here):
+    if str(facts.mlx).split(".")[:2] != here.split(".")[:2]:
         raise FileError(
             f"{folder} was written by MLX {facts.mlx!s:.20}, here is {here}; export it again"
         )
-    if facts.device != _device():
+    if facts.device != device_kind():
         raise FileError(
-            f"{folder} is for a {facts.device!s:.20}, MLX runs on a {_device()} here; export it "
-            "on the machine that it is for"
+            f"{folder} is for a {facts.device!s:.20}, MLX runs on a {device_kind()} here; export "
+            "it on the machine that it is for"
         )
-
-
-def _minor(text: object) -> list[str]:
-    return str(text).split(".")[:2]
-
-
-def _device() -> str:
-    return "gpu" if mx.default_device().type == mx.gpu else "cpu"
 
 
 def _facts(model: Sam, tiers: Tiers, points: int) -> Facts:
@@ -162,10 +142,10 @@ def _facts(model: Sam, tiers: Tiers, points: int) -> Facts:
     return Facts(
         format=FORMAT,
         mlx=version("mlx"),
-        device=_device(),
+        device=device_kind(),
         model=config.name,
-        dtype=_name(model.dtype),
-        storage_dtype=_name(model.memory.storage_dtype),
+        dtype=dtype_name(model.dtype),
+        storage_dtype=dtype_name(model.memory.storage_dtype),
         image_size=config.image_size,
         mask_size=config.mask_size,
         grid=config.grid,
@@ -179,10 +159,6 @@ def _facts(model: Sam, tiers: Tiers, points: int) -> Facts:
         tolerance=1e-3 if model.dtype == mx.float32 else 3e-2,
         sha256={},
     )
-
-
-def _name(dtype: mx.Dtype) -> str:
-    return str(dtype).rsplit(".", 1)[-1]
 
 
 def _calls(functions: Functions, model: Sam, tiers: Tiers, points: int) -> list[Arguments]:

@@ -19,12 +19,7 @@ Call = Callable[..., Sequence[mx.array]]
 
 
 def make_check(call: Call, facts: Facts) -> dict[str, mx.array]:
-    """Inputs, and what the model gives for them (`expect.*`).
-
-    Args:
-        call: the model's functions.
-        facts: of the bundle.
-    """
+    """Inputs, and what the model gives for them (`expect.*`); `call` has its functions."""
     side = facts.image_size
     y, x = np.mgrid[:side, :side] / side
     frames = np.stack([_picture(x, y, shift) for shift in (0.0, 0.05)])

@@ -12,12 +12,12 @@ import mlx.core as mx
 
 from sam2_mlx.model.image_encoder import ImageFeatures
 from sam2_mlx.model.layers import add_norm
-from sam2_mlx.model.mask_decoder import MaskCandidates, best_by_iou
 from sam2_mlx.model.memory import ObjectMask, frame_places, memory_layout
 from sam2_mlx.model.memory_attention import MemoryAttentionLayer
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.ops.positions import grid_encoding, time_frequencies
 from sam2_mlx.ops.rope import MemoryLayout, axial_rope
+from sam2_mlx.tracking.track_frame import FEEDBACK_LIMIT, MAX_AMBIGUOUS_POINTS
 from sam2_mlx.transforms import MEAN, STD
 
 Arrays = tuple[mx.array, ...]
@@ -26,17 +26,10 @@ Arrays = tuple[mx.array, ...]
 _HIDDEN = -6e4
 # Scores held at once.
 _SCORES = 2**24
-# One click, or none, is ambiguous: the best of several masks answers it.
-_MAX_AMBIGUOUS_POINTS = 1
-_FEEDBACK_LIMIT = 32.0
 
 
 class Functions:
-    """The parts of a model that follows objects.
-
-    Args:
-        model: one with a memory.
-    """
+    """The parts of a model that follows objects."""
 
     def __init__(self, model: Sam) -> None:
         assert model.memory is not None and model.config.memory is not None
@@ -191,19 +184,13 @@ class Functions:
         """
         model = self._model
         if previous is not None:
-            previous = mx.clip(previous, -_FEEDBACK_LIMIT, _FEEDBACK_LIMIT)
+            previous = mx.clip(previous, -FEEDBACK_LIMIT, FEEDBACK_LIMIT)
         tokens = model.embed_points(coords, labels, 1)
         candidates = model.decode_masks(conditioned, (fine, middle), tokens, previous)
         points = 0 if coords is None else coords.shape[1]
-        mask = self._choose(candidates, multimask=points <= _MAX_AMBIGUOUS_POINTS)
+        mask = model.choose(candidates, multimask=points <= MAX_AMBIGUOUS_POINTS)
         offered = model.mask_decoder.multimask(candidates)
         return (*_as_arrays(mask), _floats(offered.logits), _floats(offered.iou))
-
-    def _choose(self, candidates: MaskCandidates, multimask: bool) -> ObjectMask:
-        decoder = self._model.mask_decoder
-        if multimask:
-            return self._memory.with_pointer(best_by_iou(decoder.multimask(candidates)))
-        return self._memory.with_pointer(decoder.single(candidates))
 
     def given(self, coarse: mx.array, fine: mx.array, middle: mx.array, mask: mx.array) -> Arrays:
         """Take a mask as it is.

@@ -61,11 +61,7 @@ class Capture:
         self._thread.start()
 
     def take(self, timeout: float) -> Captured | None:
-        """The newest frame, if there is one that was not taken yet.
-
-        Args:
-            timeout: seconds to wait for one.
-        """
+        """The newest frame, if there is one within so many seconds that was not taken yet."""
         with self._change:
             self._change.wait_for(self._fresh, timeout)
             if not self._fresh():
@@ -77,11 +73,7 @@ class Capture:
             return self._newest
 
     def freeze(self, frozen: bool) -> None:
-        """Stop or go on: a clip stands still, a camera goes on unseen.
-
-        Args:
-            frozen: whether no frame will be taken for a while.
-        """
+        """Stop or go on: a clip stands still, a camera goes on unseen."""
         with self._change:
             if self._newest is not None and not frozen:
                 # What came in meanwhile was not too slow to be shown.

@@ -59,6 +59,15 @@ class Action(Enum):
     FREEZE = auto()
 
 
+_ACTIONS = {
+    " ": Action.FREEZE,
+    "r": Action.RECORD,
+    "s": Action.SAVE,
+    "q": Action.QUIT,
+    "\x1b": Action.QUIT,
+}
+
+
 @dataclass
 class _Pointing:
     """What was pointed at on the frame shown, for one object."""
@@ -123,14 +132,7 @@ class Controls:
     # Mouse
 
     def mouse(self, button: Button, x: float, y: float, shift: bool = False) -> None:
-        """Handle the mouse.
-
-        Args:
-            button: what happened.
-            x: pixels of the picture.
-            y: pixels of the picture.
-            shift: whether the shift key is held.
-        """
+        """Handle the mouse at a pixel of the picture; `shift` is held."""
         self._at = (x, y)
         if button is Button.PRESS:
             self._press, self._press_negative = (x, y), shift
@@ -185,32 +187,16 @@ class Controls:
     # Keys
 
     def key(self, key: str) -> Action:
-        """Handle a key.
-
-        Args:
-            key: the character; "" for a key without one.
-
-        Returns:
-            What is left to do for the window.
-        """
+        """Handle a key, "" for one without a character; returns what is left to do."""
         if key.isdigit():
             self._choose(int(key))
         elif key == "x":
             self._remove()
         elif key == " ":
             self.frozen = not self.frozen
-            return Action.FREEZE
         elif key == "h":
             self.help = not self.help
-        else:
-            plain = {
-                "r": Action.RECORD,
-                "s": Action.SAVE,
-                "q": Action.QUIT,
-                "\x1b": Action.QUIT,
-            }
-            return plain.get(key, Action.NOTHING)
-        return Action.NOTHING
+        return _ACTIONS.get(key, Action.NOTHING)
 
     def _choose(self, number: int) -> None:
         self.chosen = number or None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -41,19 +41,11 @@ class Status:
     help: bool = False
     chosen: int | None = None
     message: str = ""
-    box: tuple[float, float, float, float] | None = field(default=None)
+    box: tuple[float, float, float, float] | None = None
 
 
 def draw_scene(image: np.ndarray, views: Sequence[ObjectView]) -> np.ndarray:
-    """Masks and names.
-
-    Args:
-        image: uint8 (H, W, 3) RGB; it is not changed.
-        views: the objects.
-
-    Returns:
-        uint8 (H, W, 3) RGB.
-    """
+    """A picture, uint8 (H, W, 3) RGB, with masks and names; the picture is not changed."""
     ranks = [view.object_id - 1 for view in views]
     scene = draw_masks(image, [view.mask for view in views], ranks=ranks)
     for view in views:
@@ -63,13 +55,7 @@ def draw_scene(image: np.ndarray, views: Sequence[ObjectView]) -> np.ndarray:
 
 
 def draw_status(canvas: np.ndarray, views: Sequence[ObjectView], status: Status) -> None:
-    """Speed, the list of objects, a message, the keys; in place.
-
-    Args:
-        canvas: uint8 (H, W, 3) RGB, writable.
-        views: the objects.
-        status: the state.
-    """
+    """Speed, the list of objects, a message, the keys: on uint8 (H, W, 3) RGB, in place."""
     speed = f"{status.fps:.1f} frames/s  {1000 * status.latency:.0f} ms"
     if status.dropped:
         speed += f"  {status.dropped} skipped"

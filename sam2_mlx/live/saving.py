@@ -28,12 +28,7 @@ def fresh_name(folder: Path, stem: str, suffix: str) -> Path:
 
 
 class Recording:
-    """A video of what was seen, with the times at which it was seen.
-
-    Args:
-        target: the video (.mp4, .mov, .mkv).
-        size: (height, width) of its frames.
-    """
+    """A video (.mp4, .mov, .mkv) of frames of one (height, width), each at the time it was seen."""
 
     def __init__(self, target: Path, size: tuple[int, int]) -> None:
         from sam2_mlx.media.video_writer import VideoWriter
@@ -83,11 +78,7 @@ class Recording:
 
 
 def save_masks(target: Path, views: Sequence[ObjectView]) -> None:
-    """Save the masks of a frame as a palette PNG: the value of a pixel is the object's id.
-
-    Args:
-        target: the PNG.
-        views: the objects, at least one.
+    """Save masks, of one object or more, as a palette PNG: a pixel's value is the object's id.
 
     Raises:
         MediaError: if it cannot be written.

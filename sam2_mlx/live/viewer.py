@@ -78,13 +78,10 @@ class Viewer:
         self.views: Sequence[ObjectView] = []
 
     def run(self, frames: int | None = None) -> int:
-        """Go on until the window is closed.
+        """Go on until the window is closed; returns how many frames were followed.
 
         Args:
             frames: stop after so many frames; None does not.
-
-        Returns:
-            How many frames were followed.
         """
         followed = 0
         try:

@@ -19,21 +19,12 @@ from sam2_mlx.live.controls import Button, Controls
 _FONTS = Path("/usr/share/fonts")
 
 
-def _quiet_fonts() -> None:
-    """OpenCV's Qt looks for fonts in a folder that its wheel lacks, and complains every time."""
-    if sys.platform == "linux" and _FONTS.is_dir():
-        os.environ["QT_QPA_FONTDIR"] = str(_FONTS)
-
-
 def _open(title: str) -> None:
-    """Open a window.
-
-    Raises:
-        ValueError: if there is no screen to open it on, or OpenCV has no windows.
-    """
-    _quiet_fonts()
     no_screen = "there is no screen to open a window on; log in to a desktop, or set DISPLAY"
     linux = sys.platform == "linux"
+    if linux and _FONTS.is_dir():
+        # OpenCV's Qt looks for fonts in a folder that its wheel lacks, and complains every time.
+        os.environ["QT_QPA_FONTDIR"] = str(_FONTS)
     if linux and not any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")):
         raise ValueError(no_screen)
     if not cv2.currentUIFramework():
@@ -57,9 +48,6 @@ def _can_open() -> bool:
 
 class HighguiWindow:
     """A window of OpenCV.
-
-    Args:
-        title: its title.
 
     Raises:
         ValueError: if there is no screen.
@@ -107,9 +95,6 @@ class HighguiWindow:
 
 class Preview:
     """A window that only shows; q, Escape or closing it ends.
-
-    Args:
-        title: its title.
 
     Raises:
         ValueError: if there is no screen.

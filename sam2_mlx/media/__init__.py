@@ -16,9 +16,5 @@ __all__ = ["FrameSource", "MediaError", "demo_clip", "load_picture", "open_frame
 
 
 def demo_clip() -> Path:
-    """The bundled clip: 5 seconds of drawn objects that cross each other, 640x360, 24 a second.
-
-    Returns:
-        Path of an mp4 file.
-    """
+    """The bundled mp4: 5 seconds of drawn objects that cross each other, 640x360, 24 a second."""
     return Path(__file__).resolve().parent.parent / "assets" / "demo.mp4"

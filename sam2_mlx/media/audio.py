@@ -73,21 +73,12 @@ class Soundtrack:
         return "; ".join(problems) or None
 
     def attach(self, container: Any) -> None:
-        """Add the tracks to a container that is not yet written to.
-
-        Args:
-            container: PyAV's output container.
-        """
+        """Add the tracks to PyAV's output container, which is not yet written to."""
         for track in self._tracks:
             track.attach(container, self.start)
 
     def write_until(self, container: Any, time: Fraction) -> None:
-        """Write the sound up to a time of the written video.
-
-        Args:
-            container: the container given to `attach`.
-            time: seconds of the written video.
-        """
+        """Write the sound up to a second of the written video."""
         for track in self._tracks:
             track.write_until(container, time)
 

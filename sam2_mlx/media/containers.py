@@ -17,13 +17,7 @@ _NOT_VIDEO = frozenset({"tty", "concat", "hls", "dash", "txt"})
 
 
 def open_container(path: Path) -> Any:
-    """Open a media file, and nothing that it may point to.
-
-    Args:
-        path: an existing file.
-
-    Returns:
-        PyAV's input container.
+    """Open a media file that exists with PyAV, and nothing that it may point to.
 
     Raises:
         MediaError: if it cannot be read.

@@ -67,16 +67,7 @@ def cut_out(picture: np.ndarray, mask: np.ndarray) -> Image.Image:
 
 
 def cut_out_frame(image: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """The objects of a frame of a clip alone, the rest transparent.
-
-    Args:
-        image: uint8 (H, W, 3) RGB.
-        masks: bool (O, H, W).
-
-    Returns:
-        uint8 (H, W, 4): alpha is 255 on the objects and 0 elsewhere, where the colour is black
-        but for a margin around the objects.
-    """
+    """The objects, bool (O, H, W), of a frame, uint8 (H, W, 3), alone: uint8 (H, W, 4) RGBA."""
     import cv2
 
     cover = np.any(masks, axis=0).astype(np.uint8)

@@ -21,11 +21,7 @@ _FREE_PIXELS, _PIXELS_A_BYTE = 2**25, 2**10
 
 
 def check_pixels(path: Path, size: tuple[int, int]) -> None:
-    """Refuse pictures that would fill the memory, or that cannot be in their file.
-
-    Args:
-        path: the file that declares them.
-        size: (width, height).
+    """Refuse (width, height) pixels that would fill the memory, or that cannot be in their file.
 
     Raises:
         MediaError: if they have too many pixels.
@@ -174,10 +170,7 @@ class FrameSource(ABC):
 
     @abstractmethod
     def read(self, index: int) -> np.ndarray:
-        """One frame.
-
-        Args:
-            index: number of the frame, from zero.
+        """One frame by its number, from zero.
 
         Returns:
             uint8 (height, width, 3) RGB in [0, 255], upright; read-only, it may be kept.

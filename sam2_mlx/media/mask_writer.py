@@ -50,9 +50,6 @@ class MaskRecord:
 class MaskWriter(ABC):
     """Takes the masks of one frame after the other.
 
-    Args:
-        target: what is written.
-
     Attributes:
         target: as given.
         object_ids: those of the first record, which all others must have; empty before it.
@@ -120,9 +117,6 @@ def open_mask_writer(target: Path) -> MaskWriter:
 
     Args:
         target: `masks.npz`, `masks.json`, or a folder for PNGs (a name without extension).
-
-    Returns:
-        The writer.
 
     Raises:
         MediaError: if the name has another extension or cannot be written.
@@ -334,14 +328,7 @@ class CocoMasks(MaskWriter):
 
 
 def read_npz_masks(path: str | os.PathLike[str], frame: int) -> tuple[tuple[int, ...], np.ndarray]:
-    """The masks of one frame of an archive that `NpzMasks` wrote.
-
-    Args:
-        path: the .npz file.
-        frame: number of the frame.
-
-    Returns:
-        Object ids, and bool (O, H, W).
+    """Object ids and bool (O, H, W) of one frame of an archive that `NpzMasks` wrote.
 
     Raises:
         KeyError: if the frame is not in it.

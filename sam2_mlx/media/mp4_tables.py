@@ -23,13 +23,10 @@ _DEPTH = 8
 
 
 def check_tables(path: Path) -> None:
-    """Refuse a file whose tables declare more samples than it has bytes.
+    """Refuse an mp4 or mov file whose tables declare more samples than it has bytes.
 
     FFmpeg builds an index of all declared samples when it opens a file, and one table entry can
     declare billions of equal ones.
-
-    Args:
-        path: an existing file of any kind.
 
     Raises:
         MediaError: if it is an mp4 or mov file that declares too much.

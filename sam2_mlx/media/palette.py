@@ -21,15 +21,12 @@ _MODES = ("P", "L", "1", "I;16")
 def palette_image(
     masks: np.ndarray, values: Sequence[int], ranks: Sequence[int] | None = None
 ) -> Image.Image:
-    """Masks as one palette picture; later masks lie on top.
+    """Masks as one picture of mode P; later masks lie on top.
 
     Args:
         masks: bool (O, H, W).
         values: the pixel value of each mask, 1 to 255.
         ranks: places of the objects' colours; one below their values by default.
-
-    Returns:
-        A picture of mode P.
     """
     index = np.zeros(masks.shape[1:], np.uint8)
     palette = np.zeros((256, 3), np.uint8)

@@ -42,9 +42,6 @@ def open_picture_file(path: Path, frame_rate: Fraction) -> FrameSource:
         path: a picture file.
         frame_rate: frames a second of pages; an animation has its own.
 
-    Returns:
-        The source.
-
     Raises:
         MediaError: if it cannot be read.
     """

@@ -114,13 +114,7 @@ def deep_bits(path: Path, page: int = 0) -> int | None:
 
 
 def picture_size(path: Path) -> tuple[int, int]:
-    """Width and height of a picture file as displayed, without decoding it.
-
-    Args:
-        path: a picture file.
-
-    Returns:
-        (width, height) in pixels.
+    """(width, height) of a picture file as displayed, without decoding it.
 
     Raises:
         MediaError: if the file is no picture or is too large.
@@ -218,13 +212,7 @@ def damaged(path: Path, problem: BaseException) -> MediaError:
 
 
 def open_picture(path: Path) -> Image.Image:
-    """Read a picture's header and check its size, before room is made for any pixel.
-
-    Args:
-        path: the file.
-
-    Returns:
-        The picture, of which nothing is decoded yet; close it.
+    """Open a picture of which nothing is decoded yet; its size is checked before room is made.
 
     Raises:
         MediaError: if it is no picture, or declares too many pixels.

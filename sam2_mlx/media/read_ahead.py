@@ -33,9 +33,6 @@ class ReadAhead(Generic[T]):
     def take(self, index: int) -> T | None:
         """The next item, if it is the one with this number.
 
-        Args:
-            index: its number.
-
         Returns:
             The item; None if another one is next, or the worker has ended.
 

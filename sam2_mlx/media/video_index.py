@@ -112,13 +112,7 @@ class VideoIndex:
 
 
 def index_video(path: Path) -> VideoIndex:
-    """List the frames of a video.
-
-    Args:
-        path: an existing file.
-
-    Returns:
-        The index; frames that an edit list hides are left out.
+    """List the frames of a video that exists; those that an edit list hides are left out.
 
     Raises:
         MediaError: if it is not a video or holds no frames.

@@ -81,13 +81,7 @@ class Scan:
 
 
 def scan_video(path: Path) -> Scan:
-    """Read all packets of a video file.
-
-    Args:
-        path: an existing file.
-
-    Returns:
-        What they tell; a last packet that was cut off is left out.
+    """Read all packets of a video file that exists, without a last one that was cut off.
 
     Raises:
         MediaError: if it is not a video.

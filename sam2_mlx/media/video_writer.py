@@ -23,11 +23,7 @@ _PIPE_FORMAT, _PIPE_SUFFIX = "matroska", ".mkv"
 
 
 def check_video_name(target: Path, encoding: Encoding = H264) -> None:
-    """Check that a name tells a container that can be written.
-
-    Args:
-        target: name of the video to write.
-        encoding: how it will be encoded.
+    """Check that a name tells a container that an encoding can be written to.
 
     Raises:
         MediaError: if the encoding does not go into a file of this extension.
@@ -264,9 +260,6 @@ def write_like(
         source: where the frames come from.
         first: number of the first frame that will be written; the sound starts there.
         encoding: how frames are encoded.
-
-    Returns:
-        The writer.
 
     Raises:
         MediaError: if the target cannot be written.

@@ -33,14 +33,11 @@ def folding_wanted() -> bool:
 
 
 def fold(model: Sam, *, widen_heads: bool = True) -> Sam:
-    """Fold a loaded model's weights in place; folding twice changes nothing.
+    """Fold a loaded model's weights in place and return it; folding twice changes nothing.
 
     Args:
         model: a model with its weights loaded.
         widen_heads: pad attention heads to a width that is fast here.
-
-    Returns:
-        The same model.
     """
     _fold_fine_levels(model)
     for module in model.modules():

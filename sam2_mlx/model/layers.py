@@ -1,7 +1,7 @@
 """Small layers that several parts of the network share. Everything is channels last.
 
-Tokens of a batch of grids or sequences are often *rows*: one matrix (B*N, C), which linear layers
-and norms take without another look at its shape.
+`dims` are channels, those that go in first. Tokens of a batch of grids or sequences are often
+*rows*: one matrix (B*N, C), which linear layers and norms take without another look at its shape.
 """
 
 from __future__ import annotations
@@ -77,24 +77,14 @@ class PatchEmbed(nn.Module):
 
 
 class Depthwise(Conv2d):
-    """A 3x3 convolution of every channel by itself.
-
-    Args:
-        dims: channels.
-        stride: step in pixels.
-    """
+    """A 3x3 convolution of every channel by itself."""
 
     def __init__(self, dims: int, stride: int = 1) -> None:
         super().__init__(dims, dims, 3, stride, padding=1, groups=dims)
 
 
 class Pointwise(nn.Module):
-    """A 1x1 convolution, computed as one matrix product.
-
-    Args:
-        in_dims: input channels.
-        out_dims: output channels.
-    """
+    """A 1x1 convolution, computed as one matrix product."""
 
     def __init__(self, in_dims: int, out_dims: int) -> None:
         super().__init__()
@@ -122,10 +112,6 @@ class Upsample2x(nn.Module):
 
     The blocks do not overlap, so it is a matrix product and a shuffle, which is faster than
     the general transposed convolution on every backend.
-
-    Args:
-        in_dims: input channels.
-        out_dims: output channels.
     """
 
     def __init__(self, in_dims: int, out_dims: int) -> None:
@@ -202,12 +188,7 @@ class SideBySide:
 
 
 class Table(nn.Module):
-    """Learned rows that are read whole, such as the output tokens of the decoder.
-
-    Args:
-        rows: number of vectors.
-        dims: their width.
-    """
+    """Learned rows (rows, dims) that are read whole, such as the output tokens of the decoder."""
 
     def __init__(self, rows: int, dims: int) -> None:
         super().__init__()

@@ -17,10 +17,6 @@ from sam2_mlx.ops.windows import Grid
 class MemoryAttentionLayer(nn.Module):
     """Self-attention, cross-attention to the memory, MLP; each normalised first.
 
-    Args:
-        dims: channels of the frame's tokens.
-        config: the memory's dimensions.
-
     Source: sam2/modeling/memory_attention.py, MemoryAttentionLayer.
     """
 
@@ -91,10 +87,6 @@ def repeated(x: mx.array, rows: int) -> mx.array:
 
 class MemoryAttention(nn.Module):
     """A stack of memory-attention layers.
-
-    Args:
-        dims: channels of the frame's tokens.
-        config: the memory's dimensions.
 
     Source: sam2/modeling/memory_attention.py, MemoryAttention.
     """

@@ -11,11 +11,7 @@ from sam2_mlx.ops.independent import by_band, by_row
 
 
 class MaskDownsampler(nn.Module):
-    """Four strided convolutions from the full-size mask to stride 16.
-
-    Args:
-        dims: output channels.
-    """
+    """Four strided convolutions from the full-size mask to stride 16."""
 
     def __init__(self, dims: int) -> None:
         super().__init__()
@@ -35,9 +31,6 @@ class MaskDownsampler(nn.Module):
 
 class CXBlock(nn.Module):
     """A ConvNeXt block: depthwise 7x7, then a pointwise MLP, scaled and added.
-
-    Args:
-        dims: channels.
 
     Source: Liu et al., "A ConvNet for the 2020s"; sam2/modeling/memory_encoder.py, CXBlock.
     """
@@ -65,12 +58,7 @@ class CXBlock(nn.Module):
 
 
 class Fuser(nn.Module):
-    """A stack of ConvNeXt blocks.
-
-    Args:
-        dims: channels.
-        count: blocks.
-    """
+    """A stack of ConvNeXt blocks."""
 
     def __init__(self, dims: int, count: int) -> None:
         super().__init__()
@@ -85,11 +73,6 @@ class Fuser(nn.Module):
 
 class MemoryEncoder(nn.Module):
     """Fuses image features and a mask.
-
-    Args:
-        in_dims: channels of the image features.
-        out_dims: channels of a memory token.
-        fuser_layers: ConvNeXt blocks.
 
     Source: sam2/modeling/memory_encoder.py, MemoryEncoder.
     """

@@ -15,12 +15,7 @@ from sam2_mlx.ops.windows import grid_to_windows
 
 
 class FeedForward(nn.Module):
-    """A norm and an MLP without biases.
-
-    Args:
-        dims: channels.
-        hidden_dims: width inside.
-    """
+    """A norm and an MLP without biases."""
 
     def __init__(self, dims: int, hidden_dims: int) -> None:
         super().__init__()
@@ -35,11 +30,7 @@ class FeedForward(nn.Module):
 
 
 class Projections(nn.Module):
-    """The linear layers around an attention of one head, without biases.
-
-    Args:
-        dims: channels.
-    """
+    """The linear layers around an attention of one head, without biases."""
 
     def __init__(self, dims: int) -> None:
         super().__init__()
@@ -109,12 +100,7 @@ def _attend(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
 
 
 class PerceiverLayer(nn.Module):
-    """Latents look at the map and at each other, with an MLP after each.
-
-    Args:
-        dims: channels.
-        config: the perceiver's dimensions.
-    """
+    """Latents look at the map and at each other, with an MLP after each."""
 
     def __init__(self, dims: int, config: PerceiverConfig) -> None:
         super().__init__()

@@ -18,10 +18,7 @@ _MASK_CHANNELS = 16
 
 
 class RandomPositions(nn.Module):
-    """Positions as sines of random projections.
-
-    Args:
-        dims: output channels; half sines, half cosines.
+    """Positions as sines of random projections; half of the channels are cosines.
 
     Source: sam2/modeling/position_encoding.py, PositionEmbeddingRandom.
     """
@@ -41,11 +38,7 @@ class RandomPositions(nn.Module):
 
 
 class MaskDownscaling(nn.Module):
-    """Mask logits at stride 4 to an embedding at stride 16.
-
-    Args:
-        dims: output channels.
-    """
+    """Mask logits at stride 4 to an embedding at stride 16."""
 
     def __init__(self, dims: int) -> None:
         super().__init__()
@@ -124,14 +117,7 @@ class PromptEncoder(nn.Module):
         return mx.broadcast_to(weight, (batch, 2, weight.shape[1]))
 
     def dense(self, mask_logits: mx.array | None) -> mx.array:
-        """Embed a low-resolution mask, or the lack of one.
-
-        Args:
-            mask_logits: (B, 1, S/4, S/4), or None.
-
-        Returns:
-            (B, S/16, S/16, dims), or (1, dims) that broadcasts where there is no mask.
-        """
+        """Embed mask logits (B, 1, S/4, S/4) as (B, S/16, S/16, dims); without any, (1, dims)."""
         if mask_logits is None:
             weight: mx.array = self.no_mask_embed.weight
             return weight

@@ -20,9 +20,6 @@ _GIVEN_SCALE, _GIVEN_BIAS = 20.0, -10.0
 class Sam(nn.Module):
     """Segment Anything 2: arrays in, records out, no state between calls.
 
-    Args:
-        config: every dimension of the model.
-
     Attributes:
         home: the backend it was loaded for, "cpu" or "gpu"; None is MLX's default.
 
@@ -77,16 +74,7 @@ class Sam(nn.Module):
     def embed_points(
         self, coords: mx.array | None, labels: mx.array | None, batch: int
     ) -> mx.array:
-        """Prompt tokens for points in model pixels; without points, the padding token alone.
-
-        Args:
-            coords: (B, P, 2), or None.
-            labels: (B, P), or None.
-            batch: B where there are no points.
-
-        Returns:
-            (B, P+1, C).
-        """
+        """Tokens (B, P+1, C) of points (B, P, 2) in model pixels and labels (B, P), or of none."""
         if coords is None or labels is None:
             return self.prompt_encoder.nothing(batch)
         return self.prompt_encoder.points(coords, labels)

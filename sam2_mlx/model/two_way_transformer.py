@@ -95,10 +95,6 @@ class TwoWayAttentionBlock(nn.Module):
 class TwoWayTransformer(nn.Module):
     """All blocks, and a last look of the tokens at the image.
 
-    Args:
-        dims: channels of tokens and image.
-        config: number of blocks, heads and widths.
-
     Source: sam2/modeling/sam/transformer.py, TwoWayTransformer.
     """
 

@@ -12,14 +12,7 @@ from sam2_mlx.ops.device import on_cpu
 
 
 def gelu(x: mx.array) -> mx.array:
-    """The Gaussian error linear unit, exact to 2e-6.
-
-    Args:
-        x: any shape and float dtype.
-
-    Returns:
-        The same shape and dtype.
-    """
+    """The Gaussian error linear unit of any shape and float dtype, exact to 2e-6."""
     return cpu.gelu(x) if on_cpu() else _gelu(x)
 
 

@@ -49,13 +49,7 @@ def crop_boxes(
 
 
 def point_grid(side: int) -> np.ndarray:
-    """Points at the centres of a square grid's cells.
-
-    Args:
-        side: rows and columns.
-
-    Returns:
-        float64 (side*side, 2) as (x, y) in (0, 1), row by row.
+    """Points (x, y) at the centres of a square grid's cells: float64 (side*side, 2) in (0, 1).
 
     Raises:
         ValueError: if `side` is not above zero.

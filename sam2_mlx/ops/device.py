@@ -27,6 +27,11 @@ def on_gpu() -> bool:
     return mx.default_device().type == mx.gpu
 
 
+def device_kind() -> str:
+    """The default device in a word, cpu or gpu."""
+    return "gpu" if on_gpu() else "cpu"
+
+
 def resolve_device(device: Any) -> tuple[str | None, str | None]:
     """The backend that a device argument means.
 

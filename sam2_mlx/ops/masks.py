@@ -25,13 +25,7 @@ def mask_box(mask: np.ndarray) -> Box | None:
 
 
 def mask_boxes(masks: mx.array) -> mx.array:
-    """The box of each mask.
-
-    Args:
-        masks: bool (N, H, W).
-
-    Returns:
-        int32 (N, 4): (x0, y0, x1, y1), the last row and column included; zeros for an empty mask.
+    """The boxes of masks, bool (N, H, W), as int32 (N, 4); the last row and column are included.
 
     Source: sam2/utils/amg.py, batched_mask_to_box.
     """
@@ -157,13 +151,7 @@ def _small_regions(mask: np.ndarray, max_area: int) -> np.ndarray:
 
 
 def without_overlap(logits: mx.array) -> mx.array:
-    """Keep each pixel for the object with the highest logit; lower the others to at most -10.
-
-    Args:
-        logits: (O, 1, H, W).
-
-    Returns:
-        The same shape.
+    """Keep each pixel for the object with the highest logit, (O, 1, H, W); lower others to -10.
 
     Source: sam2/modeling/sam2_base.py, _apply_non_overlapping_constraints.
     """
@@ -194,13 +182,11 @@ def stability_areas(logits: mx.array, threshold: float, offset: float) -> mx.arr
 def stability_scores(areas: np.ndarray) -> np.ndarray:
     """Intersection over union of each mask at a higher and at a lower threshold.
 
-    Args:
-        areas: (..., 2), as of `stability_areas`.
-
     Returns:
         float32 (...) in [0, 1]; 0 where both are empty.
 
     Source: sam2/utils/amg.py, calculate_stability_score.
+
     Differs: the reference gives NaN for an empty mask.
     """
     inner, outer = areas[..., 0].astype(np.float32), areas[..., 1].astype(np.float32)

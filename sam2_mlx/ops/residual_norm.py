@@ -44,11 +44,6 @@ def norm_example(
 ) -> tuple[mx.array, mx.array, mx.array, mx.array, float]:
     """Arguments for the kernel, the same at every call.
 
-    Args:
-        dtype: of all arrays.
-        rows: rows to normalise.
-        channels: length of a row.
-
     Returns:
         x, y (rows, channels), weight, bias (channels,), eps.
     """

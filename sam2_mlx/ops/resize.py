@@ -82,16 +82,7 @@ def resize_matrix(n_in: int, n_out: int, kind: str) -> mx.array:
 
 
 def resize_maps(maps: mx.array, size: tuple[int, int], kind: str = "bilinear") -> mx.array:
-    """Resize the last two axes, in float32.
-
-    Args:
-        maps: (..., H, W), any float dtype.
-        size: (height, width) wanted.
-        kind: as in `resize_matrix`.
-
-    Returns:
-        float32 (..., height, width).
-    """
+    """Resize the last two axes to (height, width), in float32; `kind` as in `resize_matrix`."""
     maps = maps.astype(mx.float32)
     height, width = maps.shape[-2:]
     if height != size[0]:

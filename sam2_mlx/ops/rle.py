@@ -43,14 +43,7 @@ def mask_to_counts(mask: np.ndarray) -> np.ndarray:
 
 
 def counts_to_mask(counts: Any, size: tuple[int, int]) -> np.ndarray:
-    """The mask of some run lengths.
-
-    Args:
-        counts: (R,) integers: zeros, ones, zeros, ...
-        size: (height, width).
-
-    Returns:
-        bool (height, width).
+    """The mask, bool (height, width), of run lengths: zeros, ones, zeros, ...
 
     Raises:
         ValueError: if the counts do not fill the size.
@@ -67,14 +60,7 @@ def counts_to_mask(counts: Any, size: tuple[int, int]) -> np.ndarray:
 
 
 def counts_to_string(counts: np.ndarray) -> str:
-    """COCO's compressed form of run lengths.
-
-    Args:
-        counts: (R,) integers.
-
-    Returns:
-        Printable ASCII.
-    """
+    """COCO's compressed form of run lengths: printable ASCII."""
     values = np.array(counts, np.int64)
     # From the fourth on, each is stored as the difference to the one of its kind before.
     values[3:] -= np.asarray(counts, np.int64)[1:-2]
@@ -93,13 +79,7 @@ def counts_to_string(counts: np.ndarray) -> str:
 
 
 def string_to_counts(text: str | bytes) -> np.ndarray:
-    """Run lengths of COCO's compressed form.
-
-    Args:
-        text: as `counts_to_string` gives it.
-
-    Returns:
-        int64 (R,).
+    """Run lengths, int64 (R,), of COCO's compressed form.
 
     Raises:
         ValueError: if it holds other characters or ends within a number.
@@ -139,13 +119,7 @@ def encode(mask: np.ndarray, compress: bool = True) -> dict[str, Any]:
 
 
 def decode(record: dict[str, Any]) -> np.ndarray:
-    """The mask of a COCO record, compressed or not.
-
-    Args:
-        record: `{"size": [H, W], "counts": ...}`.
-
-    Returns:
-        bool (H, W).
+    """The mask, bool (H, W), of a COCO record `{"size", "counts"}`, compressed or not.
 
     Raises:
         ValueError: if the counts do not fit the size.
@@ -160,14 +134,7 @@ def area(record: dict[str, Any]) -> int:
 
 
 def bounding_box(mask: np.ndarray) -> tuple[int, int, int, int]:
-    """The smallest box around a mask, as COCO gives it.
-
-    Args:
-        mask: (H, W), anything but zero is the object.
-
-    Returns:
-        (x, y, width, height) in pixels; zeros for an empty mask.
-    """
+    """The smallest box (x, y, width, height) around a mask (H, W); zeros for an empty one."""
     x0, y0, x1, y1 = mask_box(np.asarray(mask) != 0) or (0, 0, 0, 0)
     return x0, y0, x1 - x0, y1 - y0
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +35,7 @@ _reported = False
 
 
 def prepare() -> Runtime:
-    """Set up the process for MLX; call it before `mlx` is imported. Later calls do nothing.
-
-    Returns:
-        What was found and done.
-    """
+    """Set up the process for MLX; call it before `mlx` is imported. Later calls do nothing."""
     global _runtime
     if _runtime is None:
         _runtime = _prepare() if sys.platform == "linux" else Runtime(Blas("mlx"))
@@ -67,20 +63,17 @@ def describe() -> dict[str, Any]:
     """
     import mlx.core as mx
 
+    from sam2_mlx.ops.device import device_kind
     from sam2_mlx.ops.metal.switch import kernel_status
 
     runtime = prepare()
     device = mx.default_device()
     details = mx.device_info(device) if hasattr(mx, "device_info") else {}
     return {
-        "device": "gpu" if device.type == mx.DeviceType.gpu else "cpu",
+        "device": device_kind(),
         "device_name": str(details.get("device_name", "")),
         "memory_bytes": int(details.get("memory_size", 0) or 0),
-        "blas": {
-            "origin": runtime.blas.origin,
-            "path": runtime.blas.path,
-            "problem": runtime.blas.problem,
-        },
+        "blas": asdict(runtime.blas),
         "compile": {
             "on": "MLX_DISABLE_COMPILE" not in os.environ,
             "problem": runtime.compile_problem,

@@ -51,13 +51,10 @@ class StoredTensor:
 
 
 def read_safetensors(file: BinaryIO) -> tuple[dict[str, StoredTensor], dict[str, str]]:
-    """The table of a safetensors file.
+    """The table of a safetensors file, name -> tensor, and its metadata.
 
     Args:
         file: open for reading; values are read from it, so it must stay open for that.
-
-    Returns:
-        Name -> tensor, and the file's metadata.
 
     Raises:
         FileError: a file that is cut short or damaged, or an element type that is not read; the

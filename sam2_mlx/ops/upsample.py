@@ -25,10 +25,6 @@ Size = tuple[int, int]
 def bilinear_taps(n_in: int, n_out: int) -> tuple[mx.array, mx.array]:
     """The two entries of each row of `resize_matrix(n_in, n_out, "bilinear")`.
 
-    Args:
-        n_in: input length.
-        n_out: output length.
-
     Returns:
         The index of the first entry, int32 (n_out,), and the weights of that one and of the
         next, float32 (n_out, 2).

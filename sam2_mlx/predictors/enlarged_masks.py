@@ -53,14 +53,11 @@ class EnlargedMasks:
         return boxes
 
     def counts(self, crop: Box, size: tuple[int, int]) -> list[np.ndarray]:
-        """Run lengths of each mask over the whole picture.
+        """Run lengths of each mask over the whole picture, as of `placed_counts`.
 
         Args:
             crop: where the crop lies in the picture.
             size: (height, width) of the picture.
-
-        Returns:
-            As of `placed_counts`.
         """
         return [
             placed_counts(

@@ -61,15 +61,7 @@ class Enlarger:
         return Window(rows, columns, low_rows, low_columns)
 
     def enlarge(self, logits: mx.array, window: Window) -> mx.array:
-        """A part of a mask at the picture's size.
-
-        Args:
-            logits: float32 (h, w).
-            window: which part.
-
-        Returns:
-            float32, of the window's rows and columns.
-        """
+        """The window's part of a mask (h, w) at the picture's size, float32."""
         (y0, y1), (x0, x1) = window.low_rows, window.low_columns
         rows = self._rows[slice(*window.rows), y0:y1]
         columns = self._columns[slice(*window.columns), x0:x1]

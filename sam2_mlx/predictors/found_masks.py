@@ -58,16 +58,7 @@ class FoundMasks:
         return cls([counts for part in parts for counts in part.counts], **joined)
 
     def record(self, index: int, size: tuple[int, int], output_mode: str) -> dict[str, Any]:
-        """One mask as the caller receives it.
-
-        Args:
-            index: which one.
-            size: (height, width) of the picture.
-            output_mode: one of `OUTPUT_MODES`.
-
-        Returns:
-            See `SAM2AutomaticMaskGenerator.generate`.
-        """
+        """One mask as `SAM2AutomaticMaskGenerator.generate` gives it; `size` is the picture's."""
         counts = self.counts[index]
         return {
             "segmentation": segmentation(counts, size, output_mode),

@@ -78,10 +78,6 @@ class InferenceState(TrackingSession):
 class ModelFrames(Sequence[Any]):
     """The frames as the model takes them; each is read when it is asked for.
 
-    Args:
-        source: the clip.
-        side: of the model's input, in pixels.
-
     Attributes:
         shape: (T, 3, S, S).
     """

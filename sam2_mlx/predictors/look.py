@@ -127,15 +127,12 @@ def without_small_regions(
 
 
 def as_picture(image: Any, upright: bool | None = None) -> np.ndarray:
-    """A picture as an array.
+    """A picture as an array, uint8 (H, W, 3) RGB.
 
     Args:
         image: an array, a PIL image or the path of a picture; see `load_picture`.
         upright: turn it as its orientation tag says. By default files are turned, as viewers
             show them, and PIL images are not: programs go on with the pixels as they lie.
-
-    Returns:
-        uint8 (H, W, 3) RGB.
     """
     turned = not isinstance(image, Image.Image) if upright is None else upright
     return load_picture(image, upright=turned)

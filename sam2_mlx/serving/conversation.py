@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -29,6 +29,7 @@ MAX_MAPS = 64
 MAX_SNAPSHOTS = 100
 MAX_CREDIT = 10**6
 
+_Kind = TypeVar("_Kind")
 Answer = tuple[dict[str, Any], Blob]
 Work = Generator[Answer, None, None]
 """What is left of a job: yields the masks of a frame at a time."""
@@ -196,43 +197,27 @@ class Conversation:
         return self._opened
 
     def video(self, number: int) -> Video:
-        """A video by number.
-
-        Raises:
-            Refusal: `no_session`.
-        """
-        session = self.sessions.get(number)
-        if not isinstance(session, Video):
-            raise _no_session(number, "video or stream")
-        return session
+        """A video by number; a refusal `no_session` where there is none."""
+        return self._session(number, Video, "video or stream")
 
     def picture(self, number: int) -> Picture:
-        """A picture by number.
+        """A picture by number; a refusal `no_session` where there is none."""
+        return self._session(number, Picture, "picture")
 
-        Raises:
-            Refusal: `no_session`.
-        """
+    def _session(self, number: int, kind: type[_Kind], name: str) -> _Kind:
         session = self.sessions.get(number)
-        if not isinstance(session, Picture):
-            raise _no_session(number, "picture")
+        if not isinstance(session, kind):
+            raise Refusal("no_session", f"no {name} has the number {number}; open one first")
         return session
 
     def map(self, number: int) -> SharedMap:
-        """A map by number.
-
-        Raises:
-            Refusal: `bad_map`.
-        """
+        """A map by number; a refusal `bad_map` where there is none."""
         if number not in self.maps:
             raise Refusal("bad_map", f"no map {number}; tell of it with the method map first")
         return self.maps[number]
 
     def image(self, layout: PixelLayout, blob: Blob) -> np.ndarray:
         """The picture of a request, uint8 (H, W, 3) RGB.
-
-        Args:
-            layout: where and how it lies.
-            blob: the request's.
 
         Raises:
             Refusal: `bad_frame` if there are fewer bytes than it needs.
@@ -266,7 +251,3 @@ class Conversation:
         self.jobs.clear()
         self.sessions.clear()
         self.maps.clear()
-
-
-def _no_session(number: int, kind: str) -> Refusal:
-    return Refusal("no_session", f"no {kind} has the number {number}; open one first")

@@ -17,11 +17,7 @@ from sam2_mlx.serving.worker import Worker
 
 
 def serve_standard_streams(worker: Worker) -> None:
-    """Serve one app over stdin and stdout, until it closes stdin; on the thread MLX belongs to.
-
-    Args:
-        worker: runs the requests.
-    """
+    """Serve one app over stdin and stdout, until it closes stdin; on the thread MLX belongs to."""
     with _own_streams() as stream:
 
         def listen() -> None:

@@ -82,37 +82,39 @@ def _short(value: Any) -> str:
     return f"{value!r:.60}"
 
 
-def integer(low: int, high: int, code: str = "bad_request") -> Field:
-    """An integer from `low` to `high`."""
-
-    def read(name: str, value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise refused(name, f"an integer from {low} to {high}", value, code)
-        return value
+def _that(
+    fits: Callable[[Any], bool],
+    expected: str,
+    code: str = "bad_request",
+    convert: Callable[[Any], Any] = lambda value: value,
+) -> Field:
+    def read(name: str, value: Any) -> Any:
+        if not fits(value):
+            raise refused(name, expected, value, code)
+        return convert(value)
 
     return Field(read)
+
+
+def integer(low: int, high: int, code: str = "bad_request") -> Field:
+    """An integer from `low` to `high`."""
+    expected = f"an integer from {low} to {high}"
+    return _that(lambda value: type(value) is int and low <= value <= high, expected, code)
 
 
 def number(low: float = -math.inf, high: float = math.inf) -> Field:
     """A finite number from `low` to `high`."""
-
-    def read(name: str, value: Any) -> float:
-        if not _is_number(value) or not low <= value <= high:
-            raise refused(name, f"a number from {low:g} to {high:g}", value)
-        return float(value)
-
-    return Field(read)
+    expected = f"a number from {low:g} to {high:g}"
+    return _that(lambda value: _is_number(value) and low <= value <= high, expected, convert=float)
 
 
 def text() -> Field:
     """A text without zero bytes, of a path's length at most."""
 
-    def read(name: str, value: Any) -> str:
-        if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT or "\0" in value:
-            raise refused(name, f"a text of 1 to {MAX_TEXT} characters", value)
-        return value
+    def fits(value: Any) -> bool:
+        return isinstance(value, str) and 0 < len(value) <= MAX_TEXT and "\0" not in value
 
-    return Field(read)
+    return _that(fits, f"a text of 1 to {MAX_TEXT} characters")
 
 
 def path_name(names: Literal["read", "write", "model"] = "read") -> Field:
@@ -122,36 +124,26 @@ def path_name(names: Literal["read", "write", "model"] = "read") -> Field:
 
 def flag() -> Field:
     """True or false."""
-
-    def read(name: str, value: Any) -> bool:
-        if not isinstance(value, bool):
-            raise refused(name, "true or false", value)
-        return value
-
-    return Field(read)
+    return _that(lambda value: isinstance(value, bool), "true or false")
 
 
 def choice(*options: Any, code: str = "bad_request") -> Field:
     """One of a few texts or numbers."""
 
-    def read(name: str, value: Any) -> Any:
+    def fits(value: Any) -> bool:
         # True equals 1 in Python.
-        if isinstance(value, (bool, list, dict)) or value not in options:
-            raise refused(name, f"one of {', '.join(map(str, options))}", value, code)
-        return value
+        return not isinstance(value, (bool, list, dict)) and value in options
 
-    return Field(read)
+    return _that(fits, f"one of {', '.join(map(str, options))}", code)
 
 
 def numbers(count: int) -> Field:
     """A list of `count` finite numbers."""
 
-    def read(name: str, value: Any) -> list[float]:
-        if not isinstance(value, list) or len(value) != count or not all(map(_is_number, value)):
-            raise refused(name, f"{count} numbers", value)
-        return [float(one) for one in value]
+    def fits(value: Any) -> bool:
+        return isinstance(value, list) and len(value) == count and all(map(_is_number, value))
 
-    return Field(read)
+    return _that(fits, f"{count} numbers", convert=lambda value: [float(one) for one in value])
 
 
 def points() -> Field:
@@ -169,13 +161,11 @@ def points() -> Field:
 def labels() -> Field:
     """A list of 1 (on the object) and 0 (not on it)."""
 
-    def read(name: str, value: Any) -> list[int]:
+    def fits(value: Any) -> bool:
         plain = isinstance(value, list) and all(type(one) is int and one in (0, 1) for one in value)
-        if not plain or not 0 < len(value) <= MAX_POINTS:
-            raise refused(name, "a list of 1 (on the object) and 0 (not on it)", value)
-        return list(value)
+        return plain and 0 < len(value) <= MAX_POINTS
 
-    return Field(read)
+    return _that(fits, "a list of 1 (on the object) and 0 (not on it)")
 
 
 def part(make: Callable[..., Any], **schema: Field) -> Field:

@@ -6,7 +6,14 @@ import os
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+import mlx.core as mx
+
 import sam2_mlx
+from sam2_mlx.checkpoints.hub import DownloadError, reporting
+from sam2_mlx.checkpoints.load import load
+from sam2_mlx.ops.cpu.allocator import keep_freed_memory
+from sam2_mlx.ops.device import device_kind
+from sam2_mlx.ops.dtypes import dtype_name
 from sam2_mlx.serving.conversation import MAX_CREDIT, MAX_MAPS, Answer, Conversation, Job
 from sam2_mlx.serving.fields import choice, integer, path_name, text
 from sam2_mlx.serving.maps import MAX_MAP, SharedMap
@@ -33,7 +40,7 @@ def hello(engine: Engine, conversation: Conversation, protocol: int, app: str | 
         "protocol": PROTOCOL,
         "version": sam2_mlx.__version__,
         "mlx": version("mlx"),
-        "device": _device(),
+        "device": device_kind(),
         "pid": os.getpid(),
         "limits": {"json": MAX_JSON, "blob": MAX_BLOB, "map": MAX_MAP},
         "pixel_formats": PIXEL_FORMATS,
@@ -82,12 +89,6 @@ def load_model(
     job: Job | None,
 ) -> Answer:
     """Load a model, downloaded if need be; sessions that are open keep theirs."""
-    import mlx.core as mx
-
-    from sam2_mlx.checkpoints.hub import DownloadError, reporting
-    from sam2_mlx.checkpoints.load import load
-    from sam2_mlx.ops.cpu.allocator import keep_freed_memory
-
     keep_freed_memory()
     mx.set_cache_limit(_CACHE_BYTES)
     try:
@@ -129,8 +130,6 @@ def close(engine: Engine, app: Conversation, session: int) -> Answer:
 @method()
 def stats(engine: Engine, app: Conversation) -> Answer:
     """Memory in use, and what is open."""
-    import mlx.core as mx
-
     sessions = []
     for number, session in app.sessions.items():
         tracking = getattr(session, "tracking", None)
@@ -185,13 +184,7 @@ def _model_facts(model: Sam) -> dict[str, Any]:
         "name": config.name,
         "image_size": config.image_size,
         "mask_size": config.mask_size,
-        "dtype": str(model.dtype).rsplit(".", 1)[-1],
-        "device": _device(),
+        "dtype": dtype_name(model.dtype),
+        "device": device_kind(),
         "video": config.follows,
     }
-
-
-def _device() -> str:
-    import mlx.core as mx
-
-    return "gpu" if mx.default_device().type == mx.gpu else "cpu"

@@ -37,10 +37,6 @@ class MaskForm:
 def encode_masks(masks: FrameMasks, encoding: str) -> tuple[dict[str, Any], bytes]:
     """The masks of one frame as a message holds them.
 
-    Args:
-        masks: of all objects.
-        encoding: one of `MASK_ENCODINGS`.
-
     Returns:
         The fields `frame`, `encoding`, `width`, `height` and `objects`, and the bytes.
     """

@@ -65,12 +65,7 @@ class RawStream(Protocol):
 
 
 class MessageStream:
-    """Messages over a pair of byte streams.
-
-    Args:
-        source: where messages come from.
-        target: where they go.
-    """
+    """Messages over a pair of byte streams."""
 
     def __init__(self, source: RawStream, target: RawStream) -> None:
         self._source = source
@@ -190,9 +185,6 @@ def unframe(data: bytes, room: Callable[[], int]) -> Message:
 
 def parse(text: Blob) -> dict[str, Any]:
     """The fields of a message.
-
-    Args:
-        text: UTF-8.
 
     Raises:
         Refusal: `bad_request` if it is not one JSON object of plain numbers.

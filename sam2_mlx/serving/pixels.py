@@ -103,15 +103,7 @@ PIXELS = part(
 
 
 def to_rgb(layout: PixelLayout, data: Blob) -> _Picture:
-    """Turn a frame into an upright picture.
-
-    Args:
-        layout: how to read it.
-        data: its `layout.length` bytes.
-
-    Returns:
-        uint8 (H, W, 3) RGB, its own memory.
-    """
+    """Turn the `layout.length` bytes of a frame into an upright picture, uint8 (H, W, 3) RGB."""
     if layout.format == "NV12":
         picture = _from_nv12(layout, data)
     else:

@@ -10,12 +10,9 @@ from typing import Any, Protocol
 
 from sam2_mlx.media.errors import MediaError
 from sam2_mlx.serving.conversation import MAX_WAITING, Conversation, Job, Request
-from sam2_mlx.serving.fields import integer
 from sam2_mlx.serving.messages import Message, ProtocolError, Refusal
-from sam2_mlx.serving.method import Engine, Method, Stop
+from sam2_mlx.serving.method import NUMBER, Engine, Method, Stop
 from sam2_mlx.serving.methods import METHODS
-
-_NUMBER = integer(0, 2**53)
 
 
 class Channel(Protocol):
@@ -110,9 +107,9 @@ class Worker:
                     result = method.run(self._engine, app, **values)
                     self._changed.notify_all()
                 if number is not None:
-                    _answer(app, _NUMBER.reader("id", number), *result)
+                    _answer(app, NUMBER.reader("id", number), *result)
                 return
-            number = _NUMBER.reader("id", number)
+            number = NUMBER.reader("id", number)
             if message.blob is None or app.num_waiting >= MAX_WAITING:
                 raise Refusal("busy", "too many requests wait; wait for an answer first")
             request = Request(number, name, fields, message.blob)
@@ -201,7 +198,7 @@ def _end_job(app: Conversation, task: Request | Job) -> None:
 def _new_job(app: Conversation, number: Any) -> Job | None:
     if number is None:
         return None
-    number = _NUMBER.reader("job", number)
+    number = NUMBER.reader("job", number)
     if number in app.jobs:
         raise Refusal("bad_request", f"job {number} has not ended; take another number")
     app.jobs[number] = Job(number)

@@ -62,12 +62,7 @@ class CurrentFrame:
         self.__dict__.update(state, _reading=threading.Lock())
 
     def show(self, index: int, image: np.ndarray) -> None:
-        """Make a frame the only one; it is encoded when its features are first asked for.
-
-        Args:
-            index: its number.
-            image: uint8 (H, W, 3) RGB.
-        """
+        """Make a frame, uint8 (H, W, 3) RGB, the only one; it is encoded when it is asked for."""
         self._frames = {index: _Frame(image, self._resize(image), self._model)}
 
     def features(self, index: int) -> ImageFeatures:

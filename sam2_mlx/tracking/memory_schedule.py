@@ -175,13 +175,7 @@ def pointer_needed(t: int, frame: int, schedule: MemorySchedule) -> bool:
 def spent_prompts(
     frame: int, prompted: Sequence[int], schedule: MemorySchedule, reverse: bool
 ) -> list[int]:
-    """Prompted frames that no later frame in this direction will choose.
-
-    Args:
-        frame: the frame just tracked.
-        prompted: prompted frames.
-        schedule: the rules.
-        reverse: direction.
+    """Prompted frames that no later frame in this direction will choose, after one just tracked.
 
     Returns:
         Frames that have become like any other tracked one. One frame more than the limit stays:

@@ -39,11 +39,7 @@ class TrackingOptions:
     read_ahead: int = 0
 
     def schedule(self, config: MemoryConfig, num_frames: int | None) -> MemorySchedule:
-        """The memory schedule of a model under these options.
-
-        Args:
-            config: the model's memory.
-            num_frames: length of the clip where known.
+        """The memory schedule of a model under these options; a clip's length is told where known.
 
         Raises:
             ValueError: if an option is out of range.

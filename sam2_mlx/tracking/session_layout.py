@@ -16,50 +16,41 @@ _LAST_FRAME = 2**31
 _MOST = 100_000
 
 
-def _wrong(place: str, wanted: str, value: Any) -> ValueError:
-    return ValueError(f"{place} is {wanted}; got {quoted(value)}")
+def _that(fits: Callable[[Any], bool], wanted: str) -> Check:
+    def check(value: Any, place: str) -> None:
+        if not fits(value):
+            raise ValueError(f"{place} is {wanted}; got {quoted(value)}")
+
+    return check
 
 
 def whole(low: int, high: int) -> Check:
     """A whole number in a range."""
-
-    def check(value: Any, place: str) -> None:
-        if type(value) is not int or not low <= value <= high:
-            raise _wrong(place, f"a whole number from {low} to {high}", value)
-
-    return check
+    wanted = f"a whole number from {low} to {high}"
+    return _that(lambda value: type(value) is int and low <= value <= high, wanted)
 
 
 def number(low: float, high: float) -> Check:
     """A finite number in a range."""
 
-    def check(value: Any, place: str) -> None:
-        if type(value) not in (int, float) or not (math.isfinite(value) and low <= value <= high):
-            raise _wrong(place, f"a number from {low:g} to {high:g}", value)
+    def fits(value: Any) -> bool:
+        return type(value) in (int, float) and math.isfinite(value) and low <= value <= high
 
-    return check
-
-
-def flag(value: Any, place: str) -> None:
-    """True or false."""
-    if not isinstance(value, bool):
-        raise _wrong(place, "true or false", value)
+    return _that(fits, f"a number from {low:g} to {high:g}")
 
 
 def one_of(*options: Any) -> Check:
     """One of a few texts."""
-
-    def check(value: Any, place: str) -> None:
-        if not isinstance(value, str) or value not in options:
-            raise _wrong(place, f"one of {', '.join(options)}", value)
-
-    return check
+    wanted = f"one of {', '.join(options)}"
+    return _that(lambda value: isinstance(value, str) and value in options, wanted)
 
 
-def text(value: Any, place: str) -> None:
-    """A short text that can be printed."""
-    if not isinstance(value, str) or len(value) > 100 or not value.isprintable():
-        raise _wrong(place, "a short text", value)
+_object = _that(lambda value: isinstance(value, dict), "an object")
+flag = _that(lambda value: isinstance(value, bool), "true or false")
+text = _that(
+    lambda value: isinstance(value, str) and len(value) <= 100 and value.isprintable(),
+    "a short text",
+)
 
 
 def _number_or_text(value: Any, place: str) -> None:
@@ -74,10 +65,12 @@ def optional(check: Check) -> Check:
 
 def each(item: Check, most: int = _MOST) -> Check:
     """A list of such items."""
+    bounded = _that(
+        lambda value: isinstance(value, list) and len(value) <= most, f"a list of up to {most}"
+    )
 
     def check(value: Any, place: str) -> None:
-        if not isinstance(value, list) or len(value) > most:
-            raise _wrong(place, f"a list of up to {most}", value)
+        bounded(value, place)
         for index, entry in enumerate(value):
             item(entry, f"{place}[{index}]")
 
@@ -86,10 +79,13 @@ def each(item: Check, most: int = _MOST) -> Check:
 
 def row(*items: Check) -> Check:
     """A list with one item for each check."""
+    fitting = _that(
+        lambda value: isinstance(value, list) and len(value) == len(items),
+        f"a list of {len(items)}",
+    )
 
     def check(value: Any, place: str) -> None:
-        if not isinstance(value, list) or len(value) != len(items):
-            raise _wrong(place, f"a list of {len(items)}", value)
+        fitting(value, place)
         for index, (item, entry) in enumerate(zip(items, value, strict=True)):
             item(entry, f"{place}[{index}]")
 
@@ -100,8 +96,7 @@ def table(parts: dict[str, Check], more: tuple[str, ...] = ()) -> Check:
     """An object with these keys; `more` are keys that may be there and are looked at elsewhere."""
 
     def check(value: Any, place: str) -> None:
-        if not isinstance(value, dict):
-            raise _wrong(place or "it", "an object", value)
+        _object(value, place or "it")
         for key in value.keys() - parts.keys() - set(more):
             raise ValueError(f"{place or 'it'} has an unknown key {quoted(key)}")
         for key, part in parts.items():
@@ -126,7 +121,7 @@ _prompt = table(
         "mask": optional(text),
     }
 )
-_object = {
+_followed = {
     "id": _number_or_text,
     "tracked": each(row(frame_number, flag)),
     "prompts": each(row(frame_number, _prompt)),
@@ -134,10 +129,10 @@ _object = {
 _shelves = {"prompted": _shelf, "recent": _shelf}
 _OBJECTS = {
     # What a policy noted is looked at by the policy.
-    2: table({**_object, "shelves": table(_shelves)}, more=("policy",)),
+    2: table({**_followed, "shelves": table(_shelves)}, more=("policy",)),
     1: table(
         {
-            **_object,
+            **_followed,
             "areas": each(row(frame_number, whole(0, 2**40))),
             "shelves": table({**_shelves, "appearances": _shelf, "anchors": _shelf}),
         }
@@ -166,9 +161,6 @@ _HEAD = {
 
 def check_description(description: Any) -> None:
     """Check the description in a saved session.
-
-    Args:
-        description: the value of its JSON.
 
     Raises:
         ValueError: a key too many or too few, or a value of another type or out of its range.

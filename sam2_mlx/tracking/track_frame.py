@@ -19,11 +19,11 @@ from sam2_mlx.tracking.memory_schedule import MemoryPlan
 # Bounds what a frame takes on top of the objects' memory, however many objects there are.
 MAX_BATCH = 16
 
-# Earlier logits that are fed back are kept in the range the decoder saw in training.
-_FEEDBACK_LIMIT = 32.0
+FEEDBACK_LIMIT = 32.0
+"""Earlier logits that are fed back are kept in the range the decoder saw in training."""
 
-# An ambiguous prompt (nothing, or one click) is answered by the best of several masks.
-_MAX_AMBIGUOUS_POINTS = 1
+MAX_AMBIGUOUS_POINTS = 1
+"""An ambiguous prompt (nothing, or one click) is answered by the best of several masks."""
 
 Answers = dict[int, tuple[ObjectMask, mx.array]]
 """Of each object its mask as predicted, batch 1; logits (1, M, S/4, S/4) of all masks offered."""
@@ -117,9 +117,9 @@ def remember_prompts(
     """Encode the masks of prompted objects on one frame as one batch; does not wait for it.
 
     Args:
-        model: the model.
-        features: the frame's features.
-        masks: masks as they were shown, batch 1 each.
+        model: does it.
+        features: the frame's, batch 1.
+        masks: as they were shown, batch 1 each.
         binarise: remember the masks as the user saw them.
     """
     batch = _split(model.remember(features, ObjectMask.joined(masks), binarise))
@@ -157,10 +157,10 @@ def prompt_object(
     coords = mx.array(prompt.points.astype(np.float32) * size)
     labels = mx.array(prompt.labels)
     if previous is not None:
-        previous = mx.clip(previous, -_FEEDBACK_LIMIT, _FEEDBACK_LIMIT)
+        previous = mx.clip(previous, -FEEDBACK_LIMIT, FEEDBACK_LIMIT)
     tokens = model.embed_points(coords, labels, 1)
     candidates = model.decode_masks(image, features.fine, tokens, previous)
-    return model.choose(candidates, multimask=labels.size <= _MAX_AMBIGUOUS_POINTS)
+    return model.choose(candidates, multimask=labels.size <= MAX_AMBIGUOUS_POINTS)
 
 
 def _model_mask(prompt: Prompt, size: int) -> mx.array:

@@ -58,12 +58,7 @@ def find_model(text: str, dtype: str, image_size: int | None) -> tuple[Sam, str]
 
 
 def seeded_model(config: ModelConfig, dtype: mx.Dtype) -> Sam:
-    """A model with small random weights, the same at every call.
-
-    Args:
-        config: its dimensions.
-        dtype: of its weights.
-    """
+    """A model with small random weights, the same at every call."""
     mx.random.seed(0)
     model = Sam(config)
 

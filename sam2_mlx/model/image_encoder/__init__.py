@@ -40,11 +40,7 @@ class ImageFeatures:
 
 
 class ImageEncoder(nn.Module):
-    """Trunk and neck.
-
-    Args:
-        config: the model's dimensions.
-    """
+    """Trunk and neck."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

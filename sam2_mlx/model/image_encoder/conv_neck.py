@@ -11,10 +11,6 @@ from sam2_mlx.model.layers import Conv2d
 class ConvNeck(nn.Module):
     """Two convolutions with norms, to the width of the image embedding.
 
-    Args:
-        in_dims: channels of the trunk.
-        dims: channels of the image embedding.
-
     Source: segment_anything/modeling/image_encoder.py, ImageEncoderViT.neck.
     """
 

@@ -10,11 +10,7 @@ from sam2_mlx.ops.activations import gelu
 
 
 class ConvStem(nn.Module):
-    """Two strided convolutions: one token for 4x4 pixels.
-
-    Args:
-        dims: output channels.
-    """
+    """Two strided convolutions: one token for 4x4 pixels."""
 
     def __init__(self, dims: int) -> None:
         super().__init__()

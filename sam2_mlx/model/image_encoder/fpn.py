@@ -9,12 +9,7 @@ from sam2_mlx.model.layers import Pointwise
 
 
 class Lateral(nn.Module):
-    """The 1x1 convolution of one pyramid level.
-
-    Args:
-        in_dims: channels of the stage.
-        out_dims: channels of the pyramid.
-    """
+    """The 1x1 convolution of one pyramid level."""
 
     def __init__(self, in_dims: int, out_dims: int) -> None:
         super().__init__()

@@ -57,9 +57,6 @@ class MultiScaleAttention(nn.Module):
 class Hiera(nn.Module):
     """The image encoder's trunk.
 
-    Args:
-        config: dimensions.
-
     Source: Ryali et al., "Hiera" (arXiv 2306.00989); sam2/modeling/backbones/hieradet.py, Hiera.
     """
 

@@ -17,12 +17,7 @@ from sam2_mlx.ops.independent import by_row
 
 
 class SqueezeExcite(nn.Module):
-    """Channels weighted by what the picture holds as a whole.
-
-    Args:
-        dims: channels.
-        hidden_dims: width inside.
-    """
+    """Channels weighted by what the picture holds as a whole."""
 
     def __init__(self, dims: int, hidden_dims: int) -> None:
         super().__init__()
@@ -36,12 +31,7 @@ class SqueezeExcite(nn.Module):
 
 
 class ChannelMixer(nn.Module):
-    """A pointwise MLP, added to what it reads.
-
-    Args:
-        dims: channels.
-        hidden_dims: width inside.
-    """
+    """A pointwise MLP, added to what it reads."""
 
     def __init__(self, dims: int, hidden_dims: int) -> None:
         super().__init__()
@@ -101,12 +91,7 @@ class Downsample(nn.Module):
 
 
 class RepViTStage(nn.Module):
-    """Blocks of one width, and the step that leads to them.
-
-    Args:
-        config: the encoder's dimensions.
-        index: which stage.
-    """
+    """Blocks of one width, and the step that leads to them."""
 
     def __init__(self, config: RepViTConfig, index: int) -> None:
         super().__init__()
@@ -130,9 +115,6 @@ class RepViTStage(nn.Module):
 
 class RepViT(nn.Module):
     """A stem and stages of blocks, each with half of the grid of the one before.
-
-    Args:
-        config: the dimensions.
 
     Source: Wang et al., "RepViT: Revisiting Mobile CNN From ViT Perspective" (CVPR 2024);
     timm/models/repvit.py, RepVit, as repvit_m1.

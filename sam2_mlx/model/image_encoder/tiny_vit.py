@@ -21,11 +21,7 @@ _EXPANSION = 4
 
 
 class MBConv(nn.Module):
-    """An inverted bottleneck: wider, convolved channel by channel, and back.
-
-    Args:
-        dims: channels.
-    """
+    """An inverted bottleneck: wider, convolved channel by channel, and back."""
 
     def __init__(self, dims: int) -> None:
         super().__init__()
@@ -98,11 +94,7 @@ def _distances(window: int) -> mx.array:
 
 
 class TokenMLP(nn.Module):
-    """A norm and two linear layers.
-
-    Args:
-        dims: channels.
-    """
+    """A norm and two linear layers."""
 
     def __init__(self, dims: int) -> None:
         super().__init__()
@@ -165,9 +157,6 @@ class Stage(nn.Module):
 
 class TinyViT(nn.Module):
     """The image encoder's trunk.
-
-    Args:
-        config: dimensions.
 
     Source: Wu et al., "TinyViT" (arXiv 2207.10666); Zhang et al., "Faster Segment Anything"
     (arXiv 2306.14289); mobile_sam/modeling/tiny_vit_sam.py, TinyViT.

@@ -47,9 +47,6 @@ class RelativeAttention(nn.Module):
 class ViT(nn.Module):
     """The image encoder's trunk.
 
-    Args:
-        config: dimensions.
-
     Source: Kirillov et al., "Segment Anything" (arXiv 2304.02643), after Li et al. (arXiv
     2203.16527); segment_anything/modeling/image_encoder.py, ImageEncoderViT.
     """
