@@ -51,7 +51,7 @@ class MaskWriter(ABC):
     """Takes the masks of one frame after the other.
 
     Attributes:
-        target: as given.
+        target: what is written.
         object_ids: those of the first record, which all others must have; empty before it.
         size: (height, width) of the masks; (0, 0) before the first record.
     """
