@@ -168,6 +168,17 @@ def labels() -> Field:
     return _that(fits, "a list of 1 (on the object) and 0 (not on it)")
 
 
+def several(one: Field, most: int) -> Field:
+    """A list of at most so many values."""
+
+    def read(name: str, value: Any) -> list[Any]:
+        if not isinstance(value, list) or len(value) > most:
+            raise refused(name, f"a list of at most {most}", value)
+        return [one.reader(f"{name}[{place}]", each) for place, each in enumerate(value)]
+
+    return Field(read)
+
+
 def part(make: Callable[..., Any], **schema: Field) -> Field:
     """An object with fields of its own.
 

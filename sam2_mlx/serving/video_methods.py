@@ -20,6 +20,7 @@ from sam2_mlx.serving.conversation import (
     Work,
 )
 from sam2_mlx.serving.fields import (
+    MAX_POINTS,
     choice,
     flag,
     integer,
@@ -29,6 +30,7 @@ from sam2_mlx.serving.fields import (
     path_name,
     points,
     record,
+    several,
 )
 from sam2_mlx.serving.masks import MASKS, MaskForm, encode_masks
 from sam2_mlx.serving.messages import Blob, Refusal
@@ -233,6 +235,7 @@ def masks(engine: Engine, app: Conversation, session: int, frame: int, masks: Ma
     start=FRAME.otherwise(),
     length=FRAME.otherwise(),
     reverse=flag().otherwise(False),
+    hold=several(_OBJECT, MAX_POINTS).otherwise(),
     credit=integer(0, MAX_CREDIT).otherwise(4),
     masks=MASKS,
 )
@@ -244,6 +247,7 @@ def propagate(  # noqa: PLR0913 - the fields of the request
     start: int | None,
     length: int | None,
     reverse: bool,
+    hold: list[int] | None,
     credit: int,
     masks: MaskForm,
 ) -> Work:
@@ -251,6 +255,7 @@ def propagate(  # noqa: PLR0913 - the fields of the request
     tracking = app.video(session).tracking
     # Credit may have come before the turn of the request.
     job.credit += credit
+    tracking.held = frozenset(hold or ())
     return _follow(app, tracking, (start, length, reverse), masks)
 
 

@@ -54,6 +54,7 @@ class TrackingSession:
         memory: the name of the memory policy.
         num_frames: length of the video where known.
         frame: index of the frame shown last, or None.
+        held: ids of objects that keep their masks while the others are followed.
 
     Raises:
         ValueError: if the model cannot follow objects, or an option is out of range.
@@ -74,6 +75,7 @@ class TrackingSession:
         self.memory = memory
         self.num_frames = source.num_frames if source else num_frames
         self.frame: int | None = None
+        self.held: frozenset[int] = frozenset()
         self._policy = policy_named(memory)
         self._reverse: bool | None = None
         self._objects: dict[int, TrackedObject] = {}
@@ -170,7 +172,7 @@ class TrackingSession:
         self.commit()
         self.require_prompts()
         if start is None:
-            start = min(min(tracked.bank.prompted) for tracked in self._objects.values())
+            start = min(t for tracked in self._objects.values() for t in tracked.bank.prompted)
         self._current.check(start)
         count = self.num_frames if length is None else length
         if reverse:
@@ -220,8 +222,7 @@ class TrackingSession:
             TypeError: if the id is not an integer.
             RuntimeError: if there is no frame yet.
         """
-        if frame is None:
-            frame = self.frame or 0
+        frame = (self.frame or 0) if frame is None else frame
         if mask is not None:
             if points is not None or box is not None:
                 raise ValueError("give either a mask or points and a box, not both")
@@ -332,9 +333,10 @@ class TrackingSession:
                 "use memory='full' or a second session for the other"
             )
         self._reverse = reverse
-        banks = {i: t.bank for i, t in self._objects.items() if not t.bank.prompted_mask(frame)}
+        followed = {i: t for i, t in self._objects.items() if i not in self.held}
+        banks = {i: t.bank for i, t in followed.items() if not t.bank.prompted_mask(frame)}
         answers = track_frame(self.model, self._current.features(frame), frame, banks, reverse)
-        for object_id, tracked in self._objects.items():
+        for object_id, tracked in followed.items():
             tracked.tracked[frame] = reverse
             if object_id not in answers:
                 self._clear_around(tracked, frame)
@@ -348,12 +350,10 @@ class TrackingSession:
         if self._policy.watches:
             for object_id, (mask, offered) in answers.items():
                 self._objects[object_id].bank.watch(frame, mask, offered)
-        predicted = {object_id: mask for object_id, (mask, _) in answers.items()}
-        masks = joined_masks(
-            (predicted.get(i) or t.bank.prompted_mask(frame) for i, t in self._objects.items()),
-            self.model.config,
-        )
-        rows = {row: t for row, (i, t) in enumerate(self._objects.items()) if i in answers}
+        objects = self._objects.items()
+        chosen = (answers[i][0] if i in answers else t.mask_on(frame) for i, t in objects)
+        masks = joined_masks(chosen, self.model.config)
+        rows = {row: t for row, (i, t) in enumerate(objects) if i in answers}
         masks = without_holes(masks, rows, self.options.fill_hole_area)
         for row, tracked in rows.items():
             tracked.bank.set_mask(frame, masks[row])
@@ -393,7 +393,7 @@ class TrackingSession:
         if not self._objects:
             raise RuntimeError("nothing to follow: prompt an object first")
         for object_id, tracked in self._objects.items():
-            if not tracked.bank.prompted:
+            if not tracked.bank.prompted and object_id not in self.held:
                 raise RuntimeError(
                     f"object {object_id} has no prompt left; prompt it again or remove it"
                 )

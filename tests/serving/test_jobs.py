@@ -161,3 +161,27 @@ def test_too_many_requests_are_told_so(app: Served, clip: Path) -> None:
     app.tell("cancel", job=1)
     assert app.read()[0]["result"]["ended"] == "cancelled"
     assert all(app.read()[0]["result"] == {} for _ in range(MAX_WAITING))
+
+
+def test_objects_that_are_held_keep_their_masks(app: Served, clip: Path) -> None:
+    session = opened(app, path=str(clip), memory="full")
+    click(app, session, frame=0)
+    _follow(app, session, length=3)
+    app.call("prompt", session=session, object=2, frame=0, prompt={"box": [20, 15, 60, 50]})
+    _follow(app, session, hold=[1])
+    # The first object is where it was followed to, and the other on every frame.
+    assert _present(app, session) == [[1, 2]] * 4 + [[2]] * (FRAMES - 4)
+    _follow(app, session)
+    assert _present(app, session) == [[1, 2]] * FRAMES
+
+
+def _follow(app: Served, session: int, **fields: Any) -> None:
+    app.post("propagate", session=session, job=1, credit=FRAMES + 1, **fields)
+    while "event" in app.read()[0]:
+        pass
+
+
+def _present(app: Served, session: int) -> list[list[int]]:
+    """Objects of which something is known, for each frame."""
+    frames = [app.call("masks", session=session, frame=one)[0]["objects"] for one in range(FRAMES)]
+    return [[one["object"] for one in objects if one["iou"] != 0] for objects in frames]

@@ -97,9 +97,9 @@ export class Tracking {
       start,
       length,
       reverse,
+      hold: locked,
       credit: CREDIT,
       masks: RUN_LENGTHS,
-      ...(locked.length ? { hold: locked } : {}),
     });
   }
 
