@@ -122,11 +122,15 @@ def index_video(path: Path) -> VideoIndex:
     if not packets:
         raise MediaError(f"{path} holds no frames; the file is empty or was cut off")
     order = scan.pts if _unique(scan.pts) or scan.delay else scan.dts
-    if scan.frame_a_packet and not scan.jumps and _unique(order):
+    # Where frames may be turned round, one time for both is that of decoding (MXF).
+    one_time = bool(scan.delay) and scan.pts == scan.dts
+    if scan.frame_a_packet and not scan.jumps and _unique(order) and not one_time:
         packets.sort(key=lambda number: _number(order[number]))
         keys = [scan.keys[number] for number in packets]
     else:
         packets, keys = _decode(path, scan)
+        if one_time and packets != sorted(packets):
+            scan = replace(scan, pts=[None] * len(scan.pts), delay=None)
     times, time_base = _times(scan, packets)
     rate, constant = _pace(times, time_base, scan.rate)
     pts, dts = ([column[number] for number in packets] for column in (scan.pts, scan.dts))
@@ -190,7 +194,7 @@ def _times(scan: Scan, packets: list[int]) -> tuple[np.ndarray, Fraction]:
     """When each frame is shown, and the unit of that."""
     pts = [scan.pts[number] for number in packets]
     dts = [scan.dts[number] for number in packets]
-    for stamps in (pts, _delayed(dts, scan.delay)):
+    for stamps in (pts, _delayed(dts, scan.delay), _filled(pts, scan)):
         if None not in stamps:
             times = np.array(stamps, np.int64)
             if bool(np.all(np.diff(times) > 0)):
@@ -206,17 +210,36 @@ def _times(scan: Scan, packets: list[int]) -> tuple[np.ndarray, Fraction]:
     return np.arange(len(packets), dtype=np.int64), 1 / rate
 
 
-def _delayed(stamps: Sequence[int | None], delay: int) -> Sequence[int | None]:
+def _filled(stamps: Sequence[int | None], scan: Scan) -> Sequence[int | None]:
+    """Times in which those that are missing lie evenly between, before and after the others."""
+    anchors = {place: stamp for place, stamp in enumerate(stamps) if stamp is not None}
+    if not anchors:
+        return stamps
+    (first, begin), (last, end) = min(anchors.items()), max(anchors.items())
+    step = float(1 / ((scan.rate or _DEFAULT_RATE) * scan.time_base))
+    if last > first:
+        step = (end - begin) / (last - first)
+    count = len(stamps)
+    places = [-1, *anchors, count]
+    values = [begin - step * (first + 1), *anchors.values(), end + step * (count - last)]
+    times = np.interp(np.arange(count), places, values)
+    return [int(time) for time in times.round()]
+
+
+def _delayed(stamps: Sequence[int | None], delay: int | None) -> Sequence[int | None]:
     """Times of showing for times of decoding, as encoders give them.
 
     Args:
         stamps: when each frame is decoded, in the order they are shown.
-        delay: how many frames are decoded before the first one is shown, or more.
+        delay: how many frames are decoded before the first one is shown, or more; None where the
+            first one is shown at the first time.
     """
     if None in stamps or len(stamps) < 2:
         return stamps
     times = np.array(stamps, np.int64)
     rising = np.sort(times)
+    if delay is None:
+        return [int(time) for time in rising]
     # No frame is shown before it is decoded.
     delay = max(delay, int((np.searchsorted(rising, times) - np.arange(len(times))).max()))
     last = rising[-1] + (rising[-1] - rising[-2]) * np.arange(1, delay + 1)

@@ -34,7 +34,8 @@ class Scan:
     Attributes:
         time_base: seconds of one unit of the times.
         rate: frames a second by the header, or None.
-        delay: how many frames are decoded before the first one is shown.
+        delay: how many frames are decoded before the first one is shown; None where that shifts
+            no time.
         pts: when the packet is shown, or None.
         dts: when it is decoded, or None.
         keys: whether decoding can start there.
@@ -51,7 +52,7 @@ class Scan:
 
     time_base: Fraction
     rate: Fraction | None
-    delay: int = 0
+    delay: int | None = 0
     pts: list[int | None] = field(default_factory=list)
     dts: list[int | None] = field(default_factory=list)
     keys: list[bool] = field(default_factory=list)

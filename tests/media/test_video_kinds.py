@@ -82,6 +82,27 @@ def test_a_clock_that_does_not_begin_at_zero(tmp_path: Path, suffix: str) -> Non
         assert source.origin == start
 
 
+def test_times_that_only_some_packets_have(tmp_path: Path) -> None:
+    """As a program stream has them: one for a pack of small frames."""
+    clip = make_clip(tmp_path / "clip.mpg", Recipe(frames=40, bframes=0, audio="mp2"))
+    with av.open(str(clip)) as container:
+        stamps = [packet.pts for packet in container.demux(video=0) if packet.size]
+    assert None in stamps and stamps[0] is not None
+    numbers(clip, list(range(40)))
+    with open_frames(clip) as source:
+        assert source.origin == Fraction(stamps[0], 90000)
+        assert source.times == pytest.approx([number / 25 for number in range(40)], abs=0.001)
+
+
+def test_one_time_for_showing_and_decoding(tmp_path: Path) -> None:
+    """MXF numbers the packets of H.264, B-frames and all."""
+    clip = make_clip(tmp_path / "clip.mxf", Recipe(frames=40, bframes=2, audio="pcm_s16le"))
+    numbers(clip, list(range(40)))
+    with open_frames(clip) as source:
+        assert source.origin == 0
+        assert source.times == pytest.approx([number / 25 for number in range(40)])
+
+
 def test_pieces_whose_clock_starts_anew_follow_each_other(tmp_path: Path) -> None:
     one = make_clip(tmp_path / "one.ts", Recipe(frames=30, audio="aac"))
     path = tmp_path / "joined.ts"
