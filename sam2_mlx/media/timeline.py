@@ -1,4 +1,4 @@
-"""The clock of a file that was joined from pieces: where it jumps, and how that is undone."""
+"""The clock of a file that was joined or damaged: where it jumps, and how that is undone."""
 
 from __future__ import annotations
 
@@ -14,6 +14,25 @@ Jumps = tuple[tuple[int, Fraction], ...]
 _BACK, _AHEAD = Fraction(1, 10), Fraction(10)
 # Streams of one piece begin about together.
 _TOGETHER = Fraction(1)
+# So many packets whose clock is elsewhere and comes back have damaged times.
+_STRAYS = 3
+
+
+@dataclass(frozen=True)
+class _Leap:
+    """Where a stream's clock went elsewhere: the packet, its time, what was expected, all jumps."""
+
+    packet: int
+    raw: Fraction
+    end: Fraction
+    jumps: Jumps
+
+    def is_over(self, packet: int, raw: Fraction) -> bool:
+        """Whether a packet soon after it is back where the stream was."""
+        ahead = self.raw + _offset(self.jumps) > self.end
+        back = self.raw - raw if ahead else raw - self.raw
+        rest = raw + _offset(self.jumps) - self.end
+        return packet <= self.packet + _STRAYS and back > _BACK and -_BACK < rest < _TOGETHER
 
 
 @dataclass
@@ -24,6 +43,7 @@ class _StreamClock:
     begin: Fraction | None = None
     end: Fraction = Fraction(0)
     jumps: Jumps = ()
+    leap: _Leap | None = None
 
 
 class JumpFinder:
@@ -39,15 +59,24 @@ class JumpFinder:
         self._offsets: list[Fraction] = []
 
     def mend(self, packet: Any) -> None:
-        """Shift a packet's times so that its stream goes on where it was."""
+        """Shift a packet's times so that its stream goes on where it was.
+
+        Only `jumps` tells, when all packets are there, which of them had damaged times.
+        """
         clock = self._clocks.setdefault(packet.stream.index, _StreamClock())
         if packet.dts is not None:
-            raw = packet.dts * packet.time_base
+            raw, leap = packet.dts * packet.time_base, clock.leap
             begin = raw + _offset(clock.jumps)
             back = clock.begin is not None and begin < clock.begin - _BACK
-            ahead = clock.begin is not None and self._ahead and begin > clock.end + _AHEAD
-            if back or ahead:
-                clock.jumps += ((clock.packets, self._new_offset(clock.end - raw)),)
+            ahead = clock.begin is not None and begin > clock.end + _BACK
+            if leap is not None and leap.is_over(clock.packets, raw):
+                stray = (leap.packet, leap.end - leap.raw)
+                clock.jumps = (*leap.jumps, stray, (clock.packets, _offset(leap.jumps)))
+                clock.leap = None
+            elif back or ahead:
+                clock.leap = _Leap(clock.packets, raw, clock.end, clock.jumps)
+                if back or (self._ahead and begin > clock.end + _AHEAD):
+                    clock.jumps += ((clock.packets, self._new_offset(clock.end - raw)),)
             shift(packet, _offset(clock.jumps))
             clock.begin = packet.dts * packet.time_base
             clock.end = clock.begin + (packet.duration or 0) * packet.time_base

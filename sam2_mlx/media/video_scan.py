@@ -74,6 +74,17 @@ class Scan:
         self.dts.append(packet.dts)
         self.keys.append(bool(packet.is_keyframe))
 
+    def mend(self, jumps: Jumps) -> None:
+        """Shift the times so that the clock does not jump."""
+        self.jumps = jumps
+        for place, (begin, offset) in enumerate(jumps):
+            end = jumps[place + 1][0] if place + 1 < len(jumps) else len(self.pts)
+            ticks = round(offset / self.time_base)
+            for column in (self.pts, self.dts):
+                column[begin:end] = [
+                    None if stamp is None else stamp + ticks for stamp in column[begin:end]
+                ]
+
     def drop_last(self) -> None:
         """Forget the last packet, within which the file was most likely cut off."""
         for column in (self.pts, self.dts, self.keys):
@@ -99,21 +110,22 @@ def scan_video(path: Path) -> Scan:
         for packet in read_packets(container, stream, *container.streams.audio):
             if packet.size == 0:
                 continue
-            finder.mend(packet)
-            scan.end = max(scan.end, _end(packet) or Fraction(0))
-            if packet.stream.index in steady:
-                steady[packet.stream.index].look(packet)
-            else:
+            picture = packet.stream.index not in steady
+            if picture:
                 if decoding_only:
                     packet.pts = None
                 scan.add(packet)
                 fields.look(packet)
                 corrupt = bool(packet.is_corrupt)
+            finder.mend(packet)
+            scan.end = max(scan.end, _end(packet) or Fraction(0))
+            if not picture:
+                steady[packet.stream.index].look(packet)
         scan.missing = max(0, scan.missing - len(scan.pts))
         if (corrupt or scan.missing) and len(scan.pts) > 1:
             scan.drop_last()
         scan.frame_a_packet = fields.frame_a_packet
-        scan.jumps = finder.jumps(stream)
+        scan.mend(finder.jumps(stream))
         scan.sound = tuple(
             SoundStream(sound.index, steady[sound.index].so_far, finder.jumps(sound))
             for sound in container.streams.audio

@@ -108,6 +108,32 @@ def test_damaged_packets_are_a_hole_and_no_shift(tmp_path: Path, codec: str, suf
         is_in_sync(tmp_path / "out.mp4", second, coarse=codec == "aac")
 
 
+def set_flv_time(data: bytes, kind: int, number: int, shift: int) -> bytes:
+    """Shift the time of one tag of an FLV: the `number`-th video (9) or sound (8), in ms."""
+    result, place = bytearray(data), 13
+    while number >= 0:
+        tag = place
+        number -= data[tag] == kind
+        place += 15 + int.from_bytes(data[tag + 1 : tag + 4], "big")
+    time = int.from_bytes(data[tag + 7 : tag + 8] + data[tag + 4 : tag + 7], "big") + shift
+    result[tag + 4 : tag + 8] = (time % 2**24 << 8 | time >> 24).to_bytes(4, "big")
+    return bytes(result)
+
+
+@pytest.mark.parametrize("kind", [8, 9])
+@pytest.mark.parametrize("shift", [3000, -500, 2**28])
+def test_a_damaged_time_moves_nothing_that_follows(tmp_path: Path, kind: int, shift: int) -> None:
+    recipe = Recipe(frames=50, bframes=0, audio="libmp3lame", sound_rate=44100)
+    path = make_clip(tmp_path / "clip.flv", recipe)
+    path.write_bytes(set_flv_time(path.read_bytes(), kind, 22, shift))
+    with open_frames(path) as source:
+        assert source.times == pytest.approx([number / 25 for number in range(50)], abs=0.041)
+    assert copy(path, tmp_path / "out.mp4") is None
+    assert read_numbers(tmp_path / "out.mp4") == list(range(50))
+    for second in (0.3, 0.8, 1.7):
+        is_in_sync(tmp_path / "out.mp4", second)
+
+
 @pytest.mark.parametrize("rate", [7350, 11127, 22050, 44100, 96000])
 def test_odd_rates_are_resampled(tmp_path: Path, rate: int) -> None:
     recipe = Recipe(frames=50, audio="pcm_s16le", sound_rate=rate, bframes=0, codec="mpeg4")
