@@ -35,6 +35,7 @@ LAYERS = {
     "live": 3,
     # doors for other programs
     "serving": 4,
+    "projects": 4,
     "workbench": 4,
     "exporting": 4,
     # commands

@@ -18,7 +18,7 @@ from sam2_mlx.media.frame_source import FrameSource
 from sam2_mlx.media.read_ahead import ReadAhead
 from sam2_mlx.media.sinks import ShownFrame
 from sam2_mlx.ops import rle
-from sam2_mlx.prompts import Prompt
+from sam2_mlx.projects.prompt_files import Prompted
 from sam2_mlx.tracking.results import FrameMasks, shown_frame
 
 if TYPE_CHECKING:
@@ -55,21 +55,6 @@ class Stretch:
         """Frames that the model works on; the prompted one twice if there are two passes."""
         two = self.first < self.prompted < self.last
         return self.num_frames + (1 if two else 0)
-
-
-@dataclass(frozen=True)
-class Prompted:
-    """What is pointed at on a frame.
-
-    Attributes:
-        frame: number of the frame in the source.
-        object_id: 1 or more.
-        prompt: of that one object.
-    """
-
-    frame: int
-    object_id: int
-    prompt: Prompt
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,15 @@ import re
 from pathlib import Path
 
 import numpy as np
-from PIL import ImageOps
 
 from sam2_mlx.cli.errors import UsageError
 from sam2_mlx.files import expanded
-from sam2_mlx.media.errors import MediaError
+from sam2_mlx.media.mask_picture import read_mask
 from sam2_mlx.media.palette import read_values
-from sam2_mlx.media.pictures import open_picture, picture_size
+from sam2_mlx.projects.prompt_files import MAX_OBJECT_ID
 from sam2_mlx.prompts import Prompt
 
 _TAGGED = re.compile(r"(\d{1,19}):(.*)", re.DOTALL)
-MAX_OBJECT_ID = 999_999
 
 
 def read_prompts(
@@ -68,54 +66,6 @@ def mask_files(args: argparse.Namespace) -> list[Path]:
     masks = [expanded(_split_tag("--mask", text)[1]) for text in getattr(args, "mask", ())]
     objects = getattr(args, "objects_from", None)
     return [*masks, objects] if objects else masks
-
-
-def read_mask(path: Path, object_id: int, width: int, height: int) -> np.ndarray:
-    """An object's mask from a picture.
-
-    Args:
-        path: the picture: a palette PNG with ids, one with alpha, or light on black.
-        object_id: which value of a palette PNG.
-        width: that it must have, in pixels.
-        height: that it must have, in pixels.
-
-    Returns:
-        bool (height, width).
-
-    Raises:
-        UsageError: if it has another size or is empty.
-        MediaError: if it is no picture.
-        FileNotFoundError: if there is no such file.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"no mask file {path}; check the path")
-    size = picture_size(path)
-    if size != (width, height):
-        raise UsageError(
-            f"the mask {path} has {size[0]}x{size[1]} pixels, the picture {width}x{height}; "
-            "save the mask with the picture's size"
-        )
-    try:
-        with open_picture(path) as image:
-            upright = ImageOps.exif_transpose(image)
-            if upright.mode == "P" and not upright.has_transparency_data:
-                values = np.asarray(upright)
-                mask = values == object_id if (values == object_id).any() else values != 0
-            else:
-                band = "A" if upright.mode in ("RGBA", "LA") else None
-                grey = upright.getchannel(band) if band else upright.convert("L")
-                values = np.asarray(grey)
-                if band and values.min() == 255:
-                    values = np.asarray(upright.convert("L"))
-                # Half of the lightest: masks are written with 1 as well as with 255.
-                mask = values > values.max() / 2
-    except (OSError, SyntaxError, ValueError, RuntimeError) as problem:
-        raise MediaError(
-            f"the mask {path} cannot be decoded ({problem}); save it again"
-        ) from problem
-    if not mask.any():
-        raise UsageError(f"the mask {path} is empty; draw the object in white on black")
-    return mask
 
 
 def read_object_masks(path: Path, width: int, height: int) -> dict[int, np.ndarray]:

@@ -13,7 +13,6 @@ from sam2_mlx.cli.everything_clip import follow_everything
 from sam2_mlx.cli.follow import (
     DamagedClip,
     Following,
-    Prompted,
     Stretch,
     Watch,
     follow,
@@ -28,6 +27,7 @@ from sam2_mlx.cli.video_outputs import VideoOutputs
 from sam2_mlx.files import together
 from sam2_mlx.media.frame_source import FrameSource
 from sam2_mlx.media.sinks import ShownFrame, VideoSink, all_or_nothing
+from sam2_mlx.projects.prompt_files import Prompted
 
 if TYPE_CHECKING:
     from sam2_mlx.live.window import Preview

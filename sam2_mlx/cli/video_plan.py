@@ -15,16 +15,16 @@ from sam2_mlx.cli.everything_options import (
     read_everything_options,
     refuse_everything_options,
 )
-from sam2_mlx.cli.follow import Following, Prompted, Stretch
-from sam2_mlx.cli.frame_numbers import read_frame_number
+from sam2_mlx.cli.follow import Following, Stretch
 from sam2_mlx.cli.model import ModelChoice
-from sam2_mlx.cli.prompt_files import read_prompt_file, write_prompt_file
 from sam2_mlx.cli.typed_prompts import mask_files, read_prompts
 from sam2_mlx.cli.video_job import Host, VideoJob
 from sam2_mlx.cli.video_outputs import VideoOutputs
 from sam2_mlx.media import FrameSource, demo_clip, open_frames
 from sam2_mlx.media.picture_frames import PictureFrames
 from sam2_mlx.media.strided import StridedFrames
+from sam2_mlx.projects.frame_numbers import read_frame_number
+from sam2_mlx.projects.prompt_files import Prompted, read_prompt_file, write_prompt_file
 
 if TYPE_CHECKING:
     from sam2_mlx.live.window import Preview

@@ -217,7 +217,7 @@ def _in_folder(folder: Path, everything: bool) -> Iterator[ClipJob]:
 
 def _with_masks(prompts: list[Any], folder: Path, place: str) -> list[Any]:
     """The same with the masks themselves in place of the names of pictures."""
-    from sam2_mlx.cli.typed_prompts import read_mask
+    from sam2_mlx.media.mask_picture import read_mask
     from sam2_mlx.ops import rle
 
     carried = []

@@ -6,8 +6,6 @@ import re
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from sam2_mlx.cli.errors import UsageError
-
 _CLOCK = re.compile(r"(?:(\d{1,9}):)?(\d{1,9}):(\d{1,9}(?:\.\d*)?)")
 # Times are typed rounded.
 _ROUNDED = 0.0005
@@ -25,7 +23,7 @@ def read_frame_number(option: str, text: str | None, times: Sequence[float]) -> 
         The frame's number, or None.
 
     Raises:
-        UsageError: if it is neither, or the clip has no such frame.
+        ValueError: if it is neither, or the clip has no such frame.
     """
     if text is None:
         return None
@@ -34,12 +32,12 @@ def read_frame_number(option: str, text: str | None, times: Sequence[float]) -> 
         seconds = _seconds(text)
         number = int(text) if seconds is None else bisect_right(times, seconds + _ROUNDED) - 1
     except ValueError:
-        raise UsageError(
+        raise ValueError(
             f"{option} needs a frame number (120) or a time (5s, 500ms, 0:00:05); got {text}"
         ) from None
     beyond = seconds is not None and not seconds <= times[-1] + 1
     if beyond or not 0 <= number <= last:
-        raise UsageError(
+        raise ValueError(
             f"{option} {text} is outside the clip; it has frames 0 to {last} "
             f"(0s to {times[-1]:.2f}s)"
         )

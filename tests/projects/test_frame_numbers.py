@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sam2_mlx.cli.errors import UsageError
-from sam2_mlx.cli.frame_numbers import read_frame_number
+from sam2_mlx.projects.frame_numbers import read_frame_number
 
 TIMES = [number / 25 for number in range(25 * 4000)]
 
@@ -37,11 +36,11 @@ def test_what_can_be_typed(text: str | None, frame: int | None) -> None:
     "text", ["x", "5.5", "", "s", "ms", "1:60", "1:00:60", "1:60:00", "::5", "1:2:3:4", "9" * 5000]
 )
 def test_what_is_neither(text: str) -> None:
-    with pytest.raises(UsageError, match=r"needs a frame number \(120\) or a time \(5s, 500ms"):
+    with pytest.raises(ValueError, match=r"needs a frame number \(120\) or a time \(5s, 500ms"):
         read_frame_number("--frame", text, TIMES)
 
 
 @pytest.mark.parametrize("text", ["100000", "-1", "2:00:00", "4002s", "-1s", "nans", "9" * 300])
 def test_what_the_clip_does_not_have(text: str) -> None:
-    with pytest.raises(UsageError, match="outside the clip; it has frames 0 to 99999"):
+    with pytest.raises(ValueError, match="outside the clip; it has frames 0 to 99999"):
         read_frame_number("--start", text, TIMES)

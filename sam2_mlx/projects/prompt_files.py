@@ -13,27 +13,43 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sam2_mlx.cli.errors import UsageError
-from sam2_mlx.cli.follow import Prompted
-from sam2_mlx.cli.frame_numbers import read_frame_number
-from sam2_mlx.cli.typed_prompts import MAX_OBJECT_ID, read_mask
 from sam2_mlx.files import FileError, read_json, write_json
 from sam2_mlx.media.frame_source import FrameSource
+from sam2_mlx.media.mask_picture import read_mask
 from sam2_mlx.ops import rle
+from sam2_mlx.projects.frame_numbers import read_frame_number
 from sam2_mlx.prompts import BOTTOM_RIGHT, TOP_LEFT, Prompt
 
+MAX_OBJECT_ID = 999_999
+
 _KEYS = {"object", "frame", "points", "labels", "box", "mask"}
+
+
+@dataclass(frozen=True)
+class Prompted:
+    """What is pointed at on a frame.
+
+    Attributes:
+        frame: number of the frame in the source.
+        object_id: 1 or more.
+        prompt: of that one object.
+    """
+
+    frame: int
+    object_id: int
+    prompt: Prompt
 
 
 def read_prompt_file(file: Path, source: FrameSource) -> list[Prompted]:
     """The prompts of a file, for a clip.
 
     Raises:
-        UsageError: if one is malformed, or does not fit the clip.
-        FileError: if it is no JSON, or a mask cannot be read.
+        FileError: if it is no JSON, one is malformed or does not fit the clip, or a mask cannot be
+            read.
         FileNotFoundError: if it does not exist.
     """
     try:
@@ -42,7 +58,7 @@ def read_prompt_file(file: Path, source: FrameSource) -> list[Prompted]:
         raise FileError(f"{file}: {problem}") from problem
     entries = content.get("prompts") if isinstance(content, dict) else None
     if not isinstance(entries, list) or not entries:
-        raise UsageError(f'{file} needs a list of "prompts", and one at least')
+        raise FileError(f'{file} needs a list of "prompts", and one at least')
     return parse_prompts(entries, source, file.parent, str(file))
 
 
@@ -58,8 +74,7 @@ def parse_prompts(
         origin: where they stand, for errors.
 
     Raises:
-        UsageError: if one is malformed, or does not fit the clip.
-        FileError: if a mask cannot be read.
+        FileError: if one is malformed or does not fit the clip, or a mask cannot be read.
     """
     times = source.times
     prompted: dict[tuple[int, int], Prompted] = {}
@@ -67,12 +82,10 @@ def parse_prompts(
         place = f"{origin}, prompt {number}"
         try:
             one = _parse(entry, source, folder, times)
-        except (FileError, OSError) as problem:
+        except (ValueError, TypeError, OSError) as problem:
             raise FileError(f"{place}: {problem}") from problem
-        except (ValueError, TypeError) as problem:
-            raise UsageError(f"{place}: {problem}") from problem
         if (one.frame, one.object_id) in prompted:
-            raise UsageError(f"{place}: object {one.object_id} has one on frame {one.frame} before")
+            raise FileError(f"{place}: object {one.object_id} has one on frame {one.frame} before")
         prompted[one.frame, one.object_id] = one
     return list(prompted.values())
 
