@@ -144,7 +144,7 @@ class PngMasks(MaskWriter):
     def __init__(self, target: Path) -> None:
         super().__init__(target)
         self._scores: list[dict[str, Any]] = []
-        self._staged = StagedFolder(target, _written)
+        self._staged = StagedFolder(target, written_masks)
 
     @property
     def values(self) -> tuple[int, ...]:
@@ -186,7 +186,7 @@ class PngMasks(MaskWriter):
         self._staged.discard()
 
 
-def _written(folder: Path) -> list[str]:
+def written_masks(folder: Path) -> list[str]:
     """Names of the files that an earlier run put into a folder of masks."""
     try:
         content = read_json(folder / _MARKER)

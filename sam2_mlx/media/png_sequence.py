@@ -39,7 +39,7 @@ class PngSequence:
         self._aspect = f"{pixel_aspect.numerator}:{pixel_aspect.denominator}"
         self.frames = 0
         self._times: list[float] = []
-        self._staged = StagedFolder(target, _written)
+        self._staged = StagedFolder(target, written_pictures)
 
     def start_sound_at(self, origin: Fraction) -> None:
         """Nothing: pictures have no sound."""
@@ -84,7 +84,7 @@ class PngSequence:
         self._staged.discard()
 
 
-def _written(folder: Path) -> list[str]:
+def written_pictures(folder: Path) -> list[str]:
     """Names of the files that an earlier run put into a folder."""
     try:
         content = read_json(folder / _MARKER)

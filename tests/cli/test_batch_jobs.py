@@ -43,7 +43,7 @@ class TestJobs:
         assert (second.name, second.clip, second.options["every"]) == ("b", Path("/x/b.mov"), 2)
         assert np.array_equal(rle.decode(second.prompts[0]["mask"]), disc(70, 40))
         assert third.arguments == [
-            str(folder / "b"), "--every=3", "--format=video", "--everything", "--find-every=5",
+            "--every=3", "--format=video", "--everything", "--find-every=5",
         ]  # fmt: skip
 
     def test_a_table(self, folder: Path) -> None:

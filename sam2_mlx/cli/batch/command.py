@@ -48,6 +48,11 @@ def parser() -> argparse.ArgumentParser:
         help="processes with a model each; one for a GPU, else by cores and memory",
     )
     command.add_argument(
+        "--dask",
+        metavar="ADDRESS",
+        help="work on a Dask cluster: the address of its scheduler, or local",
+    )
+    command.add_argument(
         "--retry-failed", action="store_true", help="try clips again that failed before"
     )
     add_following_arguments(command)

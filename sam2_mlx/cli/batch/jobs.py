@@ -47,8 +47,8 @@ class ClipJob:
 
     @property
     def arguments(self) -> list[str]:
-        """The arguments of the video command, without prompts, model and outputs."""
-        words = [str(self.clip)]
+        """The arguments of the video command, without clip, prompts, model and outputs."""
+        words = []
         for name, value in self.options.items():
             if value is True:
                 words.append(f"--{name}")
@@ -101,14 +101,24 @@ def digest_clip(clip: Path) -> str:
     """
     if clip.is_file():
         return sha256(clip)
+    digest = hashlib.sha256()
+    for file in clip_files(clip):
+        digest.update(f"{file.name} {sha256(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def clip_files(clip: Path) -> list[Path]:
+    """The files that a clip consists of.
+
+    Raises:
+        FileNotFoundError: if there is no such clip.
+    """
+    if clip.is_file():
+        return [clip]
     folder = clip if clip.is_dir() else clip.parent
     if not folder.is_dir() or (folder != clip and not is_pattern(clip)):
         raise FileNotFoundError(f"no file or folder {clip}; check the path")
-    digest = hashlib.sha256()
-    files = (file for file in folder.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES)
-    for file in sorted(files):
-        digest.update(f"{file.name} {sha256(file)}\n".encode())
-    return digest.hexdigest()
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES)
 
 
 def _named(jobs: list[ClipJob]) -> list[ClipJob]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ class Manifest:
         entry = self._entries.get(name)
         if entry is None or entry.state != DONE or entry.fingerprint != fingerprint:
             return False
-        return sizes(self.folder, list(entry.files)) == entry.files
+        return sizes(self.folder, entry.files) == entry.files
 
     def failure(self, name: str, fingerprint: str) -> Entry | None:
         """How a job failed before, if it would be made from the same."""
@@ -131,7 +132,7 @@ class Manifest:
         os.fsync(self._file.fileno())
 
 
-def sizes(folder: Path, names: list[str]) -> dict[str, int]:
+def sizes(folder: Path, names: Iterable[str]) -> dict[str, int]:
     """The bytes in each of some files and folders that are there."""
     by_name = {}
     for name in names:

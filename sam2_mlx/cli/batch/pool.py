@@ -14,12 +14,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from sam2_mlx.cli.errors import UsageError
 from sam2_mlx.ops.cpu.blas import usable_cores
 
 WORKER = "sam2_mlx.cli.batch.worker"
+_SIGNALLED = 128
 # What a worker with a small model and a full-HD clip takes, by docs/scaling.md.
 _WORKER_BYTES = 2 * 2**30
 _GRACE = 5.0  # seconds to put away what was written
@@ -31,13 +33,29 @@ class Task:
 
     Attributes:
         name: of the job.
-        message: for the worker.
+        clip: with its whole path.
+        digest: of the clip's content.
+        prompts: as in a prompts file.
+        options: arguments of the video command, without input and outputs.
+        outputs: the options that name outputs, each with its file.
+        folder: where these go.
         deaths: workers that it ended before.
     """
 
     name: str
-    message: dict[str, Any]
+    clip: Path
+    digest: str
+    prompts: list[Any]
+    options: list[str]
+    outputs: dict[str, str]
+    folder: Path
     deaths: int = 0
+
+    @property
+    def message(self) -> dict[str, Any]:
+        """What a worker is told."""
+        outputs = (f"{option}={self.folder / file}" for option, file in self.outputs.items())
+        return {"arguments": [str(self.clip), *self.options, *outputs], "prompts": self.prompts}
 
 
 @dataclass(frozen=True)
@@ -208,7 +226,8 @@ class Pool:
         task, seconds = worker.task, time.monotonic() - worker.begin
         while worker.messages:
             message = worker.messages.popleft()
-            if "code" in message and task is not None:
+            # Above 128 it was a signal, and its process is about to end.
+            if message.get("code", _SIGNALLED) < _SIGNALLED and task is not None:
                 worker.task = None
                 return Outcome(task, message, seconds)
             if "frames" in message and task is not None:

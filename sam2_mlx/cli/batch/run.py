@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections import Counter
@@ -10,9 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 from sam2_mlx.cli.arguments import FORMATS
+from sam2_mlx.cli.batch.cluster import LOCAL, Cluster
 from sam2_mlx.cli.batch.jobs import OPTIONS, ClipJob, fingerprint, read_jobs
 from sam2_mlx.cli.batch.manifest import DIED, DONE, FAILED, Entry, Manifest, sizes
 from sam2_mlx.cli.batch.pool import Outcome, Pool, Task, default_workers
@@ -63,9 +66,14 @@ def run(args: argparse.Namespace, default: Callable[[str], Any]) -> int:
     return SOME_FAILED if batch.failed else 0
 
 
-def _engine(args: argparse.Namespace) -> Pool:
+def _engine(args: argparse.Namespace) -> Pool | Cluster:
     """What does the work."""
     model = {name: getattr(args, name) for name in ("model", "dtype", "image_size", "device")}
+    if os.path.exists(args.model):
+        model["model"] = os.path.abspath(args.model)
+    if args.dask is not None:
+        count = args.workers or (default_workers(_on_gpu()) if args.dask == LOCAL else 0)
+        return Cluster(args.dask, model, count, args.out)
     return Pool(model, args.workers or default_workers(_on_gpu()))
 
 
@@ -120,11 +128,11 @@ class _Batch:
         settings = self.facts | {"masks": self.args.save_masks, "scores": self.args.scores}
         for job in self.jobs:
             try:
-                print_ = fingerprint(job, self.manifest.digest(job.clip), settings)
+                digest = self.manifest.digest(job.clip)
             except (FileError, OSError) as problem:
                 self._fail(job.name, "", str(problem))
                 continue
-            self._prints[job.name] = print_
+            print_ = self._prints[job.name] = fingerprint(job, digest, settings)
             earlier = self.manifest.failure(job.name, print_)
             if self.manifest.is_done(job.name, print_):
                 self.skipped.append(job.name)
@@ -134,8 +142,10 @@ class _Batch:
                 self.bars.count()
             else:
                 deaths = 0 if self.args.retry_failed else self.manifest.deaths(job.name, print_)
-                arguments = [*job.arguments, *self._outputs(job)]
-                yield Task(job.name, {"arguments": arguments, "prompts": job.prompts}, deaths)
+                clip = Path(os.path.abspath(job.clip))
+                outputs = self._outputs(job.name)
+                yield Task(job.name, clip, digest, job.prompts, job.arguments, outputs,
+                           self.args.out.resolve(), deaths)  # fmt: skip
 
     def take(self, outcome: Outcome) -> None:
         """Note how a task ended."""
@@ -152,7 +162,11 @@ class _Batch:
         if answer["code"]:
             self._fail(name, print_, answer["error"] or f"code {answer['code']}")
             return
-        files = sizes(self.args.out, self._files(name))
+        outputs = outcome.task.outputs.values()
+        files = sizes(self.args.out, outputs)
+        if len(files) < len(outputs):
+            self._fail(name, print_, f"{min(outputs - files.keys())} is not in {self.args.out}")
+            return
         entry = Entry(name, DONE, print_, "", files, answer["notes"], round(outcome.seconds, 2))
         self.manifest.add(entry)
         self.done[name] = entry
@@ -185,21 +199,11 @@ class _Batch:
         self.bars.clear()
         report(f"{name}: {reason}")
 
-    def _files(self, name: str) -> list[str]:
-        """The names of a job's results."""
-        endings = [dict(zip(FORMATS, _CLIP_ENDINGS, strict=True))[self.args.format]]
+    def _outputs(self, name: str) -> dict[str, str]:
+        """The options that name a job's results, each with its file."""
+        endings = {"--output": dict(zip(FORMATS, _CLIP_ENDINGS, strict=True))[self.args.format]}
         if self.args.save_masks:
-            endings.append(_MASK_ENDINGS[self.args.save_masks])
+            endings["--save-masks"] = _MASK_ENDINGS[self.args.save_masks]
         if self.args.scores:
-            endings.append("_scores.jsonl")
-        return [f"{name}{ending}" for ending in endings]
-
-    def _outputs(self, job: ClipJob) -> list[str]:
-        """The arguments that say where a job's results go."""
-        options = ["--output", "--save-masks" if self.args.save_masks else "--scores", "--scores"]
-        files = self._files(job.name)
-        return [
-            word
-            for option, file in zip(options, files, strict=False)
-            for word in (option, str(self.args.out / file))
-        ]
+            endings["--scores"] = "_scores.jsonl"
+        return {option: f"{name}{ending}" for option, ending in endings.items()}

@@ -1,0 +1,82 @@
+"""Many clips on a real Dask cluster: a scheduler and workers as processes on this machine."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.cluster_campaign import (
+    ALONE,
+    MODEL,
+    PATIENCE,
+    Campaign,
+    Machines,
+    draw_jobs,
+    start_batch,
+)
+from tests.commands import batch
+
+pytest.importorskip("distributed")
+
+OLD = "import sam2_mlx\nsam2_mlx.__version__ = '0.0.1'\n"
+BARE = (
+    "import pathlib, sam2_mlx.checkpoints.load as load\n"
+    "load.BUNDLED_FOLDER = pathlib.Path('nowhere')\n"
+)
+FULL = ALONE + (
+    "def full(*_):\n    raise OSError(28, 'No space left on device')\nremote.write_piece = full\n"
+)
+DYING = "import sam2_mlx.cli.batch.pool as pool\npool.WORKER = 'tests.cli.dying_worker'\n"
+
+
+@pytest.fixture
+def machines(folder: Path) -> Iterator[Machines]:
+    machines = Machines(folder)
+    yield machines
+    machines.close()
+
+
+@pytest.mark.slow
+def test_every_result_once_and_equal_whatever_is_killed(folder: Path) -> None:
+    campaign = Campaign(folder, clips=10, seed=4, pause=(2.0, 4.0), limit=4)
+    campaign.run()
+    assert sum(campaign.kills.values()) > 1
+
+
+@pytest.mark.slow
+def test_workers_that_will_not_do_say_why_and_others_do_their_work(
+    machines: Machines, folder: Path
+) -> None:
+    jobs = draw_jobs(folder, [3, 3, 3, 3])
+    Path("2.mp4").rename("dies.mp4")
+    jobs.write_text(jobs.read_text().replace("2.mp4", "dies.mp4"))
+    for code in (OLD, BARE, FULL, DYING + ALONE):
+        machines.start_worker(code)
+    machines.wait_for_workers(4)
+    more = ["--save-masks", "png", "--dask", machines.address]
+    out, said = start_batch(jobs, folder / "out", *more).communicate(timeout=PATIENCE)
+    lines = [line for line in said.splitlines() if "is left out" in line]
+    assert len(lines) == 3, said
+    assert "it has version 0.0.1" in said
+    assert "no file or folder nowhere" in said
+    assert "the disk is full" in said
+    assert "done     3\nfailed   1" in out
+    assert "dies: its worker was ended by SIGKILL, 3 times" in out
+    more = ["--save-masks", "png", "--workers", "1"]
+    assert batch([str(jobs), "--out", "whole", *MODEL, *more]) == 0
+    for name in "013":
+        for file in Path("whole").glob(f"{name}_mask*/*"):
+            assert (folder / "out" / file.relative_to("whole")).read_bytes() == file.read_bytes()
+
+
+def test_no_scheduler_and_no_dask(folder: Path, monkeypatch, capsys) -> None:
+    jobs = draw_jobs(folder, [2])
+    monkeypatch.setattr("sam2_mlx.cli.batch.cluster._PATIENCE", 0.5)
+    assert batch([str(jobs), "--out", "out", "--dask", "tcp://127.0.0.1:1", *MODEL]) == 2
+    assert "no Dask scheduler at tcp://127.0.0.1:1" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    assert batch([str(jobs), "--out", "out", "--dask", "local", *MODEL]) == 2
+    assert 'pip install "sam2_mlx[cluster]"' in capsys.readouterr().err
