@@ -235,7 +235,7 @@ def masks(engine: Engine, app: Conversation, session: int, frame: int, masks: Ma
     start=FRAME.otherwise(),
     length=FRAME.otherwise(),
     reverse=flag().otherwise(False),
-    hold=several(_OBJECT, MAX_POINTS).otherwise(),
+    hold=several(OBJECT, MAX_POINTS).otherwise(),
     credit=integer(0, MAX_CREDIT).otherwise(4),
     masks=MASKS,
 )
