@@ -38,7 +38,7 @@ const objects = new ObjectList(state, masks, editing, attempt);
 const opening = new Opening(state, masks, socket, attempt);
 const models = new Models(state, socket, async () => {}, attempt);
 
-const page = {
+export const page = {
   state, socket, masks, history, tracking, editing, view, tools, timeline, transport, objects,
   opening, models,
 };

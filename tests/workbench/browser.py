@@ -1,0 +1,144 @@
+"""A browser and a server for tests of the page; skipped with a line where there is none."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sam2_mlx.ops import rle
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+SECONDS = 60
+
+
+@contextmanager
+def browser() -> Iterator[Any]:
+    """Chromium, driven by Playwright."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="there is no playwright")
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip("there is no Chromium; Debian's package is called chromium")
+    # Root has no sandbox to start Chromium in.
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield chromium
+        chromium.close()
+
+
+class Server:
+    """`sam2-mlx app` in a process of its own.
+
+    Args:
+        projects: the folder of projects.
+        arguments: more of the command's.
+
+    Attributes:
+        address: of the page.
+    """
+
+    def __init__(self, projects: Path, *arguments: str) -> None:
+        command = [sys.executable, "-m", "sam2_mlx", "app", "--no-open", "--projects", str(projects)]
+        self.process = subprocess.Popen(
+            [*command, "--model", "nano", *arguments], stdout=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout is not None
+        lines = iter(self.process.stdout.readline, "")
+        self.address = next((line for line in lines if line.startswith("http")), "").strip()
+
+    def kill(self) -> None:
+        """End it as a crash does."""
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+class Workbench:
+    """The page, as a person uses it.
+
+    Args:
+        page: Playwright's.
+        address: where it is.
+    """
+
+    def __init__(self, page: Any, address: str) -> None:
+        self.page = page
+        self.problems: list[str] = []
+        page.set_default_timeout(SECONDS * 1000)
+        page.on("pageerror", lambda problem: self.problems.append(str(problem)))
+        page.goto(address)
+        self.wait("!!page.state.clip && page.view.frames.isReady(0)")
+        self.rest()
+
+    def ask(self, expression: str) -> Any:
+        """The value of an expression in which `page` is what main.js exports."""
+        return self.page.evaluate(f"import('/main.js').then(({{ page }}) => {expression})")
+
+    def wait(self, condition: str) -> None:
+        """Wait until an expression is true."""
+        code = f"() => import('/main.js').then(({{ page }}) => {condition})"
+        self.page.wait_for_function(code)
+
+    def rest(self) -> None:
+        """Wait until all that was asked for is done and drawn."""
+        self.ask("page.history.last")
+        self.wait("!page.state.job && page.view.shown === page.state.frame")
+
+    def place(self, x: float, y: float) -> tuple[float, float]:
+        """Where a pixel of the picture is on the screen."""
+        box = self.page.locator("#stage").bounding_box()
+        left, top = self.ask(f"page.view.viewport.toScreen({x}, {y})")
+        return box["x"] + left, box["y"] + top
+
+    def click(self, x: float, y: float, *, subtract: bool = False) -> None:
+        """Click on a pixel of the picture."""
+        self.page.mouse.move(*self.place(x, y))
+        self.page.mouse.click(*self.place(x, y), button="right" if subtract else "left")
+        self.rest()
+
+    def drag(self, *places: tuple[float, float]) -> None:
+        """Press on a pixel, move over others, and let go."""
+        self.page.mouse.move(*self.place(*places[0]))
+        self.page.mouse.down()
+        for place in places[1:]:
+            self.page.mouse.move(*self.place(*place), steps=4)
+        self.page.mouse.up()
+        self.rest()
+
+    def press(self, *keys: str) -> None:
+        """Press keys, one after the other."""
+        for key in keys:
+            self.page.keyboard.press(key)
+            self.rest()
+
+    def show(self, frame: int) -> None:
+        """Go to a frame by its number."""
+        self.page.fill("#frame-number", str(frame))
+        self.page.press("#frame-number", "Enter")
+        self.page.locator("#stage").focus()
+        self.rest()
+
+    def mask(self, number: int, frame: int | None = None) -> np.ndarray:
+        """The mask of an object on a frame, as the page has it."""
+        if frame is not None:
+            self.show(frame)
+            self.wait(f"page.masks.frames.has({frame})")
+        runs, height, width = self.ask(
+            f"[[...page.masks.at(page.state.frame).find((one) => one.object === {number}).runs],"
+            " page.state.clip.height, page.state.clip.width]"
+        )
+        return rle.decode({"size": [height, width], "counts": runs})
+
+    def notice(self) -> str:
+        """What people are told."""
+        return str(self.page.locator(".notice").last.inner_text())
