@@ -47,9 +47,9 @@ class Server:
     """
 
     def __init__(self, projects: Path, *arguments: str) -> None:
-        command = [sys.executable, "-m", "sam2_mlx", "app", "--no-open", "--projects", str(projects)]
+        command = [sys.executable, "-m", "sam2_mlx", "app", "--no-open", "--model", "nano"]
         self.process = subprocess.Popen(
-            [*command, "--model", "nano", *arguments], stdout=subprocess.PIPE, text=True
+            [*command, "--projects", str(projects), *arguments], stdout=subprocess.PIPE, text=True
         )
         assert self.process.stdout is not None
         lines = iter(self.process.stdout.readline, "")
