@@ -26,12 +26,16 @@ from sam2_mlx.cli.stop import StopSignals
 from sam2_mlx.cli.video_outputs import VideoOutputs
 from sam2_mlx.files import together
 from sam2_mlx.media.frame_source import FrameSource
-from sam2_mlx.media.sinks import ShownFrame, VideoSink, all_or_nothing
+from sam2_mlx.media.sinks import ShownFrame, Sink, VideoSink, all_or_nothing
+from sam2_mlx.media.write_behind import WriteBehind
 from sam2_mlx.projects.prompt_files import Prompted
 
 if TYPE_CHECKING:
     from sam2_mlx.live.window import Preview
     from sam2_mlx.model.sam import Sam
+
+# Frames that wait to be written while the model works on the next.
+_BEHIND = 2
 
 
 @dataclass(frozen=True)
@@ -92,11 +96,12 @@ class VideoJob:
             return INVALID
 
     def _run(self, choice: ModelChoice) -> int:
-        stop, damage = self.host.stop(), None
+        stop = self.host.stop()
         tally = Tally(self.prompts, self.following.search is not None)
         with all_or_nothing() as sinks:
             if self.preview is not None:
                 sinks.append(PreviewSink(self.preview, stop))
+            windows = len(sinks)
             # Whether all can be written is found out before the model is loaded.
             video = self.outputs.open_pictures(self.source, self.stretch.first)
             sinks.append(video)
@@ -109,17 +114,35 @@ class VideoJob:
                 sinks.append(SessionSink(session, self.outputs.session))
             begin = time.perf_counter()
             with stop:
-                try:
-                    for frame in self._frames(session, stop):
-                        for sink in sinks:
-                            sink.add(frame)
-                except DamagedClip as problem:
-                    damage = problem
+                frames = self._frames(session, stop)
+                damage = self._hand_out(frames, sinks[:windows], sinks[windows:])
                 with together():
                     for sink in sinks:
                         sink.finish()
                 self._say_what_was_written(video, tally, time.perf_counter() - begin)
             return self._end(damage, stop, tally.frames)
+
+    def _hand_out(
+        self, frames: Iterator[ShownFrame], windows: Sequence[Sink], others: Sequence[Sink]
+    ) -> DamagedClip | None:
+        """Give each frame to all sinks; returns what ended the clip early, if anything did."""
+
+        def write(frame: ShownFrame) -> None:
+            for sink in others:
+                sink.add(frame)
+
+        # A pipe is written to at once: Ctrl-C must end the wait for a reader that does not read.
+        depth = 0 if self.outputs.pictures is None else _BEHIND
+        with WriteBehind(write, depth) as behind:
+            try:
+                for frame in frames:
+                    # Windows belong to the main thread.
+                    for window in windows:
+                        window.add(frame)
+                    behind.put(frame)
+            except DamagedClip as problem:
+                return problem
+        return None
 
     def _frames(self, session: Any, stop: StopSignals) -> Iterator[ShownFrame]:
         with self.host.bar("frames", self.stretch.num_tracked) as bar:

@@ -66,6 +66,12 @@ FAULTS = (
         "tests/media/test_video_writer.py::test_odd_sizes_repeat_the_last_row_and_column",
     ),
     Fault(
+        "media/write_behind.py",
+        "                self._hand_over(None)\n                self._worker.join()",
+        "                pass",
+        "tests/media/test_write_behind.py::test_items_are_done_in_order_by_one_other_thread",
+    ),
+    Fault(
         "media/read_ahead.py",
         "            if self._stop.is_set():\n                return\n            item",
         "            item",
