@@ -60,13 +60,7 @@ def image_step(model: Sam, make: MakeArray = noise) -> Step:
 def frame_step(model: Sam, memories: int, objects: int, make: MakeArray = noise) -> Step:
     """One frame of a video, see `TrackedFrame`: encode, track, remember."""
     frame = TrackedFrame(model, memories, objects, make)
-
-    def follow(pixels: mx.array, *past: mx.array) -> list[mx.array]:
-        features = model.encode_image(pixels)
-        mask = model.track(features, frame.gather(past))
-        return [*mask.arrays(), model.remember(features, mask, binarise=False)]
-
-    return Step(follow, frame.arrays)
+    return Step(frame.follow, frame.arrays)
 
 
 def make_step(what: str, model: Sam, options: dict[str, Any], make: MakeArray = noise) -> Step:

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "eval": ("cli.evaluate", "score masks on annotated videos (DAVIS or SA-V layout)"),
     "app": ("cli.app", "click on things in clips and pictures, in the browser"),
     "serve": ("cli.serve", "follow objects for another program, such as a Mac app"),
+    "tune": ("cli.tune", "find the fastest of the forms with equal masks on this machine"),
     "report": ("cli.report", "write what this machine is and does into a file to send"),
     "selftest": ("cli.selftest", "compare every custom kernel with plain MLX on this machine"),
 }

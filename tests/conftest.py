@@ -10,6 +10,8 @@ import pytest
 
 # On an M5 MLX would multiply float32 with ten bits of mantissa.
 os.environ.setdefault("MLX_ENABLE_TF32", "0")
+# What somebody tuned on this machine is not what is tested.
+os.environ["SAM2_MLX_PROFILE"] = "0"
 
 # Before any test module imports MLX, so that the tests run on the fast BLAS too.
 import sam2_mlx  # noqa: F401

@@ -116,6 +116,7 @@ def test_commands_work(
         else:
             shutil.copy(path, tmp_path)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SAM2_MLX_CACHE", str(tmp_path / "cache"))
     before = set(tmp_path.iterdir())
     arguments = ["nano.safetensors" if word.endswith(".pt") else word for word in words[1:]]
     if arguments[0] in ("video", "image") and "--model" not in arguments:

@@ -12,7 +12,14 @@ from typing import Any
 import mlx.core as mx
 from mlx.utils import tree_flatten
 
-from sam2_mlx.checkpoints.files import CONFIG_NAME, FORMAT_VERSION, WEIGHTS_NAME, find_file, parts
+from sam2_mlx.checkpoints.files import (
+    CONFIG_NAME,
+    FORMAT_VERSION,
+    PROFILE_NAME,
+    WEIGHTS_NAME,
+    find_file,
+    parts,
+)
 from sam2_mlx.checkpoints.quantized import quantize
 from sam2_mlx.checkpoints.read import Weights, read_weights
 from sam2_mlx.checkpoints.tensors import CheckpointError
@@ -82,7 +89,8 @@ def write_folder(out: Path, weights: Weights, config: ModelConfig, source: Path)
 
 
 def _appearing(out: Path) -> StagedFolder:
-    return StagedFolder(Path(os.path.abspath(out)), lambda _: (CONFIG_NAME, WEIGHTS_NAME))
+    ours = CONFIG_NAME, WEIGHTS_NAME, PROFILE_NAME
+    return StagedFolder(Path(os.path.abspath(out)), lambda _: ours)
 
 
 def _quantized(weights: Weights, bits: int, dtype: mx.Dtype) -> Weights:

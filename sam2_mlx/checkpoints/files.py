@@ -23,6 +23,8 @@ FORMAT_VERSION = 1
 """Version of the folders that we write."""
 CONFIG_NAME, WEIGHTS_NAME = "config.json", "model.safetensors"
 """The two files of such a folder."""
+PROFILE_NAME = "profile.json"
+"""What `sam2-mlx tune` puts beside them."""
 SUFFIXES = (".safetensors", ".pt", ".pth")
 """What the names of checkpoint files end in."""
 

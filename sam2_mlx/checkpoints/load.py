@@ -14,6 +14,7 @@ from sam2_mlx.checkpoints import hub
 from sam2_mlx.checkpoints.convert import write_folder
 from sam2_mlx.checkpoints.files import SUFFIXES, find_file
 from sam2_mlx.checkpoints.names import BUNDLED, PUBLISHED, model_name, unknown_model
+from sam2_mlx.checkpoints.profiles import profile_file, use_profile
 from sam2_mlx.checkpoints.quantized import adapt
 from sam2_mlx.checkpoints.read import Weights, read_weights
 from sam2_mlx.checkpoints.tensors import CheckpointError, DamagedError
@@ -67,6 +68,8 @@ def load(
     with running_on(home):
         model = _load(name_or_path, dtype, image_size, config)
     model.home = home
+    if name_or_path != "auto":  # then it was loaded by a name
+        use_profile(profile_place(name_or_path), model)
     return model
 
 
@@ -125,6 +128,22 @@ def locate(name_or_path: str | Path) -> Path:
     """
     place = _resolve(name_or_path)
     return find_file(place) if isinstance(place, Path) else hub.download(place)
+
+
+def profile_place(name_or_path: str | Path) -> Path:
+    """Where the profile of a model is, whether there is one or not.
+
+    Args:
+        name_or_path: as in `load`, but for "auto".
+
+    Raises:
+        ValueError: an unknown name.
+        FileNotFoundError: a path with nothing there.
+    """
+    place = _resolve(name_or_path)
+    if isinstance(place, str):
+        return profile_file(place)
+    return profile_file(find_file(place), bundled=place == BUNDLED_FOLDER)
 
 
 def _resolve(name_or_path: str | Path) -> Path | str:

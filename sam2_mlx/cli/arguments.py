@@ -175,13 +175,13 @@ def file_path(text: str) -> Path:
 
 
 def read_count(text: str) -> int:
-    """A number of frames as it is typed, 1 or more.
+    """A number of frames or objects as it is typed, 1 or more.
 
     Raises:
         argparse.ArgumentTypeError: if it is not.
     """
     if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
-        raise argparse.ArgumentTypeError(f"need a number of frames, 1 or more; got {text}")
+        raise argparse.ArgumentTypeError(f"need a number, 1 or more; got {text}")
     return int(text)
 
 

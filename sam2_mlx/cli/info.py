@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import sys
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -34,7 +35,7 @@ def collect() -> dict[str, Any]:
     Returns:
         `runtime.describe()`'s values with `float32` (exact or short, see `ops.precision`),
         `default_dtype`, `version`, `packages`, `python`, `platform`, `gflops` (float32 matrix
-        product, measured) and `models` (name -> where it is).
+        product, measured), `models` (name -> where it is) and `profiles` (lines).
     """
     from sam2_mlx.ops.dtypes import dtype_name, resolve_dtype
     from sam2_mlx.ops.precision import products_are_short
@@ -48,6 +49,7 @@ def collect() -> dict[str, Any]:
     facts["packages"] = {name: _version_of(name) for name in _PACKAGES}
     facts["gflops"] = round(runtime.measure_gflops(), 1)
     facts["models"] = _models()
+    facts["profiles"] = _profiles(facts["models"])
     return facts
 
 
@@ -67,6 +69,7 @@ def render(facts: dict[str, Any]) -> str:
         ("compile", "on" if compiling["on"] else f"off ({compiling['problem']})"),
         ("kernels", facts["kernels"]),
         *(("model", f"{key}: {place}") for key, place in facts["models"].items()),
+        *(("profile", line) for line in facts["profiles"]),
     ]
     lines = [f"{key:9} {value}" for key, value in rows]
     lines += [f"problem   {problem}" for problem in _problems(facts)]
@@ -124,3 +127,15 @@ def _models() -> dict[str, str]:
     ids = sorted(folder.name.replace("--", "/", 1) for folder in folders if folder.is_dir())
     facts = {names.get(key, key): str(hub.cached(key)) for key in ids if hub.cached(key)}
     return {BUNDLED: f"bundled ({BUNDLED_FOLDER})", **facts}
+
+
+def _profiles(names: Iterable[str]) -> list[str]:
+    """A line for each profile that `sam2-mlx tune` made for models on this machine."""
+    from sam2_mlx.checkpoints.load import profile_place
+    from sam2_mlx.checkpoints.profiles import describe_profiles
+    from sam2_mlx.ops.profile import profiles_wanted
+
+    if not profiles_wanted():
+        return []
+    lines = [(name, line) for name in names for line in describe_profiles(profile_place(name))]
+    return [f"{name}, {line}" for name, line in lines]

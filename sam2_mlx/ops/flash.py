@@ -14,9 +14,10 @@ from sam2_mlx.ops.metal.flash_attention import MAX_KEY_DIMS, MAX_VALUE_DIMS, SOU
 from sam2_mlx.ops.metal.kernel import FLOATS, Kernel, Variant, dtype_name
 from sam2_mlx.ops.metal.race import Race
 from sam2_mlx.ops.precision import exact_matmul
+from sam2_mlx.ops.profile import active
 
-# Scores held at once, which bounds memory.
-_SCORES = 32 * 2**20
+SCORES = 32 * 2**20
+"""Scores held at once, which bounds memory."""
 _LOG2_E = math.log2(math.e)
 SEVERAL = 8
 """Objects in a race, where there is more than one."""
@@ -26,7 +27,7 @@ def in_chunks(q: mx.array, k: mx.array, v: mx.array, scale: float) -> tuple[mx.a
     """Chunks of queries, which keep the score matrix small."""
     q = q if scale == 1 else q * scale
     row = k.shape[0] * k.shape[1] * k.shape[2]
-    step = max(_SCORES // row // 64 * 64, 64)
+    step = max((active().scores or SCORES) // row // 64 * 64, 64)
     turned = k.transpose(0, 1, 3, 2)
     parts = [q] if step >= q.shape[2] else mx.split(q, range(step, q.shape[2], step), axis=2)
     scores = (exact_matmul(part, turned) for part in parts)

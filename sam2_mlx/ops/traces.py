@@ -9,12 +9,13 @@ from collections.abc import Callable, Hashable
 import mlx.core as mx
 
 from sam2_mlx.ops.device import on_gpu
+from sam2_mlx.ops.profile import active
 
 _Function = Callable[..., tuple[mx.array, ...]]
 
 
 def compile_wanted() -> bool:
-    """Whether whole steps are compiled: on a GPU, unless `SAM2_MLX_COMPILE` says otherwise.
+    """Whether whole steps are compiled: on a GPU, unless the environment or a profile differs.
 
     On a CPU MLX builds each fused loop with a C++ compiler, which costs more than it saves.
 
@@ -24,7 +25,10 @@ def compile_wanted() -> bool:
     value = os.environ.get("SAM2_MLX_COMPILE", "auto")
     if value not in ("auto", "0", "1"):
         raise ValueError(f"SAM2_MLX_COMPILE is auto, 0 or 1; got {value!r}")
-    return on_gpu() if value == "auto" else value == "1"
+    if value != "auto":
+        return value == "1"
+    tuned = active().compile
+    return on_gpu() if tuned is None else tuned
 
 
 class _OfThread(threading.local):

@@ -32,6 +32,7 @@ OPTIONS = {
     "export": "dtype image-size",
     "app": "port no-open allow projects model dtype image-size",
     "serve": "stdio socket",
+    "tune": "image-size objects",
     "report": "output model quick",
     "selftest": "dtype quick official table bundle",
 }

@@ -52,7 +52,7 @@ def test_attention(
     value_dims: int,
     limit: int,
 ) -> None:
-    monkeypatch.setattr(cpu_attention, "_SCORES", limit)
+    monkeypatch.setattr(cpu_attention, "SCORES", limit)
     rng = np.random.default_rng(0)
     q = 3 * rng.standard_normal((1, 2, queries, dims))
     k, v = rng.standard_normal((2, 2, keys, dims)), rng.standard_normal((2, 2, keys, value_dims))
@@ -68,7 +68,7 @@ def test_attention(
 @pytest.mark.parametrize("limit", [1, 300, 2**10, 2**22])
 @pytest.mark.parametrize("shared", [True, False])
 def test_batches_in_attention(monkeypatch: pytest.MonkeyPatch, limit: int, shared: bool) -> None:
-    monkeypatch.setattr(cpu_attention, "_SCORES", limit)
+    monkeypatch.setattr(cpu_attention, "SCORES", limit)
     rng = np.random.default_rng(0)
     q = rng.standard_normal((1 if shared else 5, 2, 70, 8))
     k, v = rng.standard_normal((5, 2, 3, 8)), rng.standard_normal((5, 2, 3, 4))

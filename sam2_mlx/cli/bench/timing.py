@@ -129,6 +129,12 @@ class TrackedFrame:
         pointers = [(p, float(d)) for d, p in enumerate(past[self._memories :])]
         return self._model.memory.gather(spatial, pointers, POINTERS - 1)
 
+    def follow(self, pixels: mx.array, *past: mx.array) -> list[mx.array]:
+        """What encoding, tracking and remembering give, not evaluated; called with `arrays`."""
+        features = self._model.encode_image(pixels)
+        mask = self._model.track(features, self.gather(past))
+        return [*mask.arrays(), self._model.remember(features, mask, binarise=False)]
+
     def stages(self) -> Stages:
         """Encode, track, remember, each evaluated, each once."""
         model = self._model

@@ -11,9 +11,10 @@ from sam2_mlx.ops.cpu.exponential import softmax_weights
 from sam2_mlx.ops.cpu.halves import in_float32
 from sam2_mlx.ops.cpu.lanes import join, run_in_turn
 from sam2_mlx.ops.derived import constant
+from sam2_mlx.ops.profile import active
 
-# Scores held at once, which bounds memory.
-_SCORES = 4 * 2**20
+SCORES = 4 * 2**20
+"""Scores held at once, which bounds memory."""
 _WIDE = 256  # queries
 
 
@@ -24,8 +25,9 @@ def attention(q: mx.array, k: mx.array, v: mx.array, scale: float) -> mx.array:
     q, v = q * (math.log2(math.e) * scale), mx.concatenate([v, mx.ones((*v.shape[:-1], 1))], -1)
     (batch, heads, keys), queries = k.shape[:3], q.shape[2]
     # Groups of the batch, or where one alone is too much, chunks of its queries.
-    group = max(_SCORES // (heads * queries * keys), 1)
-    step = queries if group > 1 else _query_step(heads * keys)
+    held = active().scores or SCORES
+    group = max(held // (heads * queries * keys), 1)
+    step = queries if group > 1 else _query_step(heads * keys, held)
     if step < queries:
         # Heads are views of one array; a product would lay the keys out anew for every chunk.
         k = k.reshape(-1).reshape(k.shape)
@@ -62,10 +64,10 @@ def grid_attention(
     return attention(q, mx.concatenate([k, places], axis=-1), v, 1.0)
 
 
-def _query_step(row: int) -> int:
-    """Queries at once where each has so many scores."""
+def _query_step(row: int, held: int) -> int:
+    """Queries at once where each has `row` scores."""
     # Every product of a chunk goes over all keys to lay them out anew, so wide chunks are cheaper.
-    usual, most = _SCORES // row, 2 * _SCORES // row
+    usual, most = held // row, 2 * held // row
     return max(min(max(usual, _WIDE), most) // 64 * 64, 64)
 
 

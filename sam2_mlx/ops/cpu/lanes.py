@@ -14,13 +14,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import mlx.core as mx
 
 from sam2_mlx.ops.cpu.blas import threads_are_given, usable_cores
 from sam2_mlx.ops.device import on_cpu
+from sam2_mlx.ops.profile import Profile, active
 
 # More lanes than this hold more memory at once than they save time.
 _MOST = 8
@@ -44,6 +45,8 @@ class _Here(threading.local):
 
 
 _here = _Here()
+# Streams, and the profile that they are for.
+_in_use: tuple[Profile, tuple[mx.ThreadLocalStream, ...]] | None = None
 
 
 def lane_count() -> int:
@@ -67,33 +70,42 @@ def one_lane() -> Iterator[None]:
         _here.inside = before
 
 
-@lru_cache(maxsize=1)
 def _lanes() -> tuple[mx.ThreadLocalStream, ...]:
-    count = _wanted()
-    if count == 1:
-        return (mx.new_thread_local_stream(mx.cpu),)
-    _calm_blas()
+    global _in_use
+    profile = active()
+    if _in_use is None or _in_use[0] is not profile:
+        count, threads = _wanted(profile)
+        threads = threads or (1 if count > 1 else None)
+        if threads is not None or _in_use is not None:  # else they are as they were
+            _set_blas_threads(threads or usable_cores())
+        _in_use = profile, _streams(count)
+    return _in_use[1]
+
+
+@cache
+def _streams(count: int) -> tuple[mx.ThreadLocalStream, ...]:
     return tuple(mx.new_thread_local_stream(mx.cpu) for _ in range(count))
 
 
-def _wanted() -> int:
+def _wanted(profile: Profile) -> tuple[int, int | None]:
+    """How many lanes, and how many threads of the BLAS where that was measured."""
     value = os.environ.get("SAM2_MLX_LANES", "")
     if value:
         if not value.isdigit() or int(value) < 1:
             raise ValueError(f"SAM2_MLX_LANES is a number of streams, 1 or more; got {value!r}")
-        return int(value)
+        return int(value), None
     # Elsewhere the BLAS is the system's; and who sets its threads wants those.
     if sys.platform != "linux" or threads_are_given():
-        return 1
-    return min(usable_cores(), _MOST)
+        return 1, None
+    return profile.lanes or min(usable_cores(), _MOST), profile.blas_threads
 
 
-def _calm_blas() -> None:
-    """One thread a product: products run side by side now."""
+def _set_blas_threads(count: int) -> None:
+    """Threads of a product: one where products run side by side."""
     # Whichever BLAS is global is the one that MLX calls.
     every = ctypes.CDLL(None)
-    if hasattr(every, "openblas_set_num_threads"):
-        every.openblas_set_num_threads(1)
+    if not threads_are_given() and hasattr(every, "openblas_set_num_threads"):
+        every.openblas_set_num_threads(count)
 
 
 def run_in_lane(number: int, function: Function, *arguments: mx.array) -> Any:

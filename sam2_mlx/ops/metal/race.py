@@ -51,6 +51,10 @@ class Race(Generic[P]):
             self._fastest[track] = name
         return self._fastest[track]
 
+    def tracks(self) -> list[Variant]:
+        """The tracks that were asked for in this process."""
+        return list(self._fastest)
+
     def run(self, track: Variant) -> str:
         """Let the forms race, whatever was found before, and store what comes out.
 

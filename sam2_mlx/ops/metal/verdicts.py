@@ -1,4 +1,4 @@
-"""What earlier processes found out about the kernels on this machine, in one small file."""
+"""What earlier processes found out on this machine, in small files: of kernels, and of forms."""
 
 from __future__ import annotations
 
@@ -33,20 +33,41 @@ def platform_key() -> str:
 
 def recall(key: str) -> str | None:
     """The stored verdict on a kernel, or None where there is none that can be read."""
-    verdict = _read(verdict_file()).get(f"{key}, {platform_key()}")
+    verdict = look_up(verdict_file(), key)
     return verdict if isinstance(verdict, str) else None
 
 
 def remember(key: str, verdict: str) -> None:
     """Store a verdict; a folder that cannot be written only costs the next process a check."""
-    path = verdict_file()
-    verdicts = _read(path)
-    verdicts[f"{key}, {platform_key()}"] = verdict
     with suppress(OSError, FileError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Replaced in one step: another process may be reading it.
-        with StagedFile(path) as draft:
-            draft.write_text(json.dumps(verdicts, indent=1, sort_keys=True), encoding="utf-8")
+        keep(verdict_file(), key, verdict)
+
+
+def look_up(path: Path, key: str) -> object:
+    """What a file has under a key for this platform, or None."""
+    return _read(path).get(f"{key}, {platform_key()}")
+
+
+def all_of(path: Path) -> dict[str, object]:
+    """Everything that a file has for this platform, by key."""
+    end = f", {platform_key()}"
+    values = _read(path).items()
+    return {key.removesuffix(end): value for key, value in values if key.endswith(end)}
+
+
+def keep(path: Path, key: str, value: object) -> None:
+    """Put a value under a key for this platform into a file, beside what else is in it.
+
+    Raises:
+        OSError: if the folder cannot be made.
+        FileError: if the file cannot be written.
+    """
+    values = _read(path)
+    values[f"{key}, {platform_key()}"] = value
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Replaced in one step: another process may be reading it.
+    with StagedFile(path) as draft:
+        draft.write_text(json.dumps(values, indent=1, sort_keys=True), encoding="utf-8")
 
 
 def _read(path: Path) -> dict[str, object]:

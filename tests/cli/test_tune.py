@@ -1,0 +1,125 @@
+"""`sam2-mlx tune` takes what is faster and right, on clocks of our own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import pytest
+
+from sam2_mlx.__main__ import main
+from sam2_mlx.cli import tune
+from sam2_mlx.ops import traces
+from sam2_mlx.ops.cpu import attention, blas
+from sam2_mlx.ops.profile import Profile, active, use
+
+Clock = Callable[[Profile], float]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Tunes a small nano as if each form took the time that a clock says; returns its entry."""
+    monkeypatch.setenv("SAM2_MLX_CACHE", str(tmp_path / "cache"))
+    for name in ("SAM2_MLX_LANES", "SAM2_MLX_COMPILE", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(blas, "usable_cores", lambda: 2)
+    # Whether it is compiled is a matter of the clock here.
+    monkeypatch.setattr(traces.Traces, "run", lambda self, key, step, *arrays: step(*arrays))
+
+    def tuned(clock: Clock) -> Any:
+        monkeypatch.setattr(tune._TimedFrame, "_milliseconds", lambda self, profile: clock(profile))
+        assert main(["tune", "nano", "--image-size", "64"]) == 0
+        file = tmp_path / "cache" / "models" / "nano" / "profile.json"
+        (entry,) = json.loads(file.read_text()).values()
+        assert active() == Profile(**entry["choices"])
+        return entry
+
+    yield tuned
+    use(Profile())
+
+
+def test_what_is_faster_is_taken(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    usual = attention.SCORES
+
+    def clock(profile: Profile) -> float:
+        time = 100.0 - 20 * (profile.lanes == 1) - 30 * (profile.scores == 2 * usual)
+        return time + 50 * bool(profile.compile)
+
+    entry = run(clock)
+    assert entry["choices"] == {"lanes": 1, "blas_threads": 2, "scores": 2 * usual}
+    assert (entry["default_ms"], entry["tuned_ms"], entry["objects"]) == (100, 50, 1)
+    assert [each["share"] for each in entry["tried"]][0] == 0.8
+    said = capsys.readouterr().out
+    assert "lanes 1, BLAS threads 2         0.80 of the time - taken" in said
+    assert "50.0 ms a frame, 100.0 with the defaults: lanes 1" in said
+
+
+def test_what_gives_other_masks_is_not_taken(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = attention._weigh
+
+    def wrong(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
+        return right(q, k, v) * (1.5 if active().scores == 2 * attention.SCORES else 1)
+
+    monkeypatch.setattr(attention, "_weigh", wrong)
+    entry = run(lambda profile: 1.0 if profile.scores == 2 * attention.SCORES else 2.0)
+    assert entry["choices"] == {}
+    faults = {each["choices"].get("scores"): each["fault"] for each in entry["tried"]}
+    assert "gives other masks: off by" in faults.pop(2 * attention.SCORES)
+    assert set(faults.values()) == {""}
+
+
+def test_what_takes_more_memory_is_not_taken(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def peak() -> int:
+        return 120 if active().scores == 2 * attention.SCORES else 100
+
+    monkeypatch.setattr(mx, "get_peak_memory", peak)
+    entry = run(lambda profile: 1.0 if profile.scores == 2 * attention.SCORES else 2.0)
+    assert entry["choices"] == {}
+    assert "takes 0 MB instead of 0" in [each["fault"] for each in entry["tried"]]
+
+
+def test_what_only_seemed_faster_is_not_kept(run: Any) -> None:
+    calls: list[Profile] = []
+
+    def clock(profile: Profile) -> float:
+        calls.append(profile)
+        # The first comparison of one lane had luck; the last, against the defaults, has none.
+        return 50.0 if profile.lanes == 1 and len(calls) < 21 else 100.0
+
+    entry = run(clock)
+    assert entry["tried"][0]["share"] == 0.5 and entry["choices"] == {}
+    assert entry["tuned_ms"] == entry["default_ms"] == 100
+
+
+def test_noise_is_no_gain(run: Any) -> None:
+    times = iter(range(10**6))
+    entry = run(lambda profile: 100.0 + 10 * (next(times) % 5 - 2))
+    assert entry["choices"] == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["none"], "unknown model 'none'"),
+        (["nano", "--objects", "0"], "need a number, 1 or more; got 0"),
+        (["nano", "--image-size", "50"], "multiple of 32"),
+    ],
+)
+def test_mistakes(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        assert main(["tune", *words]) == 2
+    except SystemExit as end:
+        assert end.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_model_without_a_memory_is_tuned_too() -> None:
+    from sam2_mlx.cli.bench.models import seeded_model
+    from sam2_mlx.config import MODELS
+
+    frame = tune._TimedFrame(seeded_model(MODELS["mobile-sam"].with_image_size(64), mx.float32), 1)
+    assert frame.fault(Profile(scores=2**18)) == ""
+    use(Profile())
