@@ -45,7 +45,7 @@ done < <(env)
 
 # What is mounted in a namespace of its own is gone when the commands are.
 export PYTEST_ARGS="$*" root
-unshare --mount --pid --fork env -i "${passed[@]}" HOME=/root LANG=C.UTF-8 PATH=/usr/bin:/bin:/usr/sbin:/sbin \
+unshare --mount --pid --fork --kill-child env -i "${passed[@]}" HOME=/root LANG=C.UTF-8 PATH=/usr/bin:/bin:/usr/sbin:/sbin \
   root="$root" PYTEST_ARGS="$PYTEST_ARGS" bash -euc '
     mount -t proc proc "$root/proc"
     mount --rbind /dev "$root/dev"

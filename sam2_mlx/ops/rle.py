@@ -18,6 +18,7 @@ from sam2_mlx.ops.masks import mask_box
 _BITS = 5
 _MORE = 1 << _BITS
 _BASE = 48
+_MOST_BITS = 60
 
 
 def mask_to_counts(mask: np.ndarray) -> np.ndarray:
@@ -49,11 +50,13 @@ def counts_to_mask(counts: Any, size: tuple[int, int]) -> np.ndarray:
         ValueError: if the counts do not fill the size.
     """
     height, width = size
-    lengths = np.asarray(counts, np.int64)
-    if lengths.ndim != 1 or (lengths < 0).any() or int(lengths.sum()) != height * width:
+    lengths, pixels = _whole_numbers(counts), height * width
+    # One by one, because the sum of hostile ones can pass the largest number and come out right.
+    fit = lengths.ndim == 1 and ((lengths >= 0) & (lengths <= pixels)).all()
+    if not fit or int(lengths.sum()) != pixels:
         raise ValueError(
-            f"run lengths must be at least 0 and sum to {height} * {width} = {height * width}; "
-            f"got a sum of {int(lengths.sum())}"
+            f"run lengths must be at least 0 and sum to {height} * {width} = {pixels}; "
+            f"got {lengths.size} with a sum of {int(lengths.sum())}"
         )
     values = np.arange(len(lengths)) % 2 == 1
     return np.ascontiguousarray(np.repeat(values, lengths).reshape(width, height).T)
@@ -93,13 +96,15 @@ def string_to_counts(text: str | bytes) -> np.ndarray:
     for code in codes.tolist():
         value |= (code & (_MORE - 1)) << shift
         shift += _BITS
+        if shift > _MOST_BITS:
+            raise ValueError("not a compressed COCO mask: a number in its counts is too long")
         if code & _MORE:
             continue
         if code & (_MORE >> 1):
             value -= 1 << shift
         counts.append(value + counts[-2] if len(counts) > 2 else value)
         value, shift = 0, 0
-    return np.array(counts, np.int64)
+    return _whole_numbers(counts)
 
 
 def encode(mask: np.ndarray, compress: bool = True) -> dict[str, Any]:
@@ -140,7 +145,12 @@ def bounding_box(mask: np.ndarray) -> tuple[int, int, int, int]:
 
 
 def _counts_of(record: dict[str, Any]) -> np.ndarray:
-    counts = record["counts"]
-    if isinstance(counts, (str, bytes)):
-        return string_to_counts(counts)
-    return np.asarray(counts, np.int64)
+    counts = record.get("counts")
+    return string_to_counts(counts) if isinstance(counts, (str, bytes)) else _whole_numbers(counts)
+
+
+def _whole_numbers(values: Any) -> np.ndarray:
+    try:
+        return np.asarray(values, np.int64)
+    except (TypeError, OverflowError) as problem:
+        raise ValueError(f"run lengths must be whole numbers: {problem}") from problem

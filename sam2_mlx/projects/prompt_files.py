@@ -11,13 +11,12 @@ A mask is a picture beside the file, or run lengths as COCO has them.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sam2_mlx.files import FileError, read_json, write_json
+from sam2_mlx.files import FileError, printable, quoted, read_json, write_json
 from sam2_mlx.media.frame_source import FrameSource
 from sam2_mlx.media.mask_picture import read_mask
 from sam2_mlx.ops import rle
@@ -25,6 +24,8 @@ from sam2_mlx.projects.frame_numbers import read_frame_number
 from sam2_mlx.prompts import BOTTOM_RIGHT, TOP_LEFT, Prompt
 
 MAX_OBJECT_ID = 999_999
+
+_LONGEST_TIME = 40
 
 _KEYS = {"object", "frame", "points", "labels", "box", "mask"}
 
@@ -83,7 +84,7 @@ def parse_prompts(
         try:
             one = _parse(entry, source, folder, times)
         except (ValueError, TypeError, OSError) as problem:
-            raise FileError(f"{place}: {problem}") from problem
+            raise FileError(printable(f"{place}: {problem}")) from problem
         if (one.frame, one.object_id) in prompted:
             raise FileError(f"{place}: object {one.object_id} has one on frame {one.frame} before")
         prompted[one.frame, one.object_id] = one
@@ -105,12 +106,12 @@ def write_prompt_file(target: Path, prompts: Sequence[Prompted], source: FrameSo
 def _parse(entry: Any, source: FrameSource, folder: Path, times: Sequence[float]) -> Prompted:
     if not isinstance(entry, dict) or not entry.keys() <= _KEYS:
         names = ", ".join(sorted(_KEYS))
-        raise ValueError(f"needs an object with some of {names}; got {json.dumps(entry)[:80]}")
+        raise ValueError(f"needs an object with some of {names}; got {quoted(entry)}")
     number, typed = entry.get("object", 1), entry.get("frame", 0)
     if type(number) is not int or not 1 <= number <= MAX_OBJECT_ID:
-        raise ValueError(f"objects are numbered from 1 to {MAX_OBJECT_ID}; got {number!r}")
-    if type(typed) not in (int, str):
-        raise ValueError(f'a frame is a number or a time such as "5s"; got {typed!r}')
+        raise ValueError(f"objects are numbered from 1 to {MAX_OBJECT_ID}; got {quoted(number)}")
+    if type(typed) not in (int, str) or len(str(typed)) > _LONGEST_TIME:
+        raise ValueError(f'a frame is a number or a time such as "5s"; got {quoted(typed)}')
     frame = read_frame_number("frame", str(typed), times)
     assert frame is not None
     points, labels, box, mask = (entry.get(key) for key in ("points", "labels", "box", "mask"))
@@ -127,11 +128,11 @@ def _read_mask(mask: Any, number: int, source: FrameSource, folder: Path) -> Any
     width, height = source.width, source.height
     if isinstance(mask, dict):
         if mask.get("size") != [height, width]:
-            raise ValueError(f"its mask has size {mask.get('size')}, not {[height, width]}")
+            raise ValueError(f"its mask has size {quoted(mask.get('size'))}, not {[height, width]}")
         return rle.decode(mask)
     # The file names a picture beside it, and none elsewhere.
     if not isinstance(mask, str) or Path(mask).name != mask or mask == "..":
-        raise ValueError(f"a mask is a picture beside the file, or run lengths; got {mask!r:.80}")
+        raise ValueError(f"a mask is a picture beside the file, or run lengths; got {quoted(mask)}")
     return read_mask(folder / mask, number, width, height)
 
 

@@ -12,15 +12,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mlx.utils import tree_flatten
+from PIL import Image
 
 from sam2_mlx.__main__ import main
 from sam2_mlx.checkpoints.convert import convert_checkpoint
 from sam2_mlx.checkpoints.files import open_tensors
 from sam2_mlx.checkpoints.load import load
 from sam2_mlx.model.sam import Sam
+from sam2_mlx.ops import rle
+from sam2_mlx.projects.prompt_files import read_prompt_file
 from sam2_mlx.tracking.saved_session import load_session, save_session, saved_facts
 from sam2_mlx.tracking.session import TrackingSession
 from tests.checkpoints.torch_files import write_model
@@ -201,12 +205,48 @@ def _use_dataset(path: Path) -> None:
         raise ValueError("the command said what is wrong, and ended in 2")
 
 
+@lru_cache(maxsize=1)
+def _prompts() -> dict[str, Any]:
+    """What a prompt file may hold, for `ToyClip`: masks in every form, points and a box."""
+    mask = np.zeros((64, 96), bool)
+    mask[20:40, 30:50] = True
+    forms = ("mask.png", rle.encode(mask), rle.encode(mask, compress=False))
+    entries = [
+        {"object": 9, "frame": "50ms", "points": [[32, 18], [9, 9.5]], "labels": [1, 0]},
+        {"object": 2, "frame": 1, "box": [4, 6, 21, 30], "points": [[10, 10]]},
+        *({"object": number, "frame": 0, "mask": form} for number, form in enumerate(forms, 3)),
+    ]
+    return {"prompts": entries}
+
+
+def _spoil_prompts(rng: random.Random, folder: Path) -> Path:
+    Image.fromarray(np.eye(64, 96, dtype=np.uint8) * 255).save(folder / "mask.png")
+    prompts = spoil_json(rng, _prompts())
+    if rng.random() < 0.3:
+        masks = [dict(entry["mask"]) for entry in _prompts()["prompts"][3:]]
+        text = masks[0]["counts"] * rng.choice((1, 100, 10_000))
+        masks[0]["counts"] = spoil_bytes(rng, text.encode()).decode("latin-1")
+        masks[1]["counts"] = [rng.choice((0, 1, -1, 2**62, 2**63, 6144)) for _ in range(4)]
+        prompts = {"prompts": [{"mask": rng.choice(masks)}]}
+    path = folder / "prompts.json"
+    text = json.dumps(prompts).encode()
+    path.write_bytes(spoil_bytes(rng, text) if rng.random() < 0.1 else text)
+    return path
+
+
+def _use_prompts(path: Path) -> None:
+    clip: Any = ToyClip()
+    clip.times = [number / 25 for number in range(clip.num_frames)]
+    read_prompt_file(path, clip)
+
+
 KINDS: dict[str, Kind] = {
     "pt": Kind(_spoil_torch, _use_torch),
     "bombs": Kind(spoil_with_a_bomb, _use_torch),
     "safetensors": Kind(_spoil_safetensors, load),
     "config": Kind(_spoil_config, load),
     "session": Kind(_spoil_session, _use_session),
+    "prompts": Kind(_spoil_prompts, _use_prompts),
     "dataset": Kind(_spoil_dataset, _use_dataset),
     "videos": Kind(spoil_video, use_clip),
     "pictures": Kind(spoil_picture, use_clip),

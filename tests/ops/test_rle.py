@@ -86,3 +86,6 @@ def test_wrong_input_is_refused() -> None:
         rle.string_to_counts("0\x7f")
     with pytest.raises(ValueError, match="unexpected characters"):
         rle.string_to_counts("0P")
+    for counts in ([2**63 - 1, 2**63 - 1, 6], [2**64], [None], "o" * 100_000 + "0", {}, None):
+        with pytest.raises(ValueError, match=r"run lengths|too long"):
+            rle.decode({"size": [2, 2], "counts": counts})
