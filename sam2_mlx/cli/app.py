@@ -70,7 +70,9 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _projects_folder(typed: Path | None) -> Path:
     """Where projects are kept; made if it is not there."""
-    folder = typed or Path.home() / "sam2-mlx-projects"
+    from sam2_mlx.serving.access import PROJECTS
+
+    folder = typed or Path.home() / PROJECTS
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 

@@ -26,6 +26,7 @@ examples:
   sam2-mlx video clip.mp4 --frame 5s --point 300,200 --both --output out.mp4
   sam2-mlx video clip.mp4 --objects-from masks/00000.png --format prores4444
   sam2-mlx video clip.mp4 --point 300,200 --output - | ffplay -
+  sam2-mlx video --project ~/sam2-mlx-projects/clip --both
   sam2-mlx video clip.mp4 --everything --max-objects 8 --find-every 50
 
 The result has the frames that were followed: from the prompted frame to the end (from the start
@@ -33,6 +34,8 @@ to it with --reverse, all with --both), within --start and --end. Existing files
 """
 
 _SESSIONS = {
+    "--project FOLDER": "a project of sam2-mlx app: its prompts, its part of the clip, its model, "
+    "and its clip where CLIP is left out",
     "--save-session FILE": "save what is remembered after the last frame (.safetensors)",
     "--resume FILE": "go on after the last frame of a saved session",
 }
@@ -60,7 +63,10 @@ def main(argv: list[str]) -> int:
 
     In the last two cases the outputs hold the frames so far.
     """
-    args = parser().parse_args(join_values(argv))
+    command = parser()
+    args = command.parse_args(join_values(argv))
+    if args.clip is None and args.project is None:
+        command.error("the following arguments are required: CLIP")
     from sam2_mlx.cli.video_plan import run
 
     return run(args)
@@ -74,6 +80,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "clip",
         metavar="CLIP",
+        nargs="?",
         type=file_path,
         help="a video, a folder of pictures, a pattern (frames/%%05d.png), or the word demo",
     )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sam2_mlx.checkpoints.names import model_name
 from sam2_mlx.cli.arguments import refuse
 from sam2_mlx.cli.errors import UsageError, note
 from sam2_mlx.cli.everything_options import (
@@ -43,6 +44,8 @@ def run(args: argparse.Namespace, host: Host | None = None) -> int:
         ValueError, OSError: for arguments or input that cannot be carried out.
     """
     preview = _preview() if args.preview else None
+    if args.project is not None:
+        _take_project(args)
     clip = demo_clip() if args.clip == Path("demo") and not args.clip.exists() else args.clip
     following = _following(args)
     outputs = VideoOutputs.typed(args, _stem(clip))
@@ -65,6 +68,30 @@ def run(args: argparse.Namespace, host: Host | None = None) -> int:
         finally:
             for line in whole.notes[told:]:
                 note(line)
+
+
+def _take_project(args: argparse.Namespace) -> None:
+    """Fill in what the command line leaves to a project."""
+    from sam2_mlx.projects.project import Project
+    from sam2_mlx.serving.access import ListedAccess
+    from sam2_mlx.serving.messages import Refusal
+
+    refuse(args, ("prompts",), "--project has them; leave out {}")
+    project = Project.read(args.project)
+    if args.clip is None:
+        try:
+            # A folder may come from anybody: its clip is opened only where the page opened it here.
+            args.clip = Path(ListedAccess([], args.project.parent).read(project.clip))
+        except Refusal as problem:
+            hint = f"give it, too: sam2-mlx video CLIP --project {args.project}"
+            raise UsageError(f"the clip {project.clip} was not opened here; {hint}") from problem
+    args.prompts = project.prompts
+    if project.settings.first is not None and args.start is None:
+        args.start = str(project.settings.first)
+    if project.settings.last is not None and args.end is None:
+        args.end = str(project.settings.last)
+    if args.model == "auto" and project.model is not None and model_name(project.model):
+        args.model = model_name(project.model)
 
 
 def _file_prompts(args: argparse.Namespace, clip: FrameSource) -> list[Prompted]:

@@ -97,7 +97,7 @@ def write_prompt_file(target: Path, prompts: Sequence[Prompted], source: FrameSo
     Raises:
         FileError: if it cannot be written.
     """
-    entries = [_entry(one, source) for one in prompts]
+    entries = [entry_of(one, source) for one in prompts]
     size = [source.width, source.height]
     content = {"clip": source.path.name, "size": size, "prompts": entries}
     write_json(target, content)
@@ -136,7 +136,8 @@ def _read_mask(mask: Any, number: int, source: FrameSource, folder: Path) -> Any
     return read_mask(folder / mask, number, width, height)
 
 
-def _entry(one: Prompted, source: FrameSource) -> dict[str, Any]:
+def entry_of(one: Prompted, source: FrameSource) -> dict[str, Any]:
+    """A prompt as it stands in the list of a file for a clip."""
     entry: dict[str, Any] = {"object": one.object_id, "frame": one.frame}
     if one.prompt.mask is not None:
         return entry | {"mask": rle.encode(one.prompt.mask)}

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterable
 from pathlib import Path
 
-from sam2_mlx.files import FileError, expanded
+from sam2_mlx.files import FileError, expanded, read_json, write_json
 from sam2_mlx.media.reader import is_pattern
 from sam2_mlx.serving.messages import Refusal
 
+PROJECTS = "sam2-mlx-projects"
+"""The folder of projects in the user's home, if nothing else is said."""
+
+_REMEMBERED = ".clips.json"
+_MOST_REMEMBERED = 1000
+
 
 class Access:
-    """All files: the app is a program of the user's, who could open them as well."""
+    """All files: the app is a program of the user's, who could open them as well.
+
+    Attributes:
+        home: the folder of projects.
+    """
+
+    def __init__(self, home: Path | None = None) -> None:
+        self.home = Path(os.path.realpath(home or Path.home() / PROJECTS))
+
+    def remember(self, clip: Path) -> None:
+        """Let a clip that was opened be opened later, too."""
 
     def read(self, path: str) -> str:
         """A path to read from, as it may be opened."""
@@ -37,19 +52,26 @@ class ListedAccess(Access):
     """
 
     def __init__(self, opened: Iterable[Path], home: Path) -> None:
-        self.home = Path(os.path.realpath(home))
+        super().__init__(home)
         self._roots = [self.home, *(Path(os.path.realpath(path)) for path in opened)]
-        self._changing = threading.Lock()
+        # Of those and not of projects, which may come from anywhere.
+        self._remembered = self._read_remembered()
+        self._roots += map(Path, self._remembered)
 
-    @property
-    def roots(self) -> list[Path]:
-        """What may be read."""
-        return list(self._roots)
+    def remember(self, clip: Path) -> None:
+        """Let a clip that may be read be read after the next start, too."""
+        real = os.path.realpath(clip)
+        if real not in self._remembered and self.home not in Path(real).parents:
+            self._remembered = [*self._remembered, real][-_MOST_REMEMBERED:]
+            write_json(self.home / _REMEMBERED, self._remembered)
 
-    def allow(self, path: Path) -> None:
-        """Let a file or folder be read from now on."""
-        with self._changing:
-            self._roots.append(Path(os.path.realpath(path)))
+    def _read_remembered(self) -> list[str]:
+        try:
+            names = read_json(self.home / _REMEMBERED)
+        except (OSError, FileError):
+            return []
+        names = names if isinstance(names, list) else []
+        return [name for name in names if isinstance(name, str) and os.path.isabs(name)]
 
     def read(self, path: str) -> str:
         """A path within what may be read, without links.

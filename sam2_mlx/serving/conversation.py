@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,12 +20,14 @@ from sam2_mlx.serving.masks import MaskForm
 from sam2_mlx.serving.messages import MAX_BLOB, Blob, Message, Refusal
 from sam2_mlx.serving.peek import PeekFrames
 from sam2_mlx.serving.pixels import PixelLayout, to_rgb
+from sam2_mlx.tracking.saved_session import save_session
 from sam2_mlx.tracking.session import TrackingSession
 from sam2_mlx.tracking.tracked_object import SessionState
 
 MAX_WAITING = 64
 """Requests of one app that wait for their turn."""
 
+_SAVE_SECONDS, _SAVE_SHARE = 30.0, 0.05
 MAX_SESSIONS = 64
 MAX_MAPS = 64
 MAX_SNAPSHOTS = 100
@@ -44,16 +48,36 @@ class Video:
         source: its frames; None for a stream.
         snapshots: earlier states of the session by number, the oldest first.
         viewer: its frames for looking at; None for a stream.
+        saving_to: the file of its project that has what was followed, or None.
     """
 
     tracking: TrackingSession
     source: FrameSource | None = None
     snapshots: dict[int, SessionState] = field(default_factory=dict)
     viewer: PeekFrames | None = None
+    saving_to: Path | None = None
+    _next_save: float = 0.0
 
     def __post_init__(self) -> None:
         if self.source is not None:
             self.viewer = PeekFrames(self.source)
+
+    def save(self) -> None:
+        """Save what was followed with the project, where there is one."""
+        if self.saving_to is None:
+            return
+        begin = time.monotonic()
+        save_session(self.tracking, self.saving_to)
+        end = time.monotonic()
+        self._next_save = end + max(_SAVE_SECONDS, (end - begin) / _SAVE_SHARE)
+
+    def save_now_and_then(self) -> None:
+        """Save what was followed, if that was long ago: so much is lost if the process is killed.
+
+        It takes a twentieth of the time at most.
+        """
+        if self.saving_to is not None and time.monotonic() > self._next_save:
+            self.save()
 
     def close(self) -> None:
         """Let go of the file."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -108,18 +109,27 @@ def number(low: float = -math.inf, high: float = math.inf) -> Field:
     return _that(lambda value: _is_number(value) and low <= value <= high, expected, convert=float)
 
 
-def text() -> Field:
+def text(longest: int = MAX_TEXT) -> Field:
     """A text without zero bytes, of a path's length at most."""
 
     def fits(value: Any) -> bool:
-        return isinstance(value, str) and 0 < len(value) <= MAX_TEXT and "\0" not in value
+        return isinstance(value, str) and 0 < len(value) <= longest and "\0" not in value
 
-    return _that(fits, f"a text of 1 to {MAX_TEXT} characters")
+    return _that(fits, f"a text of 1 to {longest} characters")
 
 
 def path_name(names: Literal["read", "write", "model"] = "read") -> Field:
     """A text that names a file to read or write, or a model."""
     return replace(text(), names=names)
+
+
+def colour() -> Field:
+    """A colour, such as `#00be82`."""
+
+    def fits(value: Any) -> bool:
+        return isinstance(value, str) and re.fullmatch("#[0-9a-fA-F]{6}", value) is not None
+
+    return _that(fits, "a colour such as #00be82")
 
 
 def flag() -> Field:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,7 @@ class Engine:
 
     method_names: tuple[str, ...] = ()
     model: Sam | None = None
-    access: Access = Access()
+    access: Access = field(default_factory=Access)
     opened: Path | None = None
 
     def loaded(self) -> Sam:

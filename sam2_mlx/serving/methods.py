@@ -5,6 +5,7 @@ from __future__ import annotations
 from sam2_mlx.serving import general_methods as general
 from sam2_mlx.serving import look_methods as looks
 from sam2_mlx.serving import picture_methods as pictures
+from sam2_mlx.serving import project_methods as stored
 from sam2_mlx.serving import video_methods as videos
 from sam2_mlx.serving.method import Method
 
@@ -33,6 +34,9 @@ METHODS: dict[str, Method] = {
         pictures.set_picture,
         pictures.predict,
         pictures.everything,
+        stored.projects,
+        stored.open_project,
+        stored.save_project,
         looks.frame,
         looks.hover,
         looks.scores,

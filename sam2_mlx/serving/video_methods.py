@@ -141,7 +141,7 @@ def open_(
     model = engine.loaded()
     source = None if path is None else open_frames(path)
     video = Video(TrackingSession(model, source, memory=memory, options=options), source)
-    return _opened(app, video), b""
+    return add_video(app, video), b""
 
 
 @method(path=path_name(), clip=path_name().otherwise())
@@ -157,10 +157,11 @@ def restore(engine: Engine, app: Conversation, path: str, clip: str | None) -> A
         raise
     tracking = video.tracking
     facts = {"frame": tracking.frame, "objects": list(tracking.object_ids)}
-    return {**_opened(app, video), **facts}, b""
+    return {**add_video(app, video), **facts}, b""
 
 
-def _opened(app: Conversation, video: Video) -> dict[str, Any]:
+def add_video(app: Conversation, video: Video) -> dict[str, Any]:
+    """Keep a video; the facts that an app is told of it."""
     source = video.source
     facts: dict[str, Any] = {"session": app.add(video), "frames": None}
     if source is not None:
@@ -252,26 +253,27 @@ def propagate(  # noqa: PLR0913 - the fields of the request
     masks: MaskForm,
 ) -> Work:
     """Follow all objects through a clip."""
-    tracking = app.video(session).tracking
+    video = app.video(session)
     # Credit may have come before the turn of the request.
     job.credit += credit
-    tracking.held = frozenset(hold or ())
-    return _follow(app, tracking, (start, length, reverse), masks)
+    video.tracking.held = frozenset(hold or ())
+    return _follow(app, video, (start, length, reverse), masks)
 
 
 def _follow(
     app: Conversation,
-    tracking: TrackingSession,
+    video: Video,
     way: tuple[int | None, int | None, bool],
     form: MaskForm,
 ) -> Work:
-    frames = iter(tracking.propagate(*way))
+    frames = iter(video.tracking.propagate(*way))
     while True:
         clock = Clock()
         answer = next(frames, None)
         if answer is None:
             return
         yield shown(app, answer, form, clock)
+        video.save_now_and_then()
 
 
 @method(session=NUMBER, object=OBJECT, frame=FRAME)

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -89,7 +88,3 @@ def run_beside(worker: Worker, test: Callable[[], object]) -> None:
     thread.join()
     if problems:
         raise problems[0]
-
-
-def masks_of(shown: object) -> np.ndarray:
-    return np.array(shown.masks)  # type: ignore[attr-defined]
