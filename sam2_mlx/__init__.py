@@ -68,25 +68,7 @@ _HOMES = {
     "save_session": ".tracking.saved_session",
 }
 
-__all__ = [
-    "FrameMasks",
-    "MODELS",
-    "ModelConfig",
-    "SAM2AutomaticMaskGenerator",
-    "SAM2ImagePredictor",
-    "SAM2VideoPredictor",
-    "TrackingOptions",
-    "TrackingSession",
-    "__version__",
-    "build_sam2",
-    "build_sam2_hf",
-    "build_sam2_video_predictor",
-    "build_sam2_video_predictor_hf",
-    "install_as_sam2",
-    "load",
-    "load_session",
-    "save_session",
-]
+__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:

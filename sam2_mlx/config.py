@@ -329,14 +329,8 @@ _EDGE_MEMORY = replace(_MEMORY_2_0, num_layers=2, perceiver=PerceiverConfig())
 
 def _first(name: str, encoder: EncoderConfig) -> ModelConfig:
     """A model of the first Segment Anything: single images only."""
-    return ModelConfig(
-        name,
-        encoder=encoder,
-        decoder=_FIRST_DECODER,
-        memory=None,
-        keep_aspect=True,
-        pad_boxes=False,
-    )
+    parts: dict[str, Any] = {"encoder": encoder, "decoder": _FIRST_DECODER, "memory": None}
+    return ModelConfig(name, **parts, keep_aspect=True, pad_boxes=False)
 
 
 MODELS: dict[str, ModelConfig] = {

@@ -42,15 +42,7 @@ class FileError(ValueError):
 
 
 def writing_failed(target: Path, problem: Exception) -> FileError:
-    """Describe a failed write.
-
-    Args:
-        target: the file or folder that was to be written.
-        problem: what the system or the encoder said.
-
-    Returns:
-        The error to raise from it.
-    """
+    """The error for a write that failed, from what the system or the encoder said."""
     number = getattr(problem, "errno", None)
     if number in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
         return FileError(
@@ -60,6 +52,29 @@ def writing_failed(target: Path, problem: Exception) -> FileError:
         return FileError(f"no permission to write {target}; write to another folder")
     reason = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
     return FileError(f"{target} could not be written: {reason}")
+
+
+@contextmanager
+def dropping(target: Path, drop: Callable[[], None], *more: type[Exception]) -> Iterator[None]:
+    """Drop an output where writing it fails, and say why; a broken pipe stays what it is.
+
+    Args:
+        target: the file or folder that is written.
+        drop: removes what there is of it.
+        more: what fails with these was refused too, as with an `OSError`.
+
+    Raises:
+        FileError: if the system refused something.
+    """
+    refusals: tuple[type[Exception], ...] = (OSError, *more)
+    try:
+        yield
+    except BrokenPipeError:
+        drop()
+        raise
+    except refusals as problem:
+        drop()
+        raise writing_failed(target, problem) from problem
 
 
 def cache_dir() -> Path:
@@ -167,6 +182,16 @@ def parse_json(data: bytes | str) -> object:
         raise FileError("it is nested too deeply") from None
     except ValueError as problem:
         raise FileError(f"it is not JSON: {quoted(str(problem))}") from problem
+
+
+def listed_in(path: Path, key: str) -> list[object] | None:
+    """The list under a key in a JSON file that lies beside what it lists; None without the file."""
+    try:
+        content = read_json(path)
+    except (FileError, OSError):
+        return None
+    entries = content.get(key) if isinstance(content, dict) else None
+    return entries if isinstance(entries, list) else []
 
 
 def check_target(target: Path) -> None:

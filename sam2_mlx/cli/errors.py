@@ -24,9 +24,6 @@ class UsageError(ValueError):
 def guarded(work: Callable[[], int]) -> int:
     """Do a command's work and turn its errors and signals into one line and an exit code.
 
-    Args:
-        work: does it and returns the exit code.
-
     Returns:
         The exit code: 2 for input that cannot be carried out, 128 and its number for a signal
         (130 for Ctrl-C). A reader of standard output that went away (`| head`) is no error.

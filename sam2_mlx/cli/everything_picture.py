@@ -71,7 +71,7 @@ def write_everything(  # noqa: PLR0913 - one picture, its settings and its two r
     drawing: Path,
     info: dict[str, Any] | None = None,
 ) -> int:
-    """Find everything in one picture and write it.
+    """Find everything in one picture and write it; returns how many masks there are.
 
     Args:
         model: asked for it.
@@ -81,9 +81,6 @@ def write_everything(  # noqa: PLR0913 - one picture, its settings and its two r
         document: the COCO document to write, or None.
         drawing: the drawn picture to write.
         info: what the document says about how it was made.
-
-    Returns:
-        How many masks were found.
 
     Raises:
         MediaError: if something cannot be written, or the picture is too small for the crops.

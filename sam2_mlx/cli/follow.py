@@ -77,12 +77,7 @@ class DamagedClip(MediaError):
 
 
 class Watch:
-    """Counts the frames that the model has worked on, and ends a pass when asked to.
-
-    Args:
-        bar: a bar of tqdm.
-        stop: knows whether somebody asked to stop.
-    """
+    """Counts the frames that the model has worked on, and ends a pass when asked to."""
 
     def __init__(self, bar: Any, stop: StopSignals) -> None:
         self._bar = bar

@@ -133,14 +133,11 @@ def _numpy(x: mx.array) -> np.ndarray:
 
 
 def compare(dtypes: Sequence[str], quick: bool) -> list[str]:
-    """Print how every kernel, or its twin without Metal, compares.
+    """Print how every kernel, or its twin without Metal, compares; returns what does not agree.
 
     Args:
         dtypes: which data types.
         quick: at small sizes; without Metal they always are.
-
-    Returns:
-        What does not agree.
 
     Raises:
         ValueError: for a value of SAM2_MLX_KERNELS that means nothing.

@@ -64,14 +64,11 @@ class Dataset:
         return replace(self, names=tuple(names))
 
     def open(self, name: str, max_frames: int | None = None) -> AnnotatedSequence:
-        """One sequence.
+        """One sequence, whose pictures are read one at a time.
 
         Args:
             name: one of `names`.
             max_frames: only the first so many frames; None is all.
-
-        Returns:
-            The sequence; its pictures are read one at a time.
 
         Raises:
             DatasetError: if frames or annotations are missing or do not belong together.

@@ -48,16 +48,13 @@ class Bundle:
 
 
 def export_bundle(model: Sam, out: Path, tiers: Tiers = TIERS, points: int = MAX_POINTS) -> Facts:
-    """Write a model as a bundle, for the device that MLX runs on here.
+    """Write a model as a bundle for the device that MLX runs on here; returns its `bundle.json`.
 
     Args:
         model: one with a memory.
         out: the folder; an earlier bundle is replaced.
         tiers: (spatial memories, pointers) to make room for, ascending.
         points: points of a prompt at most.
-
-    Returns:
-        What its `bundle.json` says.
 
     Raises:
         ValueError: if the model has no memory, cannot be exported, or the folder not be written.

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from sam2_mlx.tracking.results import FrameMasks
+
+if TYPE_CHECKING:
+    from sam2_mlx.tracking.session import TrackingSession
 
 # A mouse that moved less than this between press and release was clicked, not dragged.
 _DRAG_PIXELS = 5
@@ -24,20 +27,6 @@ HELP = (
     ("q", "quit"),
 )
 """Keys and what they do."""
-
-
-class Session(Protocol):
-    """The part of a `TrackingSession` that the controls need."""
-
-    @property
-    def object_ids(self) -> tuple[int, ...]:
-        """Ids of the objects."""
-
-    def prompt(self, object_id: int, *, points: object, labels: object, box: object) -> FrameMasks:
-        """Point at an object on the frame shown last."""
-
-    def remove(self, object_id: int) -> bool:
-        """Forget an object."""
 
 
 class Button(Enum):
@@ -78,10 +67,7 @@ class _Pointing:
 
 
 class Controls:
-    """Turns mouse events and keys into prompts.
-
-    Args:
-        session: gets the prompts.
+    """Turns mouse events and keys into prompts of a session.
 
     Attributes:
         chosen: object that clicks belong to, or None: a click adds an object.
@@ -91,7 +77,7 @@ class Controls:
         message: something the user should read, or "".
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: TrackingSession) -> None:
         self._session = session
         self.chosen: int | None = None
         self.last: int | None = None

@@ -50,14 +50,11 @@ class ObjectViews:
     _views: dict[int, ObjectView] = field(default_factory=dict)
 
     def update(self, masks: FrameMasks, tracked: bool) -> list[ObjectView]:
-        """Take over the masks of a frame.
+        """Take over the masks of a frame; returns the objects in the order they were added.
 
         Args:
             masks: masks of all objects; whoever is missing is forgotten.
             tracked: a new frame, not an answer to a prompt on the last one.
-
-        Returns:
-            The objects, in the order they were added.
         """
         if not masks.object_ids:
             self._views = {}

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -19,21 +19,11 @@ from sam2_mlx.live.saving import Recording, fresh_name, save_masks
 from sam2_mlx.media.errors import MediaError
 from sam2_mlx.tracking.session import TrackingSession
 
+if TYPE_CHECKING:
+    from sam2_mlx.live.window import HighguiWindow
+
 _WAIT_SECONDS = 0.02
 _FPS_FRAMES = 20
-
-
-class Display(Protocol):
-    """A place to show pictures and to hear of the mouse and the keys."""
-
-    def show(self, canvas: np.ndarray) -> None:
-        """Show uint8 (H, W, 3) RGB."""
-
-    def poll(self, controls: Controls, scale: float) -> str | None:
-        """Pass mouse events on, and return the key that was pressed, "" or None when closed."""
-
-    def close(self) -> None:
-        """Close it."""
 
 
 class Viewer:
@@ -56,7 +46,7 @@ class Viewer:
         self,
         session: TrackingSession,
         capture: Capture,
-        window: Display,
+        window: HighguiWindow,
         folder: Path,
         max_width: int = 1280,
     ) -> None:

@@ -11,14 +11,15 @@ import math
 import os
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from sam2_mlx.files import FileError, StagedFile, StagedFolder, read_json, writing_failed
+from sam2_mlx.files import StagedFile, StagedFolder, dropping, listed_in
 from sam2_mlx.media.errors import MediaError
 from sam2_mlx.media.palette import MAX_VALUE, palette_image
 from sam2_mlx.ops import rle
@@ -56,10 +57,13 @@ class MaskWriter(ABC):
         size: (height, width) of the masks; (0, 0) before the first record.
     """
 
-    def __init__(self, target: Path) -> None:
-        self.target = target
+    def __init__(self, staged: StagedFile | StagedFolder) -> None:
+        self.target = staged.target
         self.object_ids: tuple[int, ...] = ()
         self.size = (0, 0)
+        self._staged = staged
+        with dropping(self.target, staged.discard):
+            self._file = self._open(staged.path)
 
     def add(self, record: MaskRecord) -> None:
         """Save the masks of a frame.
@@ -80,11 +84,8 @@ class MaskWriter(ABC):
                 f"masks need shape {expected} and the objects {self.object_ids}; "
                 f"got {record.masks.shape} and {ids}"
             )
-        try:
+        with dropping(self.target, self.abort):
             self._add(record)
-        except OSError as problem:
-            self.abort()
-            raise writing_failed(self.target, problem) from problem
 
     def finish(self) -> None:
         """Complete what is written and give it its name; without any record nothing is written.
@@ -95,21 +96,33 @@ class MaskWriter(ABC):
         if not self.size[0]:
             self.abort()
             return
-        try:
+        with dropping(self.target, self.abort):
             self._finish()
-        except OSError as problem:
-            self.abort()
-            raise writing_failed(self.target, problem) from problem
+            if self._file is not None:
+                self._file.close()
+        self._staged.commit()
 
-    @abstractmethod
     def abort(self) -> None:
         """Drop what was written; the target stays as it was."""
+        if self._file is not None:
+            # It fails for the reason that led here.
+            with suppress(OSError, ValueError):
+                self._file.close()
+        self._staged.discard()
+
+    def _open(self, path: Path) -> Any:
+        """The one file that is written to, with a `close`; None where there are many."""
+        return None
 
     @abstractmethod
     def _add(self, record: MaskRecord) -> None: ...
 
-    @abstractmethod
-    def _finish(self) -> None: ...
+    def _finish(self) -> None:
+        """Write what comes last, if anything does."""
+        return None
+
+
+_Form = Callable[[Path], MaskWriter]
 
 
 def open_mask_writer(target: Path) -> MaskWriter:
@@ -121,7 +134,11 @@ def open_mask_writer(target: Path) -> MaskWriter:
     Raises:
         MediaError: if the name has another extension or cannot be written.
     """
-    kinds: dict[str, type[MaskWriter]] = {".npz": NpzMasks, ".json": CocoMasks, "": PngMasks}
+    kinds: dict[str, Callable[[Path], MaskWriter]] = {
+        ".npz": NpzMasks,
+        ".json": CocoMasks,
+        "": PngMasks,
+    }
     kind = kinds.get(target.suffix.lower(), PngMasks if target.is_dir() else None)
     if kind is None:
         raise MediaError(
@@ -142,9 +159,8 @@ class PngMasks(MaskWriter):
     """
 
     def __init__(self, target: Path) -> None:
-        super().__init__(target)
+        super().__init__(StagedFolder(target, written_masks))
         self._scores: list[dict[str, Any]] = []
-        self._staged = StagedFolder(target, written_masks)
 
     @property
     def values(self) -> tuple[int, ...]:
@@ -179,22 +195,13 @@ class PngMasks(MaskWriter):
             "frames": self._scores,
         }
         (self._staged.path / _MARKER).write_text(json.dumps(content, indent=1) + "\n")
-        self._staged.commit()
-
-    def abort(self) -> None:
-        """Drop what was written; the target stays as it was."""
-        self._staged.discard()
 
 
 def written_masks(folder: Path) -> list[str]:
     """Names of the files that an earlier run put into a folder of masks."""
-    try:
-        content = read_json(folder / _MARKER)
-    except (FileError, OSError):
-        return []
-    frames = content.get("frames") if isinstance(content, dict) else None
-    entries = frames if isinstance(frames, list) else []
-    return [_MARKER, *(str(entry.get("file")) for entry in entries if isinstance(entry, dict))]
+    frames = listed_in(folder / _MARKER, "frames")
+    names = (str(entry.get("file")) for entry in frames or () if isinstance(entry, dict))
+    return [] if frames is None else [_MARKER, *names]
 
 
 class NpzMasks(MaskWriter):
@@ -216,19 +223,15 @@ class NpzMasks(MaskWriter):
     """
 
     def __init__(self, target: Path) -> None:
-        super().__init__(target)
-        self._staged = StagedFile(target)
+        super().__init__(StagedFile(target))
         self._frames: list[int] = []
         self._scores: list[tuple[np.ndarray, np.ndarray]] = []
-        try:
-            self._archive = zipfile.ZipFile(
-                self._staged.path, "w", zipfile.ZIP_DEFLATED, compresslevel=3
-            )
-        except OSError as problem:
-            raise writing_failed(target, problem) from problem
+
+    def _open(self, path: Path) -> zipfile.ZipFile:
+        return zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=3)
 
     def _put(self, key: str, value: np.ndarray) -> None:
-        with self._archive.open(f"{key}.npy", "w", force_zip64=True) as file:
+        with self._file.open(f"{key}.npy", "w", force_zip64=True) as file:
             np.lib.format.write_array(file, np.ascontiguousarray(value), allow_pickle=False)
 
     def _add(self, record: MaskRecord) -> None:
@@ -246,16 +249,6 @@ class NpzMasks(MaskWriter):
         for place, key in enumerate(("iou", "presence")):
             rows = [scores[place] for scores in self._scores]
             self._put(key, np.array(rows, np.float32).reshape(shape))
-        self._archive.close()
-        self._staged.commit()
-
-    def abort(self) -> None:
-        """Drop what was written; the target stays as it was."""
-        try:
-            self._archive.close()
-        except (OSError, ValueError):
-            pass  # it fails for the reason that led here
-        self._staged.discard()
 
 
 class CocoMasks(MaskWriter):
@@ -270,16 +263,14 @@ class CocoMasks(MaskWriter):
     """
 
     def __init__(self, target: Path) -> None:
-        super().__init__(target)
-        self._staged = StagedFile(target)
+        super().__init__(StagedFile(target))
         self._images: list[tuple[int, str]] = []
         self._count = 0
-        try:
-            self._file: IO[str] = open(self._staged.path, "w", encoding="utf-8")
-            self._file.write('{"annotations": [')
-        except OSError as problem:
-            self._staged.discard()
-            raise writing_failed(target, problem) from problem
+
+    def _open(self, path: Path) -> IO[str]:
+        file = path.open("w", encoding="utf-8")
+        file.write('{"annotations": [')
+        return file
 
     def _add(self, record: MaskRecord) -> None:
         for number, mask, iou, presence in zip(
@@ -315,16 +306,6 @@ class CocoMasks(MaskWriter):
         self._file.write(f'"info": {json.dumps({"object_ids": self.object_ids})}}}\n')
         self._file.flush()
         os.fsync(self._file.fileno())
-        self._file.close()
-        self._staged.commit()
-
-    def abort(self) -> None:
-        """Drop what was written; the target stays as it was."""
-        try:
-            self._file.close()
-        except OSError:
-            pass  # it fails for the reason that led here
-        self._staged.discard()
 
 
 def read_npz_masks(path: str | os.PathLike[str], frame: int) -> tuple[tuple[int, ...], np.ndarray]:

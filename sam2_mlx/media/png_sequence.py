@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sam2_mlx.files import FileError, StagedFolder, read_json, writing_failed
+from sam2_mlx.files import StagedFolder, dropping, listed_in
 
 _MARKER = "frames.json"
 
@@ -56,11 +56,8 @@ class PngSequence:
             MediaError: if it cannot be written; nothing is left behind then.
         """
         file = self._staged.path / _name(self.frames)
-        try:
+        with dropping(self.target, self.abort):
             Image.fromarray(frame).save(file, compress_level=3)
-        except OSError as problem:
-            self.abort()
-            raise writing_failed(self.target, problem) from problem
         self._times.append(float(time))
         self.frames += 1
 
@@ -72,11 +69,8 @@ class PngSequence:
         """
         seconds = [round(time, 6) for time in self._times]
         content = {"seconds": seconds, "pixel_aspect": self._aspect}
-        try:
+        with dropping(self.target, self.abort):
             (self._staged.path / _MARKER).write_text(json.dumps(content) + "\n")
-        except OSError as problem:
-            self.abort()
-            raise writing_failed(self.target, problem) from problem
         self._staged.commit()
 
     def abort(self) -> None:
@@ -86,13 +80,8 @@ class PngSequence:
 
 def written_pictures(folder: Path) -> list[str]:
     """Names of the files that an earlier run put into a folder."""
-    try:
-        content = read_json(folder / _MARKER)
-    except (FileError, OSError):
-        return []
-    seconds = content.get("seconds") if isinstance(content, dict) else None
-    count = len(seconds) if isinstance(seconds, list) else 0
-    return [_MARKER, *(_name(number) for number in range(count))]
+    seconds = listed_in(folder / _MARKER, "seconds")
+    return [] if seconds is None else [_MARKER, *map(_name, range(len(seconds)))]
 
 
 def _name(number: int) -> str:

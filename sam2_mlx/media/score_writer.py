@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import IO, Any
 
-from sam2_mlx.files import StagedFile, writing_failed
+from sam2_mlx.files import StagedFile
 from sam2_mlx.media.mask_writer import MaskRecord, MaskWriter, probability
 from sam2_mlx.ops.masks import mask_box
 
@@ -22,12 +22,10 @@ class ScoreLines(MaskWriter):
     """
 
     def __init__(self, target: Path) -> None:
-        super().__init__(target)
-        self._staged = StagedFile(target)
-        try:
-            self._file: IO[str] = self._staged.path.open("w", encoding="utf-8")
-        except OSError as problem:
-            raise writing_failed(target, problem) from problem
+        super().__init__(StagedFile(target))
+
+    def _open(self, path: Path) -> IO[str]:
+        return path.open("w", encoding="utf-8")
 
     def _add(self, record: MaskRecord) -> None:
         objects = [
@@ -44,12 +42,3 @@ class ScoreLines(MaskWriter):
         ]
         line: dict[str, Any] = {"frame": record.frame, "objects": objects}
         self._file.write(json.dumps(line) + "\n")
-
-    def _finish(self) -> None:
-        self._file.close()
-        self._staged.commit()
-
-    def abort(self) -> None:
-        """Drop what was written; the target stays as it was."""
-        self._file.close()
-        self._staged.discard()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -11,7 +12,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
-from sam2_mlx.files import StagedFile, writing_failed
+from sam2_mlx.files import StagedFile, dropping
 from sam2_mlx.media.audio import Soundtrack
 from sam2_mlx.media.encodings import H264, Encoding
 from sam2_mlx.media.errors import MediaError
@@ -110,7 +111,7 @@ class VideoWriter:
         expected = (self._format.height, self._format.width, channels)
         if frame.shape != expected:
             raise ValueError(f"frames need shape {expected}; got {frame.shape}")
-        try:
+        with dropping(self.target, self.abort, av.FFmpegError):
             if self._container is None:
                 self._open(time, duration)
             picture = self._to_yuv(frame)
@@ -123,12 +124,6 @@ class VideoWriter:
             self._end = time + duration
             if self._audio is not None:
                 self._audio.write_until(self._container, self._end)
-        except BrokenPipeError:
-            self.abort()
-            raise
-        except (av.FFmpegError, OSError) as problem:
-            self.abort()
-            raise writing_failed(self.target, problem) from problem
         self.frames += 1
 
     def finish(self) -> None:
@@ -141,7 +136,7 @@ class VideoWriter:
         if self._container is None:
             self.abort()
             return
-        try:
+        with dropping(self.target, self.abort, av.FFmpegError):
             self._mux(self._stream.encode(None))
             container, self._container = self._container, None
             container.close()
@@ -149,12 +144,6 @@ class VideoWriter:
             if self._staged and self.target.suffix.lower() == ".webm" and aspect != 1:
                 size = (self._stream.width, self._stream.height)
                 set_pixel_aspect(self._staged.path, size, aspect)
-        except BrokenPipeError:
-            self.abort()
-            raise
-        except (av.FFmpegError, OSError) as problem:
-            self.abort()
-            raise writing_failed(self.target, problem) from problem
         if self._audio is not None:
             self._audio.close()
         if self._staged is not None:
@@ -164,10 +153,9 @@ class VideoWriter:
         """Drop what was written; the target stays as it was."""
         container, self._container = self._container, None
         if container is not None:
-            try:
+            # It fails for the reason that led here.
+            with suppress(av.FFmpegError, OSError):
                 container.close()
-            except (av.FFmpegError, OSError):
-                pass  # it fails for the reason that led here
         if self._audio is not None:
             self._audio.close()
         if self._staged is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import mlx.core as mx
 import numpy as np
 
@@ -77,13 +79,7 @@ def fill_holes(logits: np.ndarray, max_area: float, value: float, threshold: flo
     Source: sam2/utils/misc.py, fill_holes_in_mask_scores (a CUDA extension there; any machine
     here).
     """
-    changed = False
-    for mask in logits.reshape(-1, *logits.shape[-2:]):
-        holes = _small_regions(mask <= threshold, int(max_area))
-        if holes.any():
-            mask[holes] = value
-            changed = True
-    return changed
+    return _repaint(logits, lambda mask: mask <= threshold, int(max_area), value)
 
 
 def remove_sprinkles(
@@ -102,13 +98,7 @@ def remove_sprinkles(
 
     Source: sam2/utils/transforms.py, SAM2Transforms.postprocess_masks.
     """
-    changed = False
-    for mask in logits.reshape(-1, *logits.shape[-2:]):
-        sprinkles = _small_regions(mask > threshold, int(max_area))
-        if sprinkles.any():
-            mask[sprinkles] = value
-            changed = True
-    return changed
+    return _repaint(logits, lambda mask: mask > threshold, int(max_area), value)
 
 
 def remove_small_regions(mask: np.ndarray, area: float, mode: str) -> tuple[np.ndarray, bool]:
@@ -143,11 +133,19 @@ def remove_small_regions(mask: np.ndarray, area: float, mode: str) -> tuple[np.n
     return large[labels], True
 
 
-def _small_regions(mask: np.ndarray, max_area: int) -> np.ndarray:
-    labels, areas = connected_regions(mask)
-    small = areas <= max_area
-    small[0] = False
-    return small[labels]
+def _repaint(
+    logits: np.ndarray, part: Callable[[np.ndarray], np.ndarray], max_area: int, value: float
+) -> bool:
+    """Give a value to the small regions of a part of each mask; whether there were any."""
+    changed = False
+    for mask in logits.reshape(-1, *logits.shape[-2:]):
+        labels, areas = connected_regions(part(mask))
+        small = areas <= max_area
+        small[0] = False
+        if small.any():
+            mask[small[labels]] = value
+            changed = True
+    return changed
 
 
 def without_overlap(logits: mx.array) -> mx.array:

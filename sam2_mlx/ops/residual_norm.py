@@ -8,7 +8,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from sam2_mlx.ops.metal.kernel import FLOATS, Kernel, MetalFunction, Variant, dtype_name
+from sam2_mlx.ops.metal.kernel import FLOATS, Kernel, Variant, dtype_name
 from sam2_mlx.ops.metal.residual_norm import MAX_CHANNELS, SOURCE, launch
 
 
@@ -17,12 +17,6 @@ def _plain(
 ) -> tuple[mx.array, mx.array]:
     total = x + y
     return total, mx.fast.layer_norm(total, weight, bias, eps)
-
-
-def _launch(
-    function: MetalFunction, x: mx.array, y: mx.array, weight: mx.array, bias: mx.array, eps: float
-) -> tuple[mx.array, ...]:
-    return launch(function, (x, y), (weight, bias), eps)
 
 
 def _variant(
@@ -67,7 +61,7 @@ def _trials(variant: Variant) -> Iterator[tuple[Any, ...]]:
     yield norm_example(dtype, 77, channels)
 
 
-KERNEL = Kernel(SOURCE, _launch, _plain, _variant, _trials)
+KERNEL = Kernel(SOURCE, launch, _plain, _variant, _trials)
 
 
 def add_layer_norm(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from inspect import signature
+from typing import Any, TypeVar
 
 from sam2_mlx.checkpoints.load import load
 from sam2_mlx.checkpoints.names import config_for
 from sam2_mlx.predictors.overrides import read_overrides
 from sam2_mlx.predictors.torch_like import SAM2Base
+
+T = TypeVar("T")
 
 
 def build_sam2(  # noqa: PLR0913 - the reference's arguments
@@ -64,6 +67,13 @@ def build_sam2(  # noqa: PLR0913 - the reference's arguments
     if overrides.stability_threshold is not None:
         model.mask_decoder.stability_threshold = overrides.stability_threshold
     return model
+
+
+def with_own_options(kind: Callable[..., T], model_id: str, arguments: dict[str, Any]) -> T:
+    """Load a model and put a predictor over it; arguments that are not its own load the model."""
+    own = signature(kind).parameters.keys() & arguments.keys()
+    loading = {key: value for key, value in arguments.items() if key not in own}
+    return kind(build_sam2(None, model_id, **loading), **{key: arguments[key] for key in own})
 
 
 def tracking_options(

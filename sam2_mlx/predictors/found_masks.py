@@ -11,6 +11,7 @@ import numpy as np
 from sam2_mlx.ops.rle import counts_to_mask, counts_to_string
 
 OUTPUT_MODES = ("binary_mask", "uncompressed_rle", "coco_rle")
+_ARRAYS = ("boxes", "iou", "stability", "points", "crops")
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,8 @@ class FoundMasks:
 
     def take(self, index: np.ndarray) -> FoundMasks:
         """Some of the masks, in the order of `index` (K,)."""
-        return FoundMasks(
-            [self.counts[i] for i in index],
-            self.boxes[index],
-            self.iou[index],
-            self.stability[index],
-            self.points[index],
-            self.crops[index],
-        )
+        arrays = {name: getattr(self, name)[index] for name in _ARRAYS}
+        return FoundMasks([self.counts[i] for i in index], **arrays)
 
     @classmethod
     def join(cls, parts: Sequence[FoundMasks]) -> FoundMasks:
@@ -53,8 +48,7 @@ class FoundMasks:
         if not parts:
             none = np.zeros((0,), np.float32)
             return cls([], none.reshape(0, 4), none, none, none.reshape(0, 2), none.reshape(0, 4))
-        fields = ("boxes", "iou", "stability", "points", "crops")
-        joined = {key: np.concatenate([getattr(part, key) for part in parts]) for key in fields}
+        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _ARRAYS}
         return cls([counts for part in parts for counts in part.counts], **joined)
 
     def record(self, index: int, size: tuple[int, int], output_mode: str) -> dict[str, Any]:

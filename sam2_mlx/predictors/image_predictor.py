@@ -54,15 +54,10 @@ class SAM2ImagePredictor(TorchModule):
         Args:
             model_id: such as "tiny", "facebook/sam2.1-hiera-tiny", a folder or a file.
             kwargs: those of `build_sam2`, and the options of this class.
-
-        Returns:
-            A predictor.
         """
-        from sam2_mlx.predictors.build_model import build_sam2
+        from sam2_mlx.predictors.build_model import with_own_options
 
-        own = ("mask_threshold", "max_hole_area", "max_sprinkle_area")
-        options = {key: kwargs.pop(key) for key in own if key in kwargs}
-        return cls(build_sam2(None, model_id, **kwargs), **options)
+        return with_own_options(cls, model_id, kwargs)
 
     def set_image(self, image: Any, upright: bool | None = None) -> None:
         """Encode a picture; prompts refer to it from now on.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -128,15 +127,10 @@ class SAM2AutomaticMaskGenerator:
         Args:
             model_id: such as "tiny", "facebook/sam2.1-hiera-tiny", a folder or a file.
             kwargs: `dtype`, `image_size`, and the options of this class.
-
-        Returns:
-            A generator.
         """
-        from sam2_mlx.predictors.build_model import build_sam2
+        from sam2_mlx.predictors.build_model import with_own_options
 
-        own = set(inspect.signature(cls).parameters) - {"model"}
-        options = {key: kwargs.pop(key) for key in own & set(kwargs)}
-        return cls(build_sam2(None, model_id, **kwargs), **options)
+        return with_own_options(cls, model_id, kwargs)
 
     @at_home
     def generate(self, image: Any, upright: bool | None = None) -> list[dict[str, Any]]:
@@ -321,17 +315,14 @@ def _grids(
 
 
 def _without_small_regions(record: dict[str, Any], area: float) -> tuple[dict[str, Any], bool]:
-    form = record["segmentation"]
+    form, mode = record["segmentation"], "binary_mask"
+    if isinstance(form, dict):
+        mode = "coco_rle" if isinstance(form["counts"], (str, bytes)) else "uncompressed_rle"
     mask = rle.decode(form) if isinstance(form, dict) else np.asarray(form, bool)
     mask, filled = remove_small_regions(mask, area, "holes")
     mask, removed = remove_small_regions(mask, area, "islands")
     if not filled and not removed:
         return record, False
-    if isinstance(form, dict):
-        packed = isinstance(form["counts"], (str, bytes))
-        mode = "coco_rle" if packed else "uncompressed_rle"
-    else:
-        mode = "binary_mask"
     counts = rle.mask_to_counts(mask)
     size = (mask.shape[0], mask.shape[1])
     box = np.array(mask_boxes(mx.array(mask[None])))[0]

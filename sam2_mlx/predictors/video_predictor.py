@@ -145,18 +145,13 @@ class SAM2VideoPredictor(TorchModule):
         Args:
             model_id: such as "tiny", "facebook/sam2.1-hiera-tiny", a folder or a file.
             kwargs: those of `build_sam2`, and the options of this class.
-
-        Returns:
-            A predictor.
         """
-        from sam2_mlx.predictors.build_model import build_sam2, tracking_options
+        from sam2_mlx.predictors.build_model import tracking_options, with_own_options
 
         kwargs.pop("vos_optimized", None)
         asked = ("hydra_overrides_extra", "apply_postprocessing")
         tracking = tracking_options(**{key: kwargs[key] for key in asked if key in kwargs})
-        names = (*asked, "device", "mode", "image_size", "dtype")
-        loading = {key: kwargs.pop(key) for key in names if key in kwargs}
-        return cls(build_sam2(None, model_id, **loading), **{**tracking, **kwargs})
+        return with_own_options(cls, model_id, {**tracking, **kwargs})
 
     def init_state(
         self,

@@ -12,15 +12,12 @@ _ROUNDED = 0.0005
 
 
 def read_frame_number(option: str, text: str | None, times: Sequence[float]) -> int | None:
-    """The number of a frame.
+    """The number of a frame; None for None.
 
     Args:
         option: name of the option, for errors.
         text: `120`; or when it is shown: `5s`, `500ms`, `1:05` or `0:01:05.25`; or None.
         times: seconds of each frame, rising.
-
-    Returns:
-        The frame's number, or None.
 
     Raises:
         ValueError: if it is neither, or the clip has no such frame.

@@ -1,8 +1,8 @@
-"""From objects' low-resolution masks to what callers receive."""
+"""The objects' low-resolution masks of a frame, together, and without small holes."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 import mlx.core as mx
@@ -11,8 +11,6 @@ import numpy as np
 from sam2_mlx.config import ModelConfig
 from sam2_mlx.model.memory import ABSENT_LOGIT, ObjectMask
 from sam2_mlx.ops.masks import fill_holes
-from sam2_mlx.tracking.options import TrackingOptions
-from sam2_mlx.tracking.results import FrameMasks
 
 # Logit given to filled holes: just above the threshold.
 _HOLE_LOGIT = 0.1
@@ -47,27 +45,4 @@ def _absent(config: ModelConfig, count: int) -> ObjectMask:
         mx.zeros((count, 1)),
         mx.zeros((count, config.hidden_dim)),
         mx.full((count, 1), ABSENT_LOGIT),
-    )
-
-
-def frame_masks(
-    frame: int,
-    object_ids: Sequence[int],
-    masks: ObjectMask,
-    size: tuple[int, int],
-    options: TrackingOptions,
-) -> FrameMasks:
-    """What callers receive of a frame; does not wait for it.
-
-    Args:
-        frame: index of the frame.
-        object_ids: O objects.
-        masks: a mask of each, batch O.
-        size: (height, width) of the picture.
-        options: whether masks may overlap.
-    """
-    iou, presence = (x[:, 0].astype(mx.float32) for x in (masks.iou, masks.presence))
-    mx.async_eval(masks.logits, iou, presence)
-    return FrameMasks(
-        frame, tuple(object_ids), masks.logits, iou, presence, size, options.non_overlap_masks
     )

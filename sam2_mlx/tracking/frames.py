@@ -77,10 +77,6 @@ class CurrentFrame:
         """The picture of a frame; see `features`."""
         return self._frame(index).image
 
-    def prepare(self, index: int) -> None:
-        """Read the frame that comes next and start to encode it, beside the current one."""
-        self.features(index)
-
     def _frame(self, index: int) -> _Frame:
         if index not in self._frames:
             if self._source is None:

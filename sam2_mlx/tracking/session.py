@@ -15,7 +15,7 @@ from sam2_mlx.model.memory import ObjectMask
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.ops.device import at_home
 from sam2_mlx.prompts import Prompt
-from sam2_mlx.tracking.frame_masks import frame_masks, joined_masks, without_holes
+from sam2_mlx.tracking.frame_masks import joined_masks, without_holes
 from sam2_mlx.tracking.frames import CurrentFrame, Resize
 from sam2_mlx.tracking.options import TrackingOptions
 from sam2_mlx.tracking.policies import MemoryKind, policy_named
@@ -187,7 +187,7 @@ class TrackingSession:
                 problem = None
                 if frame != frames[-1]:
                     try:
-                        self._current.prepare(frame + frames.step)
+                        self._current.features(frame + frames.step)
                     except (OSError, ValueError, IndexError) as caught:
                         problem = caught  # this frame is still good
                 yield self._show(frame, answers)
@@ -321,7 +321,11 @@ class TrackingSession:
         return self._frame_masks(frame, joined_masks(masks, self.model.config))
 
     def _frame_masks(self, frame: int, masks: ObjectMask) -> FrameMasks:
-        return frame_masks(frame, self.object_ids, masks, self._current.size(frame), self.options)
+        """What callers receive of a frame; does not wait for it."""
+        iou, presence = (x[:, 0].astype(mx.float32) for x in (masks.iou, masks.presence))
+        mx.async_eval(masks.logits, iou, presence)
+        size, apart = self._current.size(frame), self.options.non_overlap_masks
+        return FrameMasks(frame, self.object_ids, masks.logits, iou, presence, size, apart)
 
     def _track(self, frame: int, reverse: bool) -> Answers:
         """Start the work on a frame; objects that were prompted there are left alone."""

@@ -91,7 +91,7 @@ def test_the_archive_is_written_frame_by_frame(tmp_path: Path) -> None:
     sizes = []
     for frame in range(3):
         writer.add(record(frame))
-        writer._archive.fp.flush()
+        writer._file.fp.flush()
         sizes.append(writer._staged.path.stat().st_size)
     assert sizes == sorted(set(sizes)) and sizes[0] > 100
     writer.abort()

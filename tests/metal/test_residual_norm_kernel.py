@@ -14,7 +14,7 @@ from sam2_mlx.ops.residual_norm import add_layer_norm, norm_example
 
 
 def both(emulated, arguments):
-    return residual_norm._launch(emulated, *arguments), residual_norm._plain(*arguments)
+    return residual_norm.launch(emulated, *arguments), residual_norm._plain(*arguments)
 
 
 @pytest.mark.parametrize("dtype", FLOATS.values(), ids=FLOATS)

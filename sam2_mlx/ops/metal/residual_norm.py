@@ -61,29 +61,27 @@ SOURCE = KernelSource(
 
 
 def launch(
-    function: MetalFunction,
-    rows: tuple[mx.array, mx.array],
-    affine: tuple[mx.array, mx.array],
-    eps: float,
+    function: MetalFunction, x: mx.array, y: mx.array, weight: mx.array, bias: mx.array, eps: float
 ) -> Arrays:
     """Run the kernel.
 
     Args:
         function: the built kernel.
-        rows: x and y, (N, C) of one dtype, any strides; C up to MAX_CHANNELS.
-        affine: weight and bias, (C,).
+        x: (N, C), any strides; C up to MAX_CHANNELS.
+        y: (N, C) of the same dtype, any strides.
+        weight: (C,).
+        bias: (C,).
         eps: added to the variance.
 
     Returns:
         x + y and its LayerNorm, (N, C) each.
     """
-    x, y = rows
     count, channels = x.shape
     # Exactly 32 lanes along x, so that a row of the grid is a simdgroup.
     grid, group = launch_shape((32, count, 1), (32, 8, 1))
     return tuple(
         function(
-            inputs=[x, y, *affine, mx.array(eps, mx.float32)],
+            inputs=[x, y, weight, bias, mx.array(eps, mx.float32)],
             template=[("T", x.dtype), ("C", channels)],
             grid=grid,
             threadgroup=group,
