@@ -54,29 +54,6 @@ def writing_failed(target: Path, problem: Exception) -> FileError:
     return FileError(f"{target} could not be written: {reason}")
 
 
-@contextmanager
-def dropping(target: Path, drop: Callable[[], None], *more: type[Exception]) -> Iterator[None]:
-    """Drop an output where writing it fails, and say why; a broken pipe stays what it is.
-
-    Args:
-        target: the file or folder that is written.
-        drop: removes what there is of it.
-        more: what fails with these was refused too, as with an `OSError`.
-
-    Raises:
-        FileError: if the system refused something.
-    """
-    refusals: tuple[type[Exception], ...] = (OSError, *more)
-    try:
-        yield
-    except BrokenPipeError:
-        drop()
-        raise
-    except refusals as problem:
-        drop()
-        raise writing_failed(target, problem) from problem
-
-
 def cache_dir() -> Path:
     """Where models and verdicts are kept: SAM2_MLX_CACHE, else the platform's cache folder."""
     chosen = os.environ.get("SAM2_MLX_CACHE")

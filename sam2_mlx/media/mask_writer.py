@@ -19,8 +19,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from sam2_mlx.files import StagedFile, StagedFolder, dropping, listed_in
-from sam2_mlx.media.errors import MediaError
+from sam2_mlx.files import StagedFile, StagedFolder, listed_in
+from sam2_mlx.media.errors import MediaError, dropping
 from sam2_mlx.media.palette import MAX_VALUE, palette_image
 from sam2_mlx.ops import rle
 

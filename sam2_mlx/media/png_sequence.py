@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sam2_mlx.files import StagedFolder, dropping, listed_in
+from sam2_mlx.files import StagedFolder, listed_in
+from sam2_mlx.media.errors import dropping
 
 _MARKER = "frames.json"
 

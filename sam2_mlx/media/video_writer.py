@@ -12,10 +12,10 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
-from sam2_mlx.files import StagedFile, dropping
+from sam2_mlx.files import StagedFile
 from sam2_mlx.media.audio import Soundtrack
 from sam2_mlx.media.encodings import H264, Encoding
-from sam2_mlx.media.errors import MediaError
+from sam2_mlx.media.errors import MediaError, dropping
 from sam2_mlx.media.frame_source import FrameSource, StreamFormat
 from sam2_mlx.media.webm import set_pixel_aspect
 

@@ -123,12 +123,9 @@ class TrackingSession:
 
     @at_home
     def step(self, image: np.ndarray) -> FrameMasks:
-        """Show the next frame of a stream.
+        """Show the next frame of a stream, uint8 (H, W, 3) RGB.
 
         Frames may change their size; masks have the size of their own frame.
-
-        Args:
-            image: uint8 (H, W, 3) RGB.
 
         Returns:
             The masks of all objects on it; none before the first prompt.
@@ -235,16 +232,13 @@ class TrackingSession:
     def add(
         self, object_id: int, frame: int, prompt: Prompt, *, keep_points: bool = False
     ) -> FrameMasks:
-        """Add a checked prompt.
+        """Add a checked prompt; returns the masks of all objects on that frame.
 
         Args:
             object_id: any integer.
             frame: index of the frame.
             prompt: what was pointed at.
             keep_points: add to the points given for this frame before, instead of replacing.
-
-        Returns:
-            The masks of all objects on that frame.
 
         Source: sam2/sam2_video_predictor.py, add_new_points_or_box and add_new_mask.
         """
