@@ -15,6 +15,7 @@ from sam2_mlx.__main__ import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
 GITHUB = ROOT / ".github"
+FORMS = sorted((GITHUB / "ISSUE_TEMPLATE").glob("*.yml"))
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
 
 
@@ -53,7 +54,7 @@ def test_the_oldest_mlx_is_found() -> None:
     assert f'"mlx>={done.stdout.decode().strip()};' in (ROOT / "pyproject.toml").read_text()
 
 
-@pytest.mark.parametrize("path", sorted((GITHUB / "ISSUE_TEMPLATE").glob("*.yml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FORMS, ids=lambda path: path.stem)
 def test_issue_forms(path: Path) -> None:
     form = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert form["name"] and form["description"]
