@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,7 +64,7 @@ class Server:
         self.process.stdout.close()
 
 
-class Workbench:
+class Desk:
     """The page, as a person uses it.
 
     Args:
@@ -77,17 +78,21 @@ class Workbench:
         page.set_default_timeout(SECONDS * 1000)
         page.on("pageerror", lambda problem: self.problems.append(str(problem)))
         page.goto(address)
+        page.evaluate("import('/main.js').then((main) => { window.page = main.page })")
         self.wait("!!page.state.clip && page.view.frames.isReady(0)")
         self.rest()
 
     def ask(self, expression: str) -> Any:
         """The value of an expression in which `page` is what main.js exports."""
-        return self.page.evaluate(f"import('/main.js').then(({{ page }}) => {expression})")
+        return self.page.evaluate(expression)
 
     def wait(self, condition: str) -> None:
         """Wait until an expression is true."""
-        code = f"() => import('/main.js').then(({{ page }}) => {condition})"
-        self.page.wait_for_function(code)
+        # The page's policy forbids the evaluation that Playwright's own waiting needs.
+        end = time.monotonic() + SECONDS
+        while not self.ask(condition):
+            assert time.monotonic() < end, condition
+            self.page.wait_for_timeout(10)
 
     def rest(self) -> None:
         """Wait until all that was asked for is done and drawn."""

@@ -159,6 +159,7 @@ export class Editing {
    * @param {number|null} id
    */
   activate(id) {
+    if (this.state.draft.active === id) return;
     this.state.draft.active = id;
     this.state.changed("objects");
   }

@@ -66,7 +66,7 @@ export class Hover {
     });
     this.asking = true;
     try {
-      const request = { session: clip.session, frame, prompt: fields, masks: RUN_LENGTHS };
+      const request = { session: clip.session, frame, object: active?.id ?? null, prompt: fields, masks: RUN_LENGTHS };
       const message = await this.socket.request("hover", request);
       if (turn === this.turn) this.mask = readMasks(message)[0] ?? null;
       else this.rest(x, y, subtracts);
