@@ -113,6 +113,7 @@ export class History {
       const fields = { session: clip.session, snapshot: moment.snapshot };
       await this.socket.request("rollback", fields);
       this.masks.reset(moment.scores.copy());
+      this.state.unsavedMasks = true;
     }
     this.state.draft = structuredClone(moment.draft);
     this.state.changed("objects");

@@ -11,6 +11,7 @@ import { Models } from "./models.js";
 import { attempt, notify } from "./notices.js";
 import { ObjectList } from "./objects.js";
 import { Opening } from "./opening.js";
+import { Projects } from "./projects.js";
 import { shortcuts } from "./shortcuts.js";
 import { Socket } from "./socket.js";
 import { State } from "./state.js";
@@ -36,11 +37,12 @@ const timeline = new Timeline(byId("timeline"), state, masks, editing);
 const transport = new Transport(state, view.frames, masks, tracking);
 const objects = new ObjectList(state, masks, editing, attempt);
 const opening = new Opening(state, masks, socket, attempt);
-const models = new Models(state, socket, async () => {}, attempt);
+const projects = new Projects(state, history, socket, attempt);
+const models = new Models(state, socket, () => projects.save().then(goOn), attempt);
 
 export const page = {
   state, socket, masks, history, tracking, editing, view, tools, timeline, transport, objects,
-  opening, models,
+  opening, projects, models,
 };
 /** @typedef {typeof page} Page */
 
@@ -61,9 +63,21 @@ socket.addEventListener("open", () =>
     const { fields } = await socket.request("hello", { protocol: 1, app: "workbench" });
     state.model = fields.model;
     state.changed("model", "connection");
-    if (!state.clip && fields.opened) await opening.open(fields.opened);
+    if (state.clip || Projects.remembered()) await goOn();
+    else if (fields.opened) await opening.open(fields.opened);
+    else await opening.offer();
   }),
 );
+
+/** Open once more what is open: with another model, after a restart of the worker, after a reload. */
+async function goOn() {
+  const { clip, frame } = state;
+  const project = clip?.project ?? Projects.remembered();
+  if (!project) return clip ? opening.open(clip.path) : undefined;
+  const note = await opening.openProject(project);
+  if (clip) state.show(frame);
+  if (note) notify(note);
+}
 socket.addEventListener("close", () => {
   document.body.classList.add("offline");
   state.job = null;

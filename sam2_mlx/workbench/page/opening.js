@@ -1,7 +1,10 @@
-/** Opening a clip, a folder or a picture. */
+/** Opening a clip, a folder, a picture or a project. */
 
-import { byId } from "./dom.js";
+import { byId, element } from "./dom.js";
+import { readDraft } from "./projects.js";
 import { Scores } from "./scores.js";
+
+const MOST_RECENT = 8;
 
 export class Opening {
   /**
@@ -14,46 +17,95 @@ export class Opening {
     this.state = state;
     this.masks = masks;
     this.socket = socket;
+    this.attempt = attempt;
+    this.dialog = byId("open-dialog");
     byId("open-form").addEventListener("submit", (/** @type {Event} */ event) => {
       event.preventDefault();
       attempt(() => this.open(byId("open-path").value.trim()));
     });
-    byId("open").addEventListener("click", () => this.offer());
+    byId("open").addEventListener("click", () => attempt(() => this.offer()));
   }
 
   /** Show what can be opened. */
-  offer() {
-    byId("open-dialog").showModal();
+  async offer() {
+    if (!this.dialog.open) this.dialog.showModal();
+    const { fields } = await this.socket.request("projects");
+    const recent = fields.projects.slice(0, MOST_RECENT);
+    byId("projects").replaceChildren(...recent.map((/** @type {any} */ one) => this.entry(one)));
+    byId("recent").hidden = !recent.length;
   }
 
-  /** @param {string} path */
+  /** @param {{path: string, name: string, clip: string, changed: number}} project */
+  entry({ path, name, clip, changed }) {
+    const when = new Date(changed * 1000).toLocaleString([], {
+      dateStyle: "medium",
+      timeStyle: "short",
+    });
+    return element(
+      "li",
+      {},
+      element(
+        "button",
+        { type: "button", onclick: () => this.attempt(() => this.openProject(path)) },
+        element("b", {}, name),
+        element("span", {}, clip),
+        element("span", {}, when),
+      ),
+    );
+  }
+
+  /** @param {string} path of a video, a picture or a folder */
   async open(path) {
     const { fields } = await this.socket.request("open", { path, memory: "full" });
-    byId("open-dialog").close();
-    this.show(fields, path);
+    const draft = { objects: [], active: null, range: whole(fields.frames) };
+    await this.show(fields, { path, project: null, draft, frame: 0 });
   }
 
   /**
-   * @param {Record<string, any>} facts what `open` answered
+   * Go on with a project where it was saved.
    * @param {string} path
    */
-  show(facts, path) {
+  async openProject(path) {
+    const { fields } = await this.socket.request("open_project", { path, memory: "full" });
+    const { settings, clip, frames } = fields;
+    const draft = readDraft(settings, fields.prompts, whole(frames));
+    if (settings.look) this.state.look = { ...this.state.look, ...settings.look };
+    await this.show(fields, { path: clip, project: fields.path, draft, frame: settings.frame });
+    this.state.changed("look");
+    return fields.masks_note;
+  }
+
+  /**
+   * @param {Record<string, any>} facts what the worker answered
+   * @param {{path: string, project: string|null, draft: import("./state.js").Draft, frame: number}} opened
+   */
+  async show(facts, { path, project, draft, frame }) {
     const { state } = this;
     const old = state.clip?.session;
     const [above, below] = facts.frame_rate;
-    const name = path.split(/[\\/]/).filter(Boolean).pop() ?? path;
     const { session, frames, width, height } = facts;
-    state.clip = { session, name, frames, width, height, rate: above / below };
-    state.draft = { objects: [], active: null, range: [0, frames - 1] };
-    state.frame = 0;
-    this.masks.reset(new Scores(frames));
+    const message = await this.socket.request("scores", { session });
+    const name = path.split(/[\\/]/).filter(Boolean).pop() ?? path;
+    state.clip = { session, path, name, project, frames, width, height, rate: above / below };
+    state.draft = draft;
+    state.frame = Math.min(frame, frames - 1);
+    this.masks.reset(Scores.read(message, frames));
     document.body.classList.toggle("picture", frames === 1);
     byId("clip-name").textContent = name;
     byId("clip-facts").textContent = describe(state.clip);
     document.title = `${name} – sam2_mlx`;
     state.changed("clip", "objects", "frame");
-    if (old) this.socket.notify("close", { session: old });
+    this.dialog.close();
+    if (old && old !== session) this.socket.notify("close", { session: old });
   }
+}
+
+/**
+ * @param {number} frames
+ * @returns {[number, number]}
+ */
+function whole(frames) {
+  return [0, frames - 1];
 }
 
 /** @param {import("./state.js").Clip} clip */

@@ -18,6 +18,27 @@ export class Scores {
     this.tracks = new Map();
   }
 
+  /**
+   * What the worker answers to `scores`.
+   * @param {import("./socket.js").Message} message
+   * @param {number} frames
+   */
+  static read({ fields, blob }, frames) {
+    const scores = new Scores(frames);
+    const bytes = new DataView(blob.buffer, blob.byteOffset);
+    let offset = 0;
+    for (const { object, frames: count } of fields.objects) {
+      for (let index = 0; index < count; index++) {
+        const frame = bytes.getUint32(offset + 4 * index, true);
+        const iou = bytes.getFloat32(offset + 4 * (count + index), true);
+        const presence = bytes.getFloat32(offset + 4 * (2 * count + index), true);
+        scores.note(object, frame, iou, presence);
+      }
+      offset += 12 * count;
+    }
+    return scores;
+  }
+
   /** @param {number} object */
   track(object) {
     let track = this.tracks.get(object);

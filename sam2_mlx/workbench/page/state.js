@@ -30,7 +30,9 @@
 /**
  * @typedef {object} Clip
  * @property {number} session of the worker
+ * @property {string} path
  * @property {string} name
+ * @property {string|null} project path of the folder that it is saved to
  * @property {number} frames
  * @property {number} width in pixels
  * @property {number} height
@@ -70,6 +72,8 @@ export class State extends EventTarget {
     this.brush = { size: 24, erase: false };
     /** @type {import("./tracking.js").Job|null} the tracking that is going on */
     this.job = null;
+    /** Whether masks were followed, or taken back, since the project was saved. */
+    this.unsavedMasks = false;
     /** @type {Record<string, any>|null} what load_model answered */
     this.model = null;
   }

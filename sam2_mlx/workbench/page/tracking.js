@@ -54,6 +54,7 @@ export class Tracking {
       const total = ways.reduce((sum, way) => sum + way.length + 1, 0);
       const job = { number: 0, done: 0, total, began: performance.now(), cancelled: false };
       state.job = job;
+      state.unsavedMasks = true;
       state.changed("job");
       try {
         for (const way of ways) if (!job.cancelled) await this.follow(job, start, way);
