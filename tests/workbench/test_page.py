@@ -91,8 +91,8 @@ def test_all_can_be_undone(desk: Desk) -> None:
     desk.page.fill("#name-1", "Clown")
     desk.page.press("#name-1", "Enter")
     note()
-    for button in ("#eye-1", "#lock-1", "#lock-1"):
-        desk.page.click(button)
+    for button in ("Show Clown", "Lock Clown", "Lock Clown"):
+        desk.page.get_by_label(button).click()
         note()
     desk.page.locator("#colour-1").fill("#00ff00")
     note()

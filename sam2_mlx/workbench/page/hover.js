@@ -4,7 +4,7 @@ import { drawMasks } from "./canvas/overlay.js";
 import { emptyPrompt, wirePrompt } from "./editing.js";
 import { readMasks, RUN_LENGTHS } from "./masks.js";
 
-const REST_MILLISECONDS = 50;
+const REST_MILLISECONDS = 30;
 
 export class Hover {
   /**

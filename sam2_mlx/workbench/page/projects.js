@@ -102,7 +102,8 @@ export class Projects {
   /** Let a reload of the page find it again. */
   remember() {
     const { clip } = this.state;
-    const hash = clip?.project ? `#${encodeURIComponent(clip.project)}` : "";
+    if (!clip) return;
+    const hash = clip.project ? `#${encodeURIComponent(clip.project)}` : "";
     history.replaceState(null, "", location.pathname + location.search + hash);
   }
 
