@@ -88,6 +88,11 @@ def expanded(path: str | os.PathLike[str]) -> Path:
         return place  # nobody has that name
 
 
+def real_path(path: Path) -> Path:
+    """A path without links; one whose links go round stays, where `Path.resolve` raises."""
+    return Path(os.path.realpath(path))
+
+
 def printable(text: str) -> str:
     """A line of text, with anything that a terminal would obey written out."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
@@ -189,8 +194,7 @@ def check_target(target: Path) -> None:
 def together() -> Iterator[None]:
     """Let all that is committed inside get its name at the end, in that order, or nothing of it.
 
-    Until then everything may fail (an encoder's last packets, a disk that is full), and the
-    earlier outputs stay; what follows is a few renames.
+    Until then everything may fail and the earlier outputs stay; what follows is a few renames.
 
     Raises:
         FileError: if something cannot be renamed.
@@ -389,8 +393,6 @@ def _is_running(process: int, name: str) -> bool:
         return name in _in_use
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True
+    except (OSError, OverflowError) as problem:
+        return not isinstance(problem, ProcessLookupError)
     return True

@@ -24,7 +24,7 @@ from sam2_mlx.checkpoints.quantized import quantize
 from sam2_mlx.checkpoints.read import Weights, read_weights
 from sam2_mlx.checkpoints.tensors import CheckpointError
 from sam2_mlx.config import ModelConfig
-from sam2_mlx.files import FileError, StagedFolder, open_regular, sha256
+from sam2_mlx.files import FileError, StagedFolder, open_regular, real_path, sha256
 from sam2_mlx.ops.dtypes import FLOATS
 from sam2_mlx.ops.random_state import random_numbers_kept
 from sam2_mlx.ops.tensor_file import read_safetensors
@@ -109,7 +109,7 @@ def _check_target(out: Path, source: Path, overwrite: bool) -> None:
         return
     if not overwrite:
         raise FileExistsError(f"{out} is there already; add --overwrite or choose another name")
-    if source.resolve().parent == out.resolve():
+    if real_path(source).parent == real_path(out):
         raise FileExistsError(f"{out} holds the source itself; choose another name")
 
 

@@ -23,7 +23,7 @@ from sam2_mlx.cli.outputs import check_outputs, plural
 from sam2_mlx.cli.process import Interrupted
 from sam2_mlx.cli.progress import progress_bar
 from sam2_mlx.cli.stop import StopSignals
-from sam2_mlx.files import StagedFolder, printable, write_json
+from sam2_mlx.files import StagedFolder, printable, real_path, write_json
 from sam2_mlx.tracking.policies import POLICIES
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _run(args: argparse.Namespace) -> int:
     stop = StopSignals()
     scores, failed = _score_all(dataset, source, args, stop)
     settings["seconds"] = round(time.perf_counter() - begin, 1)
-    settings |= {"dataset": dataset.root.resolve().name, "layout": dataset.layout, "set": args.set}
+    settings |= {"dataset": real_path(dataset.root).name, "layout": dataset.layout, "set": args.set}
     if args.json:
         write_json(args.json, as_json(scores, failed, settings), indent=1)
     print(*map(printable, table(scores, dataset.layout, failed).split("\n")), sep="\n")
@@ -124,7 +124,7 @@ def _run(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace, dataset: Dataset) -> None:
     if args.masks and args.save_masks:
         raise UsageError("--masks scores masks that are saved already; leave out --save-masks")
-    if args.json and not args.json.resolve().parent.is_dir():
+    if args.json and not real_path(args.json).parent.is_dir():
         raise UsageError(f"--json {args.json}: there is no such folder; make it first")
     if args.json and args.json.is_dir():
         raise UsageError(f"--json {args.json} is a folder; name a file")
@@ -134,7 +134,7 @@ def _check(args: argparse.Namespace, dataset: Dataset) -> None:
     check_outputs(outputs, [dataset.root, *dataset.root.iterdir()])
     for option, target in outputs:
         # The next run would take it for frames or true masks.
-        if target is not None and dataset.root.resolve() in target.resolve().parents:
+        if target is not None and real_path(dataset.root) in real_path(target).parents:
             raise UsageError(f"{target} is in the dataset; give {option} another name")
     if args.save_masks and args.save_masks.is_file():
         raise UsageError(f"{args.save_masks} is a file; give --save-masks the name of a folder")

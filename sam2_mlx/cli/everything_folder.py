@@ -20,7 +20,7 @@ from sam2_mlx.cli.model import ModelChoice, load_model
 from sam2_mlx.cli.outputs import plural
 from sam2_mlx.cli.progress import progress_bar
 from sam2_mlx.cli.stop import StopSignals
-from sam2_mlx.files import FileError, check_regular, sha256
+from sam2_mlx.files import FileError, check_regular, real_path, sha256
 from sam2_mlx.media import load_picture
 from sam2_mlx.media.pictures import list_pictures
 from sam2_mlx.ops.dtypes import dtype_name
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     if not source.exists():
         raise FileNotFoundError(f"no file or folder {source}; check the path")
     pictures = list_pictures(source) if source.is_dir() else [source]
-    name = source.resolve().name if source.is_dir() else source.stem
+    name = real_path(source).name if source.is_dir() else source.stem
     output = args.output or Path(f"{name}_everything")
     _make_folder(output, pictures)
     choice = ModelChoice(args.model, args.dtype, args.image_size)
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 def _make_folder(output: Path, pictures: Sequence[Path]) -> None:
     if output.exists() and not output.is_dir():
         raise UsageError(f"{output} is a file; give --output the name of a folder")
-    if output.resolve() == pictures[0].resolve().parent:
+    if real_path(output) == real_path(pictures[0]).parent:
         # Drawings among the pictures would be taken for pictures the next time.
         raise UsageError(f"{output} holds the pictures; give --output another folder")
     output.mkdir(parents=True, exist_ok=True)

@@ -21,6 +21,7 @@ from sam2_mlx.cli.model import ModelChoice
 from sam2_mlx.cli.typed_prompts import mask_files, read_prompts
 from sam2_mlx.cli.video_job import Host, VideoJob
 from sam2_mlx.cli.video_outputs import VideoOutputs
+from sam2_mlx.files import real_path
 from sam2_mlx.media import FrameSource, demo_clip, open_frames
 from sam2_mlx.media.picture_frames import PictureFrames
 from sam2_mlx.media.strided import StridedFrames
@@ -185,10 +186,10 @@ def _strided(
 def _stem(clip: Path) -> str:
     """What the result is named after: the file, the folder, or the folder of the pattern."""
     if clip.is_dir():
-        return clip.resolve().name or "clip"
+        return real_path(clip).name or "clip"
     if clip.is_file():
         return clip.stem
-    return clip.resolve().parent.name or "clip"
+    return real_path(clip).parent.name or "clip"
 
 
 def _stretch(args: argparse.Namespace, source: FrameSource, prompted: list[int]) -> Stretch:

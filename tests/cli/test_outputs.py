@@ -13,7 +13,8 @@ from sam2_mlx.cli.errors import UsageError
 from sam2_mlx.cli.outputs import check_outputs
 from sam2_mlx.files import writing_failed
 from tests.cli.fake_session import SIZE
-from tests.commands import image, video
+from tests.commands import image, main, video
+from tests.evaluation.drawn_datasets import draw_davis
 from tests.media.media_clips import Recipe, make_clip
 
 
@@ -101,6 +102,27 @@ def test_outputs_of_a_run_belong_together(inputs, fake, monkeypatch, capsys) -> 
 
 def _full(writer: object) -> None:
     raise writing_failed(Path("o"), OSError(errno.ENOSPC, "No space left on device"))
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("video loop --point 3,3", "no file or folder loop"),
+        ("everything shots --output loop", "loop"),
+        ("everything round", "0.png"),
+        ("eval data --save-masks loop --model nano", "loop"),
+        ("eval data --json loop/a.json --masks masks", "no such folder"),
+        ("convert loop other", "loop"),
+    ],
+)
+def test_links_that_go_round(inputs, capsys, command: str, words: str) -> None:
+    draw_davis(Path("data"), Path("masks"), frames=(2,))
+    Path("round").mkdir()
+    for link in ("loop", "round/0.png"):
+        Path(link).symlink_to(Path(link).name)
+    assert main(command.split()) == 2
+    said = capsys.readouterr().err
+    assert words in said and "Traceback" not in said
 
 
 def test_a_disk_that_ignores_case(tmp_path: Path, monkeypatch) -> None:

@@ -20,7 +20,7 @@ from sam2_mlx.cli.batch.jobs import clip_files
 from sam2_mlx.cli.batch.pieces import check_name, pieces
 from sam2_mlx.cli.batch.pool import Outcome, Task
 from sam2_mlx.cli.errors import INVALID, UsageError, note
-from sam2_mlx.files import FileError, StagedFile, StagedFolder, sha256
+from sam2_mlx.files import FileError, StagedFile, StagedFolder, real_path, sha256
 from sam2_mlx.media.mask_writer import written_masks
 from sam2_mlx.media.png_sequence import written_pictures
 from sam2_mlx.ops.cpu.blas import usable_cores
@@ -57,7 +57,7 @@ class Cluster:
 
     def __init__(self, address: str, model: dict[str, Any], count: int, folder: Path) -> None:
         self._client, self._cluster = _connect(address, count)
-        self._mark = StagedFile(folder.resolve() / "cluster")
+        self._mark = StagedFile(real_path(folder) / "cluster")
         name = f"sam2-mlx-{time.time_ns()}-{os.getpid()}"
         self._run = remote.Run(name, model, self._mark.path)
         # Futures that have ended, and words on how far a task is.

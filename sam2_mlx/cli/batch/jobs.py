@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sam2_mlx.cli.errors import UsageError
-from sam2_mlx.files import FileError, expanded, open_regular, read_json, sha256
+from sam2_mlx.files import FileError, expanded, open_regular, read_json, real_path, sha256
 from sam2_mlx.media.pictures import PICTURE_SUFFIXES, picture_size
 from sam2_mlx.media.reader import is_pattern
 
@@ -249,5 +249,5 @@ def _with_masks(prompts: list[Any], folder: Path, place: str) -> list[Any]:
 def _stem(clip: Path) -> str:
     """What results are named after: the file, the folder, or the folder of a pattern."""
     if clip.is_dir():
-        return clip.resolve().name
-    return clip.resolve().parent.name if is_pattern(clip) and not clip.exists() else clip.stem
+        return real_path(clip).name
+    return real_path(clip).parent.name if is_pattern(clip) and not clip.exists() else clip.stem
