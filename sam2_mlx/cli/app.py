@@ -40,7 +40,7 @@ def _serve(options: argparse.Namespace) -> int:
     from sam2_mlx.serving.method import Engine
     from sam2_mlx.serving.methods import METHODS
     from sam2_mlx.serving.worker import Worker
-    from sam2_mlx.workbench.server import bind, new_token, serving
+    from sam2_mlx.workbench.server import bind, kept_token, serving
 
     opened = options.open
     if opened == Path("demo") and not opened.exists():
@@ -56,7 +56,7 @@ def _serve(options: argparse.Namespace) -> int:
         model = load_model(ModelChoice(options.model, options.dtype, options.image_size))
         engine = Engine(tuple(methods), model, ListedAccess(places, home), opened)
         worker = Worker(engine, methods)
-        with serving(worker, listener, new_token()) as address:
+        with serving(worker, listener, kept_token(home)) as address:
             print(address, flush=True)
             if not options.no_open:
                 webbrowser.open(address)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import socket
+import stat
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
@@ -33,6 +35,7 @@ MAX_APPS = 8
 """Pages that are served side by side."""
 
 _START_SECONDS = 10.0
+_TOKEN_LENGTH = 43  # 32 bytes, as token_urlsafe writes them
 
 
 class Apps:
@@ -127,9 +130,30 @@ def _wait_for(server: uvicorn.Server, thread: threading.Thread) -> None:
         time.sleep(0.01)
 
 
-def new_token() -> str:
-    """A token that nobody guesses."""
-    return secrets.token_urlsafe(32)
+def kept_token(folder: Path) -> str:
+    """A token that nobody guesses; the same at each start, so that an open page finds its server.
+
+    Args:
+        folder: of projects; the token's file in it is for its owner alone.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    file = folder / ".token"
+    with suppress(OSError, UnicodeDecodeError):
+        handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with open(handle, encoding="ascii") as stream:
+            facts = os.fstat(handle)
+            private = stat.S_ISREG(facts.st_mode) and not stat.S_IMODE(facts.st_mode) & 0o077
+            token = stream.read(_TOKEN_LENGTH + 1) if private else ""
+        if facts.st_uid == os.getuid() and len(token) == _TOKEN_LENGTH:
+            return token
+    token = secrets.token_urlsafe(32)
+    file.unlink(missing_ok=True)
+    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(handle, "w", encoding="ascii") as stream:
+        stream.write(token)
+    return token
 
 
 def bind(port: int | None) -> socket.socket:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -34,6 +35,13 @@ def browser() -> Iterator[Any]:
         chromium = playwright.chromium.launch(executable_path=path, args=arguments)
         yield chromium
         chromium.close()
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
 
 
 class Server:
@@ -78,8 +86,12 @@ class Desk:
         page.set_default_timeout(SECONDS * 1000)
         page.on("pageerror", lambda problem: self.problems.append(str(problem)))
         page.goto(address)
-        page.evaluate("import('/main.js').then((main) => { window.page = main.page })")
-        self.wait("!!page.state.clip && page.view.frames.isReady(0)")
+        self.begin()
+
+    def begin(self) -> None:
+        """Wait for the page and its clip."""
+        self.page.evaluate("import('/main.js').then((main) => { window.page = main.page })")
+        self.wait("!!page.state.clip && page.view.frames.isReady(page.state.frame)")
         self.rest()
 
     def ask(self, expression: str) -> Any:

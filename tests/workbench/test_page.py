@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import sam2_mlx
 from sam2_mlx.media import demo_clip
 from sam2_mlx.media.reader import open_frames
-from tests.workbench.browser import Server, Desk, browser
+from tests.workbench.browser import Desk, Server, browser, free_port
 
 FISH, OTHER_FISH = (105.0, 118.0), (520.0, 196.0)
 LAST = 6
@@ -138,6 +139,38 @@ def test_the_keyboard_is_enough(desk: Desk) -> None:
     assert desk.ask("page.state.frame") == 1
     desk.press("?")
     assert desk.page.locator("#keys-dialog").is_visible()
+
+
+def test_after_a_crash_it_goes_on(chromium: Any, tmp_path: Path) -> None:
+    start = ("demo", "--port", str(free_port()))
+    server = Server(tmp_path, *start)
+    desk = Desk(chromium.new_page(), server.address)
+    desk.click(*FISH)
+    desk.press("r")
+    tracked = desk.mask(1, 1)
+    desk.page.fill("#name-1", "Clown")
+    desk.page.press("#name-1", "Enter")
+    desk.wait("page.state.clip.project !== null && !page.state.unsavedMasks")
+    desk.ask("page.history.last")
+    server.kill()
+    desk.page.locator("#offline").wait_for()
+
+    server = Server(tmp_path, *start)
+    desk.page.locator("#offline").wait_for(state="hidden")
+    desk.wait("page.socket.isOpen && page.masks.frames.has(1)")
+    assert np.array_equal(desk.mask(1, 1), tracked)
+    assert desk.ask("page.state.active.name") == "Clown"
+    desk.press("r")
+    assert desk.ask("page.masks.scores.isTracked(2)")
+
+    # A reload finds the same.
+    desk.ask("page.projects.save()")
+    desk.page.reload()
+    desk.begin()
+    assert desk.ask("page.state.active.name") == "Clown"
+    assert np.array_equal(desk.mask(1, 1), tracked)
+    assert not desk.problems
+    server.kill()
 
 
 def test_mistakes_are_told_in_plain_words(desk: Desk) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from websockets.exceptions import InvalidStatus
 
 from sam2_mlx.serving.access import ListedAccess
 from sam2_mlx.serving.messages import Refusal
+from sam2_mlx.workbench.server import kept_token
 from tests.serving.app import Refused
 from tests.workbench.conftest import Workbench
 from tests.workbench.page import Page
@@ -145,3 +147,18 @@ def test_the_command_serves_until_it_is_interrupted(tmp_path: Path) -> None:
                     page.call(method)
             process.send_signal(2)
             assert process.wait(30) == 0, process.stderr.read()
+
+
+def test_the_token_is_kept_for_its_owner_alone(tmp_path: Path) -> None:
+    token = kept_token(tmp_path)
+    file = tmp_path / ".token"
+    assert file.read_text() == token and stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert kept_token(tmp_path) == token
+    # One that others could have read or laid there is not used.
+    file.chmod(0o644)
+    assert (second := kept_token(tmp_path)) != token
+    file.rename(tmp_path / "laid")
+    file.symlink_to(tmp_path / "laid")
+    assert kept_token(tmp_path) != second and not file.is_symlink()
+    file.write_text("short")
+    assert len(kept_token(tmp_path)) == len(token)
