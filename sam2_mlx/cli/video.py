@@ -42,8 +42,8 @@ _SESSIONS = {
 _OUTPUTS = {
     "-o --output FILE": "the video (.mp4, .mov, .mkv), CLIP_masked.mp4 by default; - is standard "
     "output",
-    "--save-masks WHERE": "also save the masks: a folder for palette PNGs, FILE.npz, or FILE.json "
-    "(COCO)",
+    "--save-masks WHERE": "also save the masks: a folder for palette PNGs, FILE.npz, FILE.json "
+    "(COCO), or FOLDER.yolo",
     "--scores FILE": "also save each object's scores, area and box on each frame, as JSON lines",
     "--save-prompts FILE": "also save what was pointed at, for --prompts and sam2-mlx batch (JSON)",
 }

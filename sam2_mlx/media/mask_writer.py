@@ -1,4 +1,4 @@
-"""Save the masks of a clip as they come: palette PNGs, a NumPy archive, or COCO JSON.
+"""Save the masks of a clip as they come: palette PNGs, a NumPy archive, COCO JSON, outlines.
 
 Nothing is held but the frame at hand, so the length of the clip does not matter; the target gets
 its name when everything is written.
@@ -17,14 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import cv2
 import numpy as np
 
-from sam2_mlx.files import StagedFile, StagedFolder, listed_in
+from sam2_mlx.files import FileError, StagedFile, StagedFolder, listed_in, open_regular
 from sam2_mlx.media.errors import MediaError, dropping
 from sam2_mlx.media.palette import MAX_VALUE, palette_image
 from sam2_mlx.ops import rle
 
 _MARKER = "masks.json"
+_LABELS, _DATA, _BY = "labels", "data.yaml", "# by sam2_mlx, files: "
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,8 @@ def open_mask_writer(target: Path) -> MaskWriter:
     """A writer for the form that a name asks for.
 
     Args:
-        target: `masks.npz`, `masks.json`, or a folder for PNGs (a name without extension).
+        target: `masks.npz`, `masks.json`, a folder for PNGs (a name without extension), or one
+            for YOLO (`masks.yolo`).
 
     Raises:
         MediaError: if the name has another extension or cannot be written.
@@ -137,13 +140,14 @@ def open_mask_writer(target: Path) -> MaskWriter:
     kinds: dict[str, Callable[[Path], MaskWriter]] = {
         ".npz": NpzMasks,
         ".json": CocoMasks,
+        ".yolo": YoloPolygons,
         "": PngMasks,
     }
     kind = kinds.get(target.suffix.lower(), PngMasks if target.is_dir() else None)
     if kind is None:
         raise MediaError(
             f"masks cannot be saved as '{target.suffix}': {target}; give a folder, "
-            "or a file that ends in .npz or .json"
+            "or a name that ends in .npz, .json or .yolo"
         )
     return kind(target)
 
@@ -306,6 +310,55 @@ class CocoMasks(MaskWriter):
         self._file.write(f'"info": {json.dumps({"object_ids": self.object_ids})}}}\n')
         self._file.flush()
         os.fsync(self._file.fileno())
+
+
+class YoloPolygons(MaskWriter):
+    """A folder of outlines as YOLO's segmenters learn from: `data.yaml`, and a text file a frame.
+
+    A line of `labels/00012.txt` is a class, from 0 in the order of the objects, and x and y of
+    the points of one outline, as shares of width and height. An object in several parts has
+    several lines; holes are left out, for which the form has no place.
+    """
+
+    def __init__(self, target: Path) -> None:
+        super().__init__(StagedFolder(target, _written_labels))
+        self._count = 0
+
+    def _open(self, path: Path) -> None:
+        (path / _LABELS).mkdir()
+
+    def _add(self, record: MaskRecord) -> None:
+        height, width = self.size
+        lines = [
+            " ".join([str(place), *(f"{value:.6f}" for value in (ring / (width, height)).ravel())])
+            for place, mask in enumerate(record.masks)
+            for ring in _outlines(mask)
+        ]
+        file = self._staged.path / _LABELS / f"{record.name}.txt"
+        file.write_text("".join(line + "\n" for line in lines))
+        self._count += 1
+
+    def _finish(self) -> None:
+        names = "".join(f"  {place}: object {i}\n" for place, i in enumerate(self.object_ids))
+        text = f"{_BY}{self._count}\npath: .\ntrain: images\nval: images\nnames:\n{names}"
+        (self._staged.path / _DATA).write_text(text)
+
+
+def _outlines(mask: np.ndarray) -> list[np.ndarray]:
+    """The outer borders of a mask, each (P, 2) as x and y of pixels' centres."""
+    rings, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    return [ring.reshape(-1, 2) + 0.5 for ring in rings if len(ring) > 2]
+
+
+def _written_labels(folder: Path) -> list[str]:
+    """Names of what an earlier run put into a folder for YOLO, if nothing was added to it."""
+    try:
+        with open_regular(folder / _DATA) as file:
+            first = file.readline(200).decode("utf-8", "replace").rstrip()
+        labels = os.listdir(folder / _LABELS)
+    except (FileError, OSError):
+        return []
+    return [_DATA, _LABELS] if first == f"{_BY}{len(labels)}" else []
 
 
 def read_npz_masks(path: str | os.PathLike[str], frame: int) -> tuple[tuple[int, ...], np.ndarray]:

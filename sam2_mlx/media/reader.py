@@ -20,7 +20,12 @@ from sam2_mlx.media.pictures import (
     sort_by_number,
 )
 
-__all__ = ["is_pattern", "load_picture", "open_frames"]
+__all__ = ["CLIP_SUFFIXES", "is_pattern", "load_picture", "open_frames"]
+
+CLIP_SUFFIXES = frozenset(
+    ".mp4 .mov .m4v .mkv .webm .avi .mpg .mpeg .ts .mts .wmv .flv .gif".split()
+)
+"""What videos are named, where a folder is looked through for them."""
 
 # Pictures carry no rate; 24 is what cinema and most editors assume.
 DEFAULT_FRAME_RATE = Fraction(24)

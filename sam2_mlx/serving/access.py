@@ -27,11 +27,24 @@ class Access:
     def __init__(self, home: Path | None = None) -> None:
         self.home = Path(os.path.realpath(home or Path.home() / PROJECTS))
 
+    @property
+    def roots(self) -> list[Path]:
+        """Where to begin to look for clips."""
+        return [Path.home()]
+
+    def may_read(self, place: Path) -> bool:
+        """Whether a file or folder may be read."""
+        return True
+
     def remember(self, clip: Path) -> None:
         """Let a clip that was opened be opened later, too."""
 
     def read(self, path: str) -> str:
         """A path to read from, as it may be opened."""
+        return path
+
+    def folder(self, path: str) -> str:
+        """A folder whose content may be listed."""
         return path
 
     def write(self, path: str) -> str:
@@ -58,6 +71,15 @@ class ListedAccess(Access):
         self._remembered = self._read_remembered()
         self._roots += map(Path, self._remembered)
 
+    @property
+    def roots(self) -> list[Path]:
+        """What may be read, but for projects."""
+        return [root for root in self._roots if root != self.home]
+
+    def may_read(self, place: Path) -> bool:
+        """Whether a file or folder may be read."""
+        return self._listed(Path(os.path.realpath(place)))
+
     def remember(self, clip: Path) -> None:
         """Let a clip that may be read be read after the next start, too."""
         real = os.path.realpath(clip)
@@ -82,13 +104,22 @@ class ListedAccess(Access):
         place = Path.cwd() / _expanded(path)
         if is_pattern(place) and not place.exists():
             return self._pattern(place)
-        real = Path(os.path.realpath(place))
+        real = Path(self.folder(path))
+        if real.is_dir():
+            self._check_folder(real)
+        return str(real)
+
+    def folder(self, path: str) -> str:
+        """A folder, or a file, within what may be read; links in it may lead anywhere.
+
+        Raises:
+            Refusal: as `read`.
+        """
+        real = Path(os.path.realpath(Path.cwd() / _expanded(path)))
         if not self._listed(real):
             raise self._forbidden(path)
         if not real.exists():
             raise Refusal("not_found", f"no file or folder {path}; check the path")
-        if real.is_dir():
-            self._check_folder(real)
         return str(real)
 
     def write(self, path: str) -> str:

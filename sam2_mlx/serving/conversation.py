@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from sam2_mlx.files import StagedFile
 from sam2_mlx.media.frame_source import FrameSource
 from sam2_mlx.predictors.image_predictor import SAM2ImagePredictor
 from sam2_mlx.serving.maps import SharedMap
@@ -35,8 +36,9 @@ MAX_CREDIT = 10**6
 
 _Kind = TypeVar("_Kind")
 Answer = tuple[dict[str, Any], Blob]
-Work = Generator[Answer, None, None]
-"""What is left of a job: yields the masks of a frame at a time."""
+Work = Generator[Answer, None, dict[str, Any] | None]
+"""What is left of a job: yields the masks of a frame, or another event, at a time; in the end more
+facts for its result."""
 
 
 @dataclass
@@ -85,6 +87,38 @@ class Video:
             self.source.close()
         if self.viewer is not None:
             self.viewer.close()
+
+
+@dataclass
+class Upload:
+    """A file that an app sends in parts.
+
+    Attributes:
+        name: what it will be called.
+        size: bytes that it will have.
+        staged: where it is written until then.
+        received: bytes that are there.
+    """
+
+    name: str
+    size: int
+    staged: StagedFile
+    received: int = 0
+
+    def write(self, data: Blob) -> None:
+        """Take the next part."""
+        with open(self.staged.path, "ab") as file:
+            file.write(data)
+        self.received += len(data)
+
+    def finish(self) -> Path:
+        """Give the file its name."""
+        self.staged.commit()
+        return self.staged.target
+
+    def close(self) -> None:
+        """Drop what was sent."""
+        self.staged.discard()
 
 
 @dataclass
@@ -161,6 +195,7 @@ class Conversation:
         waiting: requests in the order they came.
         jobs: by the app's numbers, from when they were asked for until they have ended.
         ended: the app is gone.
+        upload: the file that it is sending, or None.
     """
 
     send: Callable[[Message], None]
@@ -169,6 +204,7 @@ class Conversation:
     waiting: deque[Request] = field(default_factory=deque)
     jobs: dict[int, Job] = field(default_factory=dict)
     ended: bool = False
+    upload: Upload | None = None
     _aside: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "aside"))
     _beside: deque[Callable[[], None]] = field(default_factory=deque)
     _opened: int = 0
@@ -270,7 +306,8 @@ class Conversation:
         for job in self.jobs.values():
             if job.work is not None:
                 job.work.close()
-        for one in [*self.sessions.values(), *self.maps.values()]:
+        sending = () if self.upload is None else (self.upload,)
+        for one in (*self.sessions.values(), *self.maps.values(), *sending):
             one.close()
         self.jobs.clear()
         self.sessions.clear()

@@ -33,7 +33,7 @@ class Field:
     reader: Reader
     required: bool = True
     default: Any = None
-    names: Literal["", "read", "write", "model"] = ""
+    names: Literal["", "read", "folder", "write", "model"] = ""
 
     def otherwise(self, default: Any = None) -> Field:
         """The same field, which may be left out."""
@@ -118,7 +118,7 @@ def text(longest: int = MAX_TEXT) -> Field:
     return _that(fits, f"a text of 1 to {longest} characters")
 
 
-def path_name(names: Literal["read", "write", "model"] = "read") -> Field:
+def path_name(names: Literal["read", "folder", "write", "model"] = "read") -> Field:
     """A text that names a file to read or write, or a model."""
     return replace(text(), names=names)
 

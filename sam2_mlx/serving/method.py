@@ -75,6 +75,7 @@ class Method:
         schema: the fields.
         immediate: done when it arrives, beside whatever is running; it must not use MLX.
         aside: done beside whatever is running, too, but one after the other; it must not use MLX.
+        holds_session: whether other requests about the session wait until its job has ended.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Method:
     schema: Mapping[str, Field]
     immediate: bool = False
     aside: bool = False
+    holds_session: bool = True
 
     @property
     def uses_blob(self) -> bool:
@@ -95,13 +97,15 @@ class Method:
 
 
 def method(
-    immediate: bool = False, aside: bool = False, **schema: Field
+    immediate: bool = False, aside: bool = False, holds_session: bool = True, **schema: Field
 ) -> Callable[[Callable[..., Any]], Method]:
     """Make a method of a function; its name is the method's.
 
     Args:
         immediate: see `Method`.
         aside: see `Method`.
+        holds_session: see `Method`.
         schema: the fields of its requests.
     """
-    return lambda run: Method(run.__name__.rstrip("_"), run, schema, immediate, aside)
+    kind = (schema, immediate, aside, holds_session)
+    return lambda run: Method(run.__name__.rstrip("_"), run, *kind)

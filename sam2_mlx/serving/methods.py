@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sam2_mlx.serving import export_methods as exports
+from sam2_mlx.serving import file_methods as files
 from sam2_mlx.serving import general_methods as general
 from sam2_mlx.serving import look_methods as looks
 from sam2_mlx.serving import picture_methods as pictures
@@ -37,6 +39,9 @@ METHODS: dict[str, Method] = {
         stored.projects,
         stored.open_project,
         stored.save_project,
+        exports.export,
+        files.browse,
+        files.upload,
         looks.frame,
         looks.hover,
         looks.scores,

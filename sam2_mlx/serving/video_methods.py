@@ -271,7 +271,7 @@ def _follow(
         clock = Clock()
         answer = next(frames, None)
         if answer is None:
-            return
+            return None
         yield shown(app, answer, form, clock)
         video.save_now_and_then()
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from sam2_mlx.media.errors import MediaError
+from sam2_mlx.serving.access import Access
 from sam2_mlx.serving.conversation import MAX_WAITING, Conversation, Job, Request
 from sam2_mlx.serving.messages import Message, ProtocolError, Refusal
 from sam2_mlx.serving.method import NUMBER, Engine, Method, Stop
@@ -45,6 +46,11 @@ class Worker:
         self._changed = threading.Condition()
         self._apps: list[Conversation] = []
         self._stopping = False
+
+    @property
+    def access(self) -> Access:
+        """Which files the apps may name."""
+        return self._engine.access
 
     def listen(self, channel: Channel) -> None:
         """Take requests from an app until it is gone."""
@@ -169,7 +175,7 @@ class Worker:
             return result
         assert request.job is not None
         request.job.work, request.job.request = result, request.number
-        request.job.session = request.session
+        request.job.session = request.session if method.holds_session else None
         return None
 
 
@@ -181,8 +187,8 @@ def _advance(app: Conversation, job: Job) -> tuple[dict[str, Any], Any] | None:
         return {"ended": "cancelled", "frames": job.frames}, b""
     try:
         facts, blob = next(job.work)
-    except StopIteration:
-        return {"ended": "done", "frames": job.frames}, b""
+    except StopIteration as end:
+        return {"ended": "done", "frames": job.frames, **(end.value or {})}, b""
     job.credit -= 1
     job.frames += 1
     _send(app, Message({"event": "masks", "job": job.number, **facts}, blob))

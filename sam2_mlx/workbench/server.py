@@ -16,13 +16,16 @@ from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.responses import FileResponse
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
-from sam2_mlx.serving.messages import Message, frame
+from sam2_mlx.files import check_regular
+from sam2_mlx.serving.access import Access
+from sam2_mlx.serving.messages import Message, Refusal, frame
 from sam2_mlx.serving.worker import Worker
 from sam2_mlx.workbench.channel import MAX_FRAME, SocketChannel
 from sam2_mlx.workbench.guard import Guard
@@ -70,7 +73,7 @@ class Apps:
 
 
 def make_app(worker: Worker, port: int, token: str, page: Path = PAGE) -> ASGIApp:
-    """What answers requests.
+    """What answers requests: the page, its WebSocket, and what was exported.
 
     Args:
         worker: runs the requests of pages.
@@ -81,10 +84,21 @@ def make_app(worker: Worker, port: int, token: str, page: Path = PAGE) -> ASGIAp
     files = {"/" + file.relative_to(page).as_posix() for file in page.rglob("*") if file.is_file()}
     routes: list[BaseRoute] = [
         Route("/", lambda request: FileResponse(page / "index.html")),
+        Route("/download", lambda request: _download(worker.access, request)),
         WebSocketRoute("/socket", Apps(worker).serve),
         Mount("/", StaticFiles(directory=page, check_dir=False)),
     ]
     return Guard(Starlette(routes=routes), port, token, frozenset(files - {"/index.html"}))
+
+
+def _download(access: Access, request: Request) -> Response:
+    """A file in the folder of projects, to be saved elsewhere."""
+    try:
+        file = Path(access.write(request.query_params.get("path", "")))
+        check_regular(file)
+    except (Refusal, OSError, ValueError):
+        return PlainTextResponse("there is no such file\n", 404)
+    return FileResponse(file, filename=file.name, media_type="application/octet-stream")
 
 
 @contextmanager

@@ -157,7 +157,7 @@ def test_a_folder_of_other_files_is_never_replaced(tmp_path: Path) -> None:
 
 
 def test_unknown_forms_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(MediaError, match=r"a folder, or a file that ends in \.npz or \.json"):
+    with pytest.raises(MediaError, match=r"a folder, or a name that ends in \.npz, \.json or"):
         open_mask_writer(tmp_path / "masks.zip")
     writer = open_mask_writer(tmp_path / "masks.npz")
     writer.add(record(0))

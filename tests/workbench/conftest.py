@@ -62,11 +62,10 @@ def bench(tmp_path: Path) -> Iterator[Workbench]:
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object | None:
     """Run a test with a workbench in a thread of its own, and the worker in this one."""
-    names = pyfuncitem._fixtureinfo.argnames
-    if "bench" not in names:
+    bench = pyfuncitem.funcargs.get("bench")
+    if not isinstance(bench, Workbench):
         return None
-    arguments = {name: pyfuncitem.funcargs[name] for name in names}
-    bench: Workbench = arguments["bench"]
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
     with serving(bench.worker, bench.listener, TOKEN):
         run_beside(bench.worker, lambda: pyfuncitem.obj(**arguments))
     return True

@@ -14,12 +14,9 @@ from typing import Any
 from sam2_mlx.cli.errors import UsageError
 from sam2_mlx.files import FileError, expanded, open_regular, read_json, real_path, sha256
 from sam2_mlx.media.pictures import PICTURE_SUFFIXES, picture_size
-from sam2_mlx.media.reader import is_pattern
+from sam2_mlx.media.reader import CLIP_SUFFIXES, is_pattern
 
 PROMPTS_SUFFIX = ".prompts.json"
-CLIP_SUFFIXES = frozenset(
-    ".mp4 .mov .m4v .mkv .webm .avi .mpg .mpeg .ts .mts .wmv .flv .gif".split()
-)
 # Options of the video command that a job may have; those of the model are for all jobs.
 OPTIONS = frozenset(
     "both reverse start end frame-rate every memory format everything max-objects find-every "
