@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import io
 import math
-import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import mlx.core as mx
+
+from sam2_mlx.cli.bench.work import STAND_IN, matmul_flops, uncompiled
 
 _Function = Callable[..., Sequence[mx.array]]
 _Node = dict[str, Any]
@@ -31,8 +31,6 @@ _ELEMENTWISE = frozenset(
     "Remainder Round Select Sigmoid Sign Sin Sqrt Square Subtract Tanh BitwiseBinary "
     "BitwiseInvert".split()
 )
-# Stands for fused attention and fused norms in the graph of a GPU, see gpu_form.py.
-_FUSED = "Depends"
 
 
 @dataclass(frozen=True)
@@ -100,20 +98,9 @@ def count_work(function: _Function, arrays: Sequence[mx.array]) -> Work:
         elif part["type"] == "outputs":
             outputs.extend(name for name, _, _ in part["outputs"])
 
-    with _uncompiled():
+    with uncompiled():
         mx.export_function(collect, lambda *inputs: tuple(function(*inputs)), *arrays)
     return _Counter(nodes, set(outputs)).work()
-
-
-@contextmanager
-def _uncompiled() -> Iterator[None]:
-    # What is compiled is inlined, but not where it depends on constants alone.
-    mx.disable_compile()
-    try:
-        yield
-    finally:
-        if "MLX_DISABLE_COMPILE" not in os.environ:
-            mx.enable_compile()
 
 
 def count_primitives(outputs: Sequence[mx.array]) -> tuple[int, int]:
@@ -129,26 +116,6 @@ def count_primitives(outputs: Sequence[mx.array]) -> tuple[int, int]:
     mx.export_to_dot(text, *outputs)
     names = re.findall(r'label ="([^"]*)", shape=rectangle', text.getvalue())
     return len(names), sum(name not in _VIEWS for name in names)
-
-
-def matmul_flops(node: _Node) -> int:
-    """Floating-point operations of a matrix product, a convolution or fused attention; else 0.
-
-    Args:
-        node: a primitive as `mx.export_function` describes it.
-    """
-    name, inputs = node["name"], [shape for _, shape, _ in node["inputs"]]
-    out = math.prod(node["outputs"][0][1])
-    if name in ("Matmul", "AddMM", "QuantizedMatmul"):
-        return 2 * out * inputs[0][-1]
-    if name == "Convolution":
-        return 2 * out * math.prod(inputs[1][1:])
-    # A stand-in for a custom kernel has more arguments.
-    fused = name == _FUSED and len(inputs) == 3 and all(len(shape) == 4 for shape in inputs)
-    if fused or name == "ScaledDotProductAttention":
-        (batch, heads, queries, width), keys = inputs[0], inputs[1][2]
-        return 2 * batch * heads * queries * keys * (width + inputs[2][3])
-    return 0
 
 
 class _Counter:
@@ -240,7 +207,7 @@ class _Counter:
         names = [name for name, _, _ in node["inputs"]]
         count = len(node["outputs"])
         made = any(name in self._made_by for name in names[:count])
-        return names if node["name"] != _FUSED or made or matmul_flops(node) else names[count:]
+        return names if node["name"] != STAND_IN or made or matmul_flops(node) else names[count:]
 
     def _operation(self, members: list[int], views: list[bool]) -> Operation:
         inside = set(members)

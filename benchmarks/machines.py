@@ -1,27 +1,15 @@
 """Builds docs/machines.md from reports that `sam2-mlx report` wrote.
 
-    python -m benchmarks.machines            # from docs/machines/*.json
-
-A floor is the counted work of a frame over the rate of float32 matrix products that the same
-report measured: what the frame would take if nothing but products at that rate were left.
+python -m benchmarks.machines            # from docs/machines/*.json
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import sam2_mlx  # noqa: F401  (before MLX, whose BLAS it chooses)
-
-# isort: split
-import mlx.core as mx
-
-from benchmarks.chips import Chip
-from benchmarks.count_work import count
-from sam2_mlx.config import MODELS
 from sam2_mlx.files import read_json
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,7 +19,7 @@ _HEAD = f"""# Machines
 Reports that people sent (`sam2-mlx report`; nothing in them is personal), made into a table by
 `python -m benchmarks.machines`. Times are medians in milliseconds, of one tracked frame with seven
 memories, of a frame of the bundled clip from the file to its masks, and of a picture with a click.
-In brackets the floor of a tracked frame: its work over the rate of float32 products measured there.
+In brackets the floor of a tracked frame: its products at the speed of float32 products there.
 No row is an estimate; a Mac's is here once somebody sent one.
 
 | machine | system, MLX | model, dtype | GFLOP/s | {" | ".join(_SHOWN)} | kernels | selftest |
@@ -80,30 +68,18 @@ def row(report: dict[str, Any]) -> str:
         f"{report['system']}, {report['packages']['mlx']}",
         f"{about['model']} at {about['image_size']}, {about['dtype']}",
         f"{report['gflops']:.0f}",
-        *(_cell(times.get(what), report) for what in _SHOWN),
+        *(_cell(times.get(what)) for what in _SHOWN),
         report["kernels"],
         f"{len(report['selftest']['failed'])} failed" if report["selftest"]["failed"] else "agrees",
     ]
     return f"| {' | '.join(' '.join(cell.replace('|', '/').split()) for cell in cells)} |\n"
 
 
-def _cell(measured: dict[str, Any] | None, report: dict[str, Any]) -> str:
+def _cell(measured: dict[str, Any] | None) -> str:
     if measured is None:
         return ""
-    text = f"{1e3 * measured['median_s']:.1f}"
-    model = MODELS.get(measured["model"])
-    if "memories" not in measured or model is None or model.image_size != measured["image_size"]:
-        return text
-    flops = _flops(measured["model"], measured["memories"], measured["objects"])
-    return f"{text} ({flops / report['gflops'] / 1e6:.1f})"
-
-
-@cache
-def _flops(name: str, memories: int, objects: int) -> float:
-    chip = Chip("any", 1e12, 1e11)
-    case = {"memories": memories, "objects": objects}
-    work = count("frame", case, MODELS[name], mx.float32, (chip, chip))
-    return float(work["flops"])
+    floor = f" ({1e3 * measured['floor_s']:.1f})" if "floor_s" in measured else ""
+    return f"{1e3 * measured['median_s']:.1f}{floor}"
 
 
 if __name__ == "__main__":

@@ -56,13 +56,14 @@ def collect(model: str, quick: bool) -> dict[str, Any]:
         quick: at small sizes and in one round.
 
     Returns:
-        Plain values: the machine, versions, what is in force, verdicts on kernels, the selftest,
-        and times in seconds.
+        Plain values: the machine, versions, what is in force, verdicts on kernels and forms, what
+        `tune` found, the selftest, and times in seconds.
     """
+    from sam2_mlx.checkpoints.load import profile_place
     from sam2_mlx.cli import info
     from sam2_mlx.files import FileError, read_json
     from sam2_mlx.ops.cpu.blas import usable_cores
-    from sam2_mlx.ops.metal.verdicts import verdict_file
+    from sam2_mlx.ops.metal.verdicts import all_of, verdict_file
 
     facts = info.collect()
     try:
@@ -81,8 +82,9 @@ def collect(model: str, quick: bool) -> dict[str, Any]:
         "kernels": facts["kernels"],
         "settings": {key: os.environ[key] for key in _settings() if key in os.environ},
         "verdicts": verdicts,
+        "profile": all_of(profile_place(model)),
         "selftest": _selftest(quick),
-        "bench": _bench(model, quick),
+        "bench": _bench(model, quick, facts["gflops"]),
     }
     without_paths: dict[str, Any] = _without_paths(report)
     return without_paths
@@ -125,10 +127,12 @@ def _selftest(quick: bool) -> dict[str, Any]:
     return {"failed": failed, "lines": said.getvalue().splitlines()[1:]}
 
 
-def _bench(name: str, quick: bool) -> list[dict[str, Any]]:
+def _bench(name: str, quick: bool, gflops: float) -> list[dict[str, Any]]:
+    """Times; of a tracked frame also its floor: its arithmetic at the speed of products here."""
     from sam2_mlx.cli.bench.command import case_name, cases
     from sam2_mlx.cli.bench.models import find_model
-    from sam2_mlx.cli.bench.timing import make_run, measure
+    from sam2_mlx.cli.bench.timing import TrackedFrame, make_run, measure
+    from sam2_mlx.cli.bench.work import count_flops
     from sam2_mlx.cli.progress import progress_bar
     from sam2_mlx.ops.cpu.allocator import keep_freed_memory
     from sam2_mlx.ops.cpu.rehearsal import compile_at_once
@@ -144,6 +148,10 @@ def _bench(name: str, quick: bool) -> list[dict[str, Any]]:
         for what, case in planned:
             times = measure(make_run(what, model, case), 1 if quick else 3)
             rows.append({"what": case_name(what, case), **case, **times})
+            if what == "frame":
+                frame = TrackedFrame(model, case["memories"], case["objects"])
+                flops = count_flops(frame.follow, frame.arrays)
+                rows[-1] |= {"flops": flops, "floor_s": flops / (1e9 * gflops)}
             bar.update()
     about = {
         "model": model.config.name,

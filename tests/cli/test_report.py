@@ -55,6 +55,10 @@ def test_what_it_says(report: Path) -> None:
     rows = {row["what"]: row["median_s"] for row in values["bench"]}
     assert rows.keys() >= {"image", "frame, 7 mem., 1 obj.", "clip, 1 obj."}
     assert min(rows.values()) > 0
+    floors = {row["what"]: row for row in values["bench"] if "floor_s" in row}
+    assert floors.keys() == {"frame, 1 mem., 1 obj.", "frame, 7 mem., 1 obj."}
+    few, many = (floors[key]["flops"] for key in sorted(floors))
+    assert 1e8 < few < many < 1e10
 
 
 def test_a_model_of_ones_own_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
