@@ -11,6 +11,7 @@ from sam2_mlx.checkpoints.files import PROFILE_NAME, WEIGHTS_NAME
 from sam2_mlx.files import cache_dir, printable
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.ops.cpu.blas import usable_cores
+from sam2_mlx.ops.device import on_cpu
 from sam2_mlx.ops.dtypes import dtype_name
 from sam2_mlx.ops.metal import verdicts
 from sam2_mlx.ops.profile import Profile, profiles_wanted, read_profile, use
@@ -34,10 +35,10 @@ def profile_file(place: Path | str, bundled: bool = False) -> Path:
 
 def profile_key(model: Sam) -> str:
     """What a profile depends on besides the platform."""
-    device = f"on the {model.home}, " if model.home else ""
+    device = model.home or ("cpu" if on_cpu() else "gpu")
     return (
-        f"sam2_mlx {__version__}, {dtype_name(model.dtype)} at {model.config.image_size}, "
-        f"{device}{usable_cores()} cores"
+        f"sam2_mlx {__version__}, {dtype_name(model.dtype)} at {model.config.image_size} "
+        f"on the {device}, {usable_cores()} cores"
     )
 
 

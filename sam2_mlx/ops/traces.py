@@ -65,7 +65,7 @@ class Traces:
         """
         if not compile_wanted():
             return function(*arrays)
-        compiled = self._own.compiled
+        compiled, key = self._own.compiled, (key, active())
         if key not in compiled:
 
             def traced(*inputs: mx.array) -> tuple[mx.array, ...]:

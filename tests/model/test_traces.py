@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import mlx.core as mx
 import numpy as np
 import pytest
 
-from sam2_mlx.ops.traces import compile_wanted
+from sam2_mlx.ops.profile import Profile, active, use
+from sam2_mlx.ops.traces import Traces, compile_wanted
 from sam2_mlx.tracking.session import TrackingSession
 from tests.tiny import CONFIG, ToyClip, tiny_model
 
@@ -34,6 +36,17 @@ def test_compiled_steps_equal_plain_ones_and_settle(monkeypatch: pytest.MonkeyPa
     # One trace a memory length until all pointers are there, and none after that.
     assert counts[1] > counts[0] > 0
     assert counts[4] == counts[-1]
+
+
+def test_another_profile_is_traced_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAM2_MLX_COMPILE", "1")
+    monkeypatch.setattr(mx, "compile", lambda function: function)
+    traces, held = Traces(), []
+    for scores in (2**18, 2**19, 2**18):
+        use(Profile(scores=scores))
+        traces.run("step", lambda x: (held.append(active().scores), x)[1:], mx.zeros(1))
+    use(Profile())
+    assert held == [2**18, 2**19, 2**18] and len(traces._own.compiled) == 2
 
 
 def test_the_switch(monkeypatch: pytest.MonkeyPatch) -> None:
