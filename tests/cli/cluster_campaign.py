@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -159,7 +160,7 @@ class Campaign:
         folder: Path,
         clips: int,
         seed: int,
-        pause: tuple[float, float] = (3.0, 8.0),
+        pause: tuple[float, float] = (4.0, 10.0),
         limit: int = 10**6,
     ) -> None:
         self._dice = random.Random(seed)
@@ -241,6 +242,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory() as folder:
         campaign = Campaign(Path(folder), args.clips, args.seed)
         seconds = campaign.run()

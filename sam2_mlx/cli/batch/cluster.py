@@ -17,12 +17,10 @@ from typing import Any
 import sam2_mlx
 from sam2_mlx.cli.batch import remote
 from sam2_mlx.cli.batch.jobs import clip_files
-from sam2_mlx.cli.batch.pieces import check_name, pieces
+from sam2_mlx.cli.batch.pieces import fetch_result, pieces
 from sam2_mlx.cli.batch.pool import Outcome, Task
 from sam2_mlx.cli.errors import INVALID, UsageError, note
-from sam2_mlx.files import FileError, StagedFile, StagedFolder, real_path, sha256
-from sam2_mlx.media.mask_writer import written_masks
-from sam2_mlx.media.png_sequence import written_pictures
+from sam2_mlx.files import FileError, StagedFile, real_path
 from sam2_mlx.ops.cpu.blas import usable_cores
 
 LOCAL = "local"
@@ -240,20 +238,13 @@ class Cluster:
         """Get the results of a task; each appears whole or not at all."""
         worker, place = answer["worker"], [self._run.name, answer["place"]]
         for result in task.outputs.values():
-            files, target = answer["files"][result], task.folder / result
-            if not files:
-                continue
-            staged = StagedFile(target) if "" in files else StagedFolder(target, _written)
-            with staged as path:
-                for name, (size, digest) in files.items():
-                    file = path / check_name(name) if name else path
-                    there = [*place, result, *([name] if name else [])]
-                    with open(file, "wb") as opened:
-                        while opened.tell() < size:
-                            content = self._ask(worker, remote.hand_over, there, opened.tell())
-                            opened.write(content)
-                    if sha256(file) != digest:
-                        raise WorkerLost(f"{result} did not arrive whole from {worker}")
+
+            def read(name: str, offset: int, result: str = result) -> bytes:
+                there = [*place, result, *([name] if name else [])]
+                return bytes(self._ask(worker, remote.hand_over, there, offset))
+
+            if answer["files"][result]:
+                fetch_result(task.folder / result, answer["files"][result], read)
         with suppress(WorkerLost):
             self._ask(worker, remote.forget, place)
 
@@ -312,7 +303,3 @@ def _answer(future: Any) -> dict[str, Any]:
 
 def _failure(reason: str) -> dict[str, Any]:
     return {"code": INVALID, "error": reason, "notes": []}
-
-
-def _written(folder: Path) -> list[str]:
-    return [*written_masks(folder), *written_pictures(folder)]

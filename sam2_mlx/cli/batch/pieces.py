@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from sam2_mlx.files import FileError, quoted
+from sam2_mlx.files import FileError, StagedFile, StagedFolder, quoted, sha256
+from sam2_mlx.media.mask_writer import written_masks
+from sam2_mlx.media.png_sequence import written_pictures
 
 PIECE_BYTES = 4 * 2**20
 """The longest piece; no more of a file is in any memory."""
@@ -50,3 +52,40 @@ def write_piece(file: Path, offset: int, content: bytes) -> None:
         if opened.tell() != offset:
             raise FileError(f"{file.name} has {opened.tell()} bytes, and a piece for {offset} came")
         opened.write(content)
+
+
+def list_result(path: Path) -> dict[str, tuple[int, str]]:
+    """Size and digest of each file of a result, by name; "" where it is a file itself."""
+    files = {"": path} if path.is_file() else {}
+    if path.is_dir():
+        files = {file.name: file for file in path.iterdir()}
+    return {name: (file.stat().st_size, sha256(file)) for name, file in files.items()}
+
+
+def fetch_result(
+    target: Path, files: Mapping[str, tuple[int, str]], read: Callable[[str, int], bytes]
+) -> None:
+    """Put a result together; it appears whole or not at all.
+
+    Args:
+        target: the file, or the folder.
+        files: as `list_result` of the other machine says.
+        read: gives the next piece of a file, by name and offset.
+
+    Raises:
+        FileError: if something did not arrive whole, or cannot be written.
+    """
+    alone = "" in files
+    with StagedFile(target) if alone else StagedFolder(target, _written) as place:
+        for name, (size, digest) in files.items():
+            file, offset = place if alone else place / check_name(name), 0
+            while offset == 0 or offset < size:
+                content = read(name, offset)
+                write_piece(file, offset, content)
+                offset += len(content) or size + 1
+            if sha256(file) != digest:
+                raise FileError(f"{target} did not arrive whole")
+
+
+def _written(folder: Path) -> list[str]:
+    return [*written_masks(folder), *written_pictures(folder)]

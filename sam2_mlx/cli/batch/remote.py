@@ -14,9 +14,9 @@ from typing import Any
 
 import sam2_mlx
 from sam2_mlx.cli.batch.jobs import digest_clip
-from sam2_mlx.cli.batch.pieces import check_name, read_piece, write_piece
+from sam2_mlx.cli.batch.pieces import check_name, list_result, read_piece, write_piece
 from sam2_mlx.cli.batch.pool import Pool, Task
-from sam2_mlx.files import sha256, writing_failed
+from sam2_mlx.files import writing_failed
 
 # One model and one task at a time, however many threads a Dask worker has.
 _lock = threading.Lock()
@@ -140,7 +140,10 @@ def _do(run: Run, task: Task) -> dict[str, Any]:
             task = replace(task, folder=_scratch(_worker(), run.name, place))
             task.folder.mkdir(parents=True)
         answer = _in_process(run, task)
-        return answer | {"place": place, "files": _listed(task)} if place else answer
+        if place:
+            files = {name: list_result(task.folder / name) for name in task.outputs.values()}
+            answer |= {"place": place, "files": files}
+        return answer
     except (ValueError, OSError) as problem:
         _drop_model()
         return {"unfit": str(problem)}
@@ -171,15 +174,3 @@ def _in_process(run: Run, task: Task) -> dict[str, Any]:
         answer = outcome.answer or {"died": outcome.reason}
         return answer | {"seconds": outcome.seconds}
     return {"died": "its worker gave no answer"}
-
-
-def _listed(task: Task) -> dict[str, dict[str, tuple[int, str]]]:
-    """Size and digest of each file of each result; "" is the result itself, where it is a file."""
-    results = {}
-    for name in task.outputs.values():
-        path = task.folder / name
-        files = [path] if path.is_file() else list(path.iterdir()) if path.is_dir() else []
-        results[name] = {
-            file.name if file != path else "": (file.stat().st_size, sha256(file)) for file in files
-        }
-    return results
