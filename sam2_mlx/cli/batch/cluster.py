@@ -273,7 +273,8 @@ def _connect(address: str, count: int) -> tuple[Any, Any]:
         )
     try:
         return Client(cluster or address, timeout=_PATIENCE), cluster
-    except (OSError, ValueError) as problem:
+    # Dask has a TypeError for an address with TLS and no certificates.
+    except (OSError, ValueError, TypeError) as problem:
         raise UsageError(f"no Dask scheduler at {address}: {problem}") from problem
 
 
