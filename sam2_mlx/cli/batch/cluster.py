@@ -20,7 +20,7 @@ from sam2_mlx.cli.batch.jobs import clip_files
 from sam2_mlx.cli.batch.pieces import fetch_result, pieces
 from sam2_mlx.cli.batch.pool import Outcome, Task
 from sam2_mlx.cli.errors import INVALID, UsageError, note
-from sam2_mlx.files import FileError, StagedFile, real_path
+from sam2_mlx.files import FileError, StagedFile
 from sam2_mlx.ops.cpu.blas import usable_cores
 
 LOCAL = "local"
@@ -55,7 +55,7 @@ class Cluster:
 
     def __init__(self, address: str, model: dict[str, Any], count: int, folder: Path) -> None:
         self._client, self._cluster = _connect(address, count)
-        self._mark = StagedFile(real_path(folder) / "cluster")
+        self._mark = StagedFile(Path(os.path.abspath(folder), "cluster"))
         name = f"sam2-mlx-{time.time_ns()}-{os.getpid()}"
         self._run = remote.Run(name, model, self._mark.path)
         # Futures that have ended, and words on how far a task is.

@@ -24,7 +24,7 @@ from sam2_mlx.cli.outputs import check_outputs, plural
 from sam2_mlx.cli.process import Interrupted
 from sam2_mlx.cli.progress import Bars
 from sam2_mlx.cli.stop import StopSignals
-from sam2_mlx.files import FileError, real_path, write_json
+from sam2_mlx.files import FileError, write_json
 
 _MASK_ENDINGS = {"png": "_masks", "npz": "_masks.npz", "json": "_masks.json"}
 SOME_FAILED = 3
@@ -145,7 +145,7 @@ class _Batch:
                 clip = Path(os.path.abspath(job.clip))
                 outputs = self._outputs(job.name)
                 yield Task(job.name, clip, digest, job.prompts, job.arguments, outputs,
-                           real_path(self.args.out), deaths)  # fmt: skip
+                           Path(os.path.abspath(self.args.out)), deaths)  # fmt: skip
 
     def take(self, outcome: Outcome) -> None:
         """Note how a task ended."""
