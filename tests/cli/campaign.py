@@ -1,6 +1,6 @@
 """Ends commands in every way that a machine has, and counts what is left: `make faults`.
 
-    python -m tests.cli.campaign [KIND ...] [--short] [--seed N]
+    python -m tests.cli.campaign [KIND ...] [--share 0.2] [--seed N]
 
 Prints a table. Fails if an output is broken, outputs are of different runs, a session is lost, a
 traceback is shown, something hangs, or a partial file outlives the next run.
@@ -305,13 +305,13 @@ def main(argv: list[str] | None = None) -> int:
     """Run the campaign; 0 where nothing was wrong."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)}; all")
-    parser.add_argument("--short", action="store_true", help="one run in twenty")
+    parser.add_argument("--share", type=float, default=1, help="of the runs, for a short one")
     parser.add_argument("--seed", type=int, help="of the moments and of what is left out")
     args = parser.parse_args(argv)
     seed = random.SystemRandom().randrange(2**32) if args.seed is None else args.seed
     print(f"seed {seed}")
     with tempfile.TemporaryDirectory() as folder:
-        campaign = Campaign(Path(folder), random.Random(seed), 0.05 if args.short else 1)
+        campaign = Campaign(Path(folder), random.Random(seed), args.share)
         rows = []
         for row in campaign.rows(args.kinds or KINDS):
             print(render(row), flush=True)
