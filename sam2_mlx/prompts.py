@@ -86,6 +86,8 @@ class Prompt:
             ValueError: if it does not have two axes, or holds NaN.
         """
         array = np.asarray(mask)
+        if array.dtype.kind not in "biuf":
+            raise ValueError(f"mask must hold numbers; got {array.dtype}")
         if array.ndim != 2 or 0 in array.shape:
             raise ValueError(f"mask needs shape (height, width); got {array.shape}")
         if array.dtype == bool:
@@ -146,8 +148,7 @@ def _points(points: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
             "points and labels belong together; got "
             + ("labels without points" if points is None else "points without labels")
         )
-    # In single precision first, as the reference takes them.
-    places = np.asarray([] if points is None else points, np.float32).astype(np.float64)
+    places = _coordinates("points", [] if points is None else points)
     kinds = np.asarray([] if labels is None else labels)
     if not places.size and not kinds.size:
         return np.zeros((1, 0, 2)), np.zeros((1, 0), np.int32)
@@ -168,9 +169,18 @@ def _points(points: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     return places, kinds.astype(np.int32)
 
 
+def _coordinates(name: str, values: Any) -> np.ndarray:
+    """Coordinates as float64, but in single precision, as the reference takes them."""
+    try:
+        with np.errstate(over="ignore"):
+            return np.asarray(values, np.float32).astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as problem:
+        raise ValueError(f"{name} must be an array of numbers: {problem}") from problem
+
+
 def _corners(box: Any) -> tuple[np.ndarray, np.ndarray]:
     """Boxes as points (B, 2, 2) and labels (B, 2)."""
-    corners = np.asarray(box, np.float32).astype(np.float64)
+    corners = _coordinates("box", box)
     if not corners.size or (corners.shape[-1] != 4 and corners.shape != (2, 2)):
         raise ValueError(
             "box needs 4 numbers (x0, y0, x1, y1) in pixels, or shape (B, 4); "

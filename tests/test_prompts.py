@@ -57,6 +57,10 @@ def ask(request: pytest.FixtureRequest) -> Any:
         ({"points": [[96.5, 20]], "labels": [1]}, r"x from 0 to 96 .* got \(96.5, 20\)"),
         ({"points": [[5, 5], [20, -1]], "labels": [1, 0]}, r"got \(20, -1\)"),
         ({"box": [1, 2, 3]}, r"got shape \(3,\)"),
+        ({"box": "1,2,3,4"}, "box must be an array of numbers: .*'1,2,3,4'"),
+        ({"box": [10**400, 1, 2, 3]}, "box must be an array of numbers"),
+        ({"box": [1e300, 1, 2, 3]}, "finite"),
+        ({"points": {"x": 1}, "labels": [1]}, "points must be an array of numbers"),
         ({"box": []}, r"got shape \(0,\)"),
         ({"box": [1, 2, 3, np.inf]}, "finite"),
         ({"box": [50, 40, 10, 5]}, r"\(50, 40, 10, 5\) has no area"),
@@ -131,6 +135,8 @@ def test_masks_of_any_numbers(mask: Any, on: Any) -> None:
         (np.zeros((1, 4, 4)), r"got \(1, 4, 4\)"),
         (np.zeros((0, 4)), r"got \(0, 4\)"),
         ([[np.nan, 1.0]], "NaN"),
+        ([["a"]], "must hold numbers"),
+        (np.ones((2, 2), complex), "complex"),
     ],
 )
 def test_impossible_masks_are_refused(mask: Any, message: str) -> None:
