@@ -1,6 +1,6 @@
 """Small faults, and the test that must catch each; none of these tests is in tests/parity."""
 
-from tests.faults import checkpoints, cli, evaluation, live, media, tracking
+from tests.faults import checkpoints, cli, evaluation, live, media, ops, tracking
 
 FAULTS = (
     *live.FAULTS,
@@ -9,4 +9,5 @@ FAULTS = (
     *checkpoints.FAULTS,
     *cli.FAULTS,
     *evaluation.FAULTS,
+    *ops.FAULTS,
 )
