@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from sam2_mlx.cli.batch.cluster import Cluster
+from sam2_mlx.cli.batch.pool import Task
+from sam2_mlx.cli.batch.remote import Run
+from sam2_mlx.cli.errors import UsageError
 from tests.cli.cluster_campaign import (
     ALONE,
     MODEL,
@@ -80,3 +86,19 @@ def test_no_scheduler_and_no_dask(folder: Path, monkeypatch, capsys) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert batch([str(jobs), "--out", "out", "--dask", "local", *MODEL]) == 2
     assert 'pip install "sam2_mlx[cluster]"' in capsys.readouterr().err
+
+
+def test_a_scheduler_that_is_gone_while_results_come_fails_no_clip(folder: Path) -> None:
+    class Gone:
+        def run(self, *_: object, **__: object) -> None:
+            raise OSError("its connection is closed")
+
+    task = Task("a", folder / "a.mp4", "0", [], [], {"--output": "a_masked.mp4"}, folder)
+    files = {"a_masked.mp4": {"": (1, "0")}}
+    future: Future[dict[str, Any]] = Future()
+    future.key = "1"
+    future.set_result({"worker": "w", "code": 0, "place": "0", "files": files})
+    cluster = Cluster.__new__(Cluster)
+    cluster._client, cluster._tasks, cluster._run = Gone(), {"1": task}, Run("r", {}, folder)
+    with pytest.raises(UsageError, match="the Dask scheduler is gone"):
+        cluster._outcome(future)

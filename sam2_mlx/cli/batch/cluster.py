@@ -86,12 +86,8 @@ class Cluster:
                 self._submit(task, self._fit)
             if not self._tasks:
                 return
-            with suppress(queue.Empty):
-                event = self._events.get(timeout=_PACE)
-                if isinstance(event, tuple):
-                    progress(*event)
-                elif (outcome := self._outcome(event)) is not None:
-                    yield outcome
+            if (outcome := self._wait(progress)) is not None:
+                yield outcome
 
     def close(self) -> None:
         """Let go of the cluster; tasks that no worker has begun are dropped."""
@@ -132,6 +128,17 @@ class Cluster:
             if workers or time.monotonic() > end:
                 raise UsageError("the cluster has no worker that will do; start one and run again")
             time.sleep(_PACE / 10)
+
+    def _wait(self, progress: Callable[[str, int, int], None]) -> Outcome | None:
+        """The next outcome, if it comes before the workers are to be looked at again."""
+        end = time.monotonic() + _PACE
+        with suppress(queue.Empty):
+            while True:
+                event = self._events.get(timeout=max(0.0, end - time.monotonic()))
+                if not isinstance(event, tuple):
+                    return self._outcome(event)
+                progress(*event)
+        return None
 
     def _refuse(self, worker: str, reason: str) -> None:
         if worker not in self._refused:
@@ -197,9 +204,9 @@ class Cluster:
         except WorkerLost:
             self._submit(task, self._fit)
             return None
-        except (ValueError, OSError) as problem:
+        except (FileError, OSError) as problem:
             answer |= _failure(str(problem))
-        if "died" not in answer and self._goes_on_elsewhere(task, answer):
+        if "code" in answer and "worker" in answer and self._goes_on_elsewhere(task, answer):
             return None
         self._sent.pop(task.name, None)
         if "died" in answer:
@@ -208,7 +215,7 @@ class Cluster:
 
     def _goes_on_elsewhere(self, task: Task, answer: dict[str, Any]) -> bool:
         """Give what failed to another worker, once: this one may lack a codec, or disk."""
-        worker = answer.get("worker", "")
+        worker = answer["worker"]
         before, reason = self._failures.pop(task.name, ("", ""))
         if not answer["code"]:
             if before and before != worker:
