@@ -15,8 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-PEERS = ("mlx-sam", "torch")
-"""The systems that can be compared with."""
+PEERS = ("mlx-sam", "torch", "edgetam")
+"""What can be compared with: other systems, and a model of this one."""
 
 MODELS = ("tiny", "small", "base_plus", "large")
 """The models that they have."""
@@ -124,6 +124,8 @@ def start(
     for system in against:
         if system == "torch":
             workers[system] = Worker(system, torch_python, [], spec)
+        elif system == "edgetam":
+            workers[system] = Worker("ours", sys.executable, [root], {**spec, "model": system})
         else:
             workers[system] = Worker(system, sys.executable, [root, mlx_sam], spec)
     return workers

@@ -6,6 +6,7 @@ scripts.
 
     python -m benchmarks.tracked_frame
     python -m benchmarks.tracked_frame --model small --image-size 512 --objects 1 8
+    python -m benchmarks.tracked_frame --against edgetam
     python -m benchmarks.tracked_frame --against mlx-sam --mlx-sam FOLDER
     python -m benchmarks.tracked_frame --against torch --torch-python VENV/bin/python
 

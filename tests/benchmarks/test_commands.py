@@ -83,6 +83,8 @@ def test_mlx_sam_has_one_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 def test_ours_in_a_process_of_its_own() -> None:
     spec = {"model": "nano", "image_size": 64}
+    results = compare(start(["edgetam"], "", "", {**spec, "image_size": 256}), objects=1, rounds=1)
+    assert results["edgetam"]["primitives"] != results["ours"]["primitives"]
     results = compare(start([], "", "", spec), objects=2, rounds=1)
     ours = results["ours"]
     assert set(ours) >= {"encode", "track", "remember", "seconds", "cpu_seconds", "peak_bytes"}

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
+from unittest import mock
 
 import mlx.core as mx
 import numpy as np
 import pytest
 from PIL import Image
 
+from sam2_mlx.model.memory import ObjectMask
+from sam2_mlx.model.sam import Sam
 from sam2_mlx.predictors.video_predictor import SAM2VideoPredictor
 from tests.edgetam.edge_cases import BORROWED, golden, record, thin
 from tests.edgetam.edge_models import seeded_edge_model
@@ -18,10 +23,13 @@ from tests.parity.ours import Frames
 from tests.parity.scenes import draw_clip
 
 STAGE_TOLERANCE = 1e-4
-SPREAD_FACTOR, FLOOR = 3, 1e-3
-"""Of the 99th percentile. A prompted mask is remembered in black and white, and one pixel of
-drawn_256 has a logit of 8e-7: where rounding turns it over, the frames after it move by 3e-4. The
-smallest of the mistakes in record.json moves them by 6e-3."""
+SPREAD_FACTOR = 3
+"""Of the 99th percentile; what was measured is 0.4 to 1.3."""
+UNDECIDED = 1e-5
+"""A prompted mask is remembered in black and white, and one pixel of drawn_256 has a logit of 8e-7:
+where rounding turns it over, the frames after it move by 40 times the spread (3e-4). So where a
+video is off, it is played with such pixels on, and off, and one of these must agree. The smallest
+of the mistakes in record.json moves the frames by 6e-3."""
 
 Answers = dict[str, np.ndarray]
 
@@ -45,9 +53,7 @@ def test_every_stage_matches_the_reference(side: int) -> None:
 def test_a_drawn_video_matches_the_reference(name: str) -> None:
     case = record()["videos"][name]
     clip = Frames(draw_clip(**case["clip"]).frames)
-    assert_close(
-        play(seeded_edge_model(case["seed"], case["image_size"]), clip, case), name, "drawn"
-    )
+    assert_close(seeded_edge_model(case["seed"], case["image_size"]), clip, name, "drawn")
 
 
 @pytest.mark.skipif(not BORROWED.is_dir(), reason="needs a clip that is not ours")
@@ -56,7 +62,7 @@ def test_a_video_matches_the_reference(name: str) -> None:
     case = record()["videos"][name]
     files = [BORROWED / "frames" / f"{number:05d}.jpg" for number in case["frames"]]
     clip = Frames(np.stack([np.array(Image.open(file).convert("RGB")) for file in files]))
-    assert_close(play(seeded_edge_model(case["seed"], 1024), clip, case), name, "../borrowed/video")
+    assert_close(seeded_edge_model(case["seed"], 1024), clip, name, "../borrowed/video")
 
 
 def test_the_goldens_show_a_mistake_in_the_perceiver() -> None:
@@ -71,7 +77,8 @@ def test_the_goldens_show_a_mistake_in_the_perceiver() -> None:
     first, step = case["first_kept"], case["keep_every"]
     key, expected = "02_f1", golden("drawn")["drawn_256/02_f1"]
     gaps = np.abs(answers[key][:, first::step, first::step] - expected)
-    assert np.percentile(gaps, 99) > 4 * FLOOR * case["answers"][key]["largest"]
+    # Ten times what an undecided pixel does.
+    assert np.percentile(gaps, 99) > 4e-3 * case["answers"][key]["largest"]
 
 
 def test_half_precision_gives_the_same_masks() -> None:
@@ -116,22 +123,45 @@ def play(model: Any, clip: Frames, case: dict[str, Any]) -> Answers:
     return answers
 
 
-def assert_close(answers: Answers, name: str, file: str) -> None:
-    """Hold answers against a golden video."""
+def assert_close(model: Any, clip: Frames, name: str, file: str) -> None:
+    """Play a case and hold the answers against its golden."""
     arrays, case = golden(file), record()["videos"][name]
     expected = {key.split("/")[1]: value for key, value in arrays.items() if key.startswith(name)}
-    assert set(answers) == set(expected)
+    problems = []
+    for shift in (0.0, UNDECIDED, -UNDECIDED):
+        with mock.patch.object(Sam, "remember", _shifted(shift)):
+            answers = play(model, clip, case)
+        assert set(answers) == set(expected)
+        try:
+            return compare(answers, expected, case)
+        except AssertionError as problem:
+            problems.append(str(problem))
+    pytest.fail("\n".join(problems))
+
+
+def _shifted(shift: float) -> Callable[..., mx.array]:
+    """`Sam.remember`, with so much added to the logits of masks that become binary."""
+    remember = Sam.remember
+
+    def shifted(model: Sam, features: Any, masks: ObjectMask, binarise: bool) -> mx.array:
+        moved = replace(masks, logits=masks.logits + shift) if binarise else masks
+        return remember(model, features, moved, binarise)
+
+    return shifted
+
+
+def compare(answers: Answers, expected: Answers, case: dict[str, Any]) -> None:
+    """Hold answers against those of the reference."""
     first, step = case["first_kept"], case["keep_every"]
-    spread = max(facts["spread"][1] for facts in case["answers"].values())
+    allowed = SPREAD_FACTOR * max(facts["spread"][1] for facts in case["answers"].values())
     for key, value in expected.items():
         if key in case["answers"]:
             gaps = np.abs(answers[key][:, first::step, first::step] - value)
             error = np.percentile(gaps, 99) / case["answers"][key]["largest"]
-            assert error <= SPREAD_FACTOR * spread + FLOOR, (key, error)
+            assert error <= allowed, f"{key} is off by {error:.1e}; {allowed:.1e} is allowed"
             share = (answers[key] > 0).mean(axis=(1, 2))
             np.testing.assert_allclose(share, case["answers"][key]["on"], atol=2e-3)
         elif key.endswith("_ids"):
             np.testing.assert_array_equal(answers[key], value)
         else:
-            # Scores move with the masks that are remembered, by as much as the reference's own.
-            np.testing.assert_allclose(answers[key], value, atol=max(2e-3, SPREAD_FACTOR * spread))
+            np.testing.assert_allclose(answers[key], value, atol=allowed * np.abs(value).max())
