@@ -17,6 +17,7 @@ from sam2_mlx.files import FileError, expanded
 
 DTYPES = ("float32", "float16", "bfloat16")
 DEVICES = ("auto", "gpu", "cpu", "mps", "cuda")
+ENCODERS = ("auto", "libx264", "h264_videotoolbox")
 FORMATS = ("video", "prores4444", "webm-alpha", "png-sequence")
 """Forms of a written clip; all but the first are the objects alone, with transparency."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from sam2_mlx.cli.arguments import (
+    ENCODERS,
     FORMATS,
     CommandParser,
     add_model_arguments,
@@ -128,4 +129,11 @@ def add_following_arguments(parser: argparse.ArgumentParser) -> None:
         default=FORMATS[0],
         help="masks drawn over the video (the default), or the objects alone with transparency: "
         "ProRes 4444 (.mov) or VP9 (.webm), or a folder of PNGs",
+    )
+    group.add_argument(
+        "--encoder",
+        choices=ENCODERS,
+        default=ENCODERS[0],
+        help="what encodes a video with masks drawn over it: the hardware of a Mac where there is "
+        "one, else libx264",
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sam2_mlx.cli.arguments import FORMATS
+from sam2_mlx.cli.arguments import ENCODERS, FORMATS
 from sam2_mlx.cli.errors import UsageError
 from sam2_mlx.cli.outputs import check_outputs
 from sam2_mlx.files import check_target
@@ -33,6 +33,7 @@ class VideoOutputs:
         scores: where the scores go, or None.
         session: where the session is saved after the last frame, or None.
         prompts: where the prompts are saved, or None.
+        encoder: one of `ENCODERS`.
     """
 
     pictures: Path | None
@@ -41,6 +42,7 @@ class VideoOutputs:
     scores: Path | None = None
     session: Path | None = None
     prompts: Path | None = None
+    encoder: str = ENCODERS[0]
 
     @property
     def others(self) -> list[Path]:
@@ -63,6 +65,8 @@ class VideoOutputs:
             pictures = args.output
         if pictures is not None and encoding is not None:
             check_video_name(pictures, encoding)
+        if args.encoder != ENCODERS[0] and args.format != FORMATS[0]:
+            raise UsageError(f"--encoder is for H.264; leave out --format {args.format}")
         session = args.save_session
         if session is not None and session.suffix != ".safetensors":
             raise UsageError(
@@ -71,7 +75,8 @@ class VideoOutputs:
         for target in (session, args.save_prompts):
             if target is not None:
                 check_target(target)
-        return cls(pictures, args.format, args.save_masks, args.scores, session, args.save_prompts)
+        others = (args.save_masks, args.scores, session, args.save_prompts)
+        return cls(pictures, args.format, *others, args.encoder)
 
     def check(self, inputs: Iterable[Path]) -> None:
         """Check that nothing written takes the place of what is read or of anything else written.
@@ -96,7 +101,8 @@ class VideoOutputs:
         """
         if self.pictures is None and sys.stdout is None:
             raise UsageError("--output - needs a standard output, and it is closed; name a file")
-        return open_pictures(self.pictures or sys.stdout.buffer, self.format, source, first)
+        target = self.pictures or sys.stdout.buffer
+        return open_pictures(target, self.format, source, first, self.encoder)
 
     def open_masks(self) -> Iterator[MaskWriter]:
         """What writes masks and scores.

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+from sam2_mlx.media.errors import MediaError
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,16 @@ H264 = Encoding(
     (".mp4", ".mov", ".mkv"),
     (("preset", "veryfast"), ("crf", "18")),
 )
+# At 4K the slower preset takes two thirds of a frame's processor time; this one gives the same
+# peak signal-to-noise ratio in half of it, and a file a quarter larger.
+_H264_LARGE = replace(H264, options=(("preset", "superfast"), ("crf", "19")))
+_LARGE_PIXELS = 2**22
+# The encoder of Apple's chips, at a constant quality of 65 of 100 (118 is FFmpeg's unit of it).
+_H264_HARDWARE = replace(
+    H264,
+    codec="h264_videotoolbox",
+    options=(("flags", "+qscale"), ("global_quality", str(65 * 118)), ("profile", "high")),
+)
 PRORES_4444 = Encoding("prores_ks", "yuva444p10le", (".mov",), (("profile", "4444"),))
 WEBM_ALPHA = Encoding(
     "libvpx-vp9",
@@ -61,3 +76,41 @@ ENCODINGS: dict[str, Encoding | None] = {
     "png-sequence": None,
 }
 """Forms of a written clip; the last is a folder of pictures."""
+
+
+def h264(encoder: str, size: tuple[int, int]) -> Encoding:
+    """How H.264 is encoded on this machine.
+
+    Args:
+        encoder: `libx264`, `h264_videotoolbox`, or `auto`: the latter on a Mac that has it.
+        size: (width, height) of the video in pixels.
+
+    Raises:
+        MediaError: if an encoder was named that cannot be used here.
+    """
+    if encoder == _H264_HARDWARE.codec or (encoder == "auto" and sys.platform == "darwin"):
+        problem = _why_not(_H264_HARDWARE, size)
+        if problem is None:
+            return _H264_HARDWARE
+        if encoder != "auto":
+            raise MediaError(
+                f"the encoder {encoder} cannot be used here ({problem}); --encoder libx264 can"
+            )
+    return _H264_LARGE if size[0] * size[1] > _LARGE_PIXELS else H264
+
+
+def _why_not(encoding: Encoding, size: tuple[int, int]) -> str | None:
+    """Why pictures cannot be encoded so, or None: a machine may lack what FFmpeg knows."""
+    import av
+
+    if encoding.codec not in av.codecs_available:
+        return "PyAV has none of that name"
+    try:
+        context: Any = av.CodecContext.create(encoding.codec, "w")
+        context.width, context.height = (length + length % 2 for length in size)
+        context.pix_fmt, context.time_base = encoding.pixels, Fraction(1, 25)
+        context.options = dict(encoding.options)
+        context.open()
+    except av.FFmpegError as problem:
+        return str(problem.strerror)
+    return None

@@ -59,7 +59,7 @@ def draw_masks(
 
 def _draw(drawn: np.ndarray, mask: np.ndarray, rank: int, alpha: float, width: int) -> None:
     """Draw one object in place, touching only the rectangle around it."""
-    cover = np.ascontiguousarray(mask != 0).view(np.uint8)
+    cover = np.ascontiguousarray(mask if mask.dtype == bool else mask != 0).view(np.uint8)
     x, y, w, h = cv2.boundingRect(cover)
     if w == 0 or h == 0:
         return
@@ -73,7 +73,8 @@ def _draw(drawn: np.ndarray, mask: np.ndarray, rank: int, alpha: float, width: i
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1))
     # Where the object is cut by the picture's own border there is no outline.
     edge = cv2.morphologyEx(cover, cv2.MORPH_GRADIENT, kernel, borderType=cv2.BORDER_REPLICATE)
-    window[edge != 0] = object_color(rank)
+    cv2.rectangle(filled, (0, 0), (x1 - x0, y1 - y0), object_color(rank), cv2.FILLED)
+    cv2.copyTo(filled, edge, window)
 
 
 @lru_cache(maxsize=64)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 import numpy as np
 
 from sam2_mlx.media.cutout import cut_out_frame
-from sam2_mlx.media.encodings import ENCODINGS, H264
+from sam2_mlx.media.encodings import ENCODINGS, H264, h264
 from sam2_mlx.media.frame_source import FrameSource
 from sam2_mlx.media.mask_writer import MaskRecord
 from sam2_mlx.media.overlay import draw_masks
@@ -114,7 +114,9 @@ class VideoSink:
         self._writer.abort()
 
 
-def open_pictures(target: Path | BinaryIO, form: str, source: FrameSource, first: int) -> VideoSink:
+def open_pictures(
+    target: Path | BinaryIO, form: str, source: FrameSource, first: int, encoder: str = "auto"
+) -> VideoSink:
     """What writes the pictures of a clip.
 
     Args:
@@ -122,6 +124,7 @@ def open_pictures(target: Path | BinaryIO, form: str, source: FrameSource, first
         form: one of `ENCODINGS`.
         source: the clip.
         first: number there of the first frame that will come.
+        encoder: what encodes H.264; see `encodings.h264`.
 
     Raises:
         MediaError: if it cannot be written.
@@ -130,10 +133,13 @@ def open_pictures(target: Path | BinaryIO, form: str, source: FrameSource, first
     from sam2_mlx.media.video_writer import write_like
 
     encoding = ENCODINGS[form]
+    alone = encoding is not H264
+    if not alone:
+        encoding = h264(encoder, (source.width, source.height))
     writer: VideoWriter | PngSequence
     if encoding is not None:
         writer = write_like(target, source, first, encoding)
     else:
         assert isinstance(target, Path)
         writer = PngSequence(target, source.format.pixel_aspect)
-    return VideoSink(writer, source, alone=encoding is not H264)
+    return VideoSink(writer, source, alone)

@@ -18,6 +18,7 @@ from sam2_mlx.media.encodings import H264, Encoding
 from sam2_mlx.media.errors import MediaError, dropping
 from sam2_mlx.media.frame_source import FrameSource, StreamFormat
 from sam2_mlx.media.webm import set_pixel_aspect
+from sam2_mlx.media.yuv import rgb_to_yuv420
 
 # A container that can be read while it is being written.
 _PIPE_FORMAT, _PIPE_SUFFIX = "matroska", ".mkv"
@@ -204,8 +205,10 @@ class VideoWriter:
         below, right = (self._missing(length) for length in frame.shape[:2])
         if below or right:
             frame = np.pad(frame, ((0, below), (0, right), (0, 0)), mode="edge")
-        kind = "rgba" if self._encoding.alpha else "rgb24"
-        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=kind)
+        if not self._encoding.alpha:
+            planes = rgb_to_yuv420(frame, self._format.colors.matrix)
+            return av.VideoFrame.from_numpy_buffer(planes, format="yuv420p")
+        picture = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(frame), format="rgba")
         return self._reformatter.reformat(
             picture,
             format=self._encoding.pixels,

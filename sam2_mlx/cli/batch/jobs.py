@@ -19,8 +19,8 @@ from sam2_mlx.media.reader import CLIP_SUFFIXES, is_pattern
 PROMPTS_SUFFIX = ".prompts.json"
 # Options of the video command that a job may have; those of the model are for all jobs.
 OPTIONS = frozenset(
-    "both reverse start end frame-rate every memory format everything max-objects find-every "
-    "points-per-side min-area crops min-iou min-stability refine".split()
+    "both reverse start end frame-rate every memory format encoder everything max-objects "
+    "find-every points-per-side min-area crops min-iou min-stability refine".split()
 )
 _MAX_LIST_BYTES = 2**30
 _COLUMNS = ("clip", "object", "frame", "x", "y", "label")

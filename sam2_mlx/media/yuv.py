@@ -1,0 +1,51 @@
+"""RGB to what encoders of video take."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+# Shares of red and blue in the luma, by H.273's code of the matrix.
+_RED_BLUE = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 9: (0.2627, 0.0593)}
+# OpenCV computes with so fine coefficients.
+_STEPS = 1024
+
+
+def rgb_to_yuv420(picture: np.ndarray, matrix: int) -> np.ndarray:
+    """A picture as planes of luma and of colour at half the size, in video range.
+
+    It takes half the time of FFmpeg's own conversion, which knows no short way from RGB.
+
+    Args:
+        picture: uint8 (H, W, 3) RGB; H and W are even.
+        matrix: code of H.273: 1, 5, 6 or 9; see `ColorTags`.
+
+    Returns:
+        uint8 (3 * H / 2, W): luma in the first H rows, then the two planes of colour; in FFmpeg's
+        words yuv420p.
+    """
+    height, width = picture.shape[:2]
+    rows = _rows(matrix)
+    planes = np.empty((height * 3 // 2, width), np.uint8)
+    # Three channels are converted faster than one.
+    cv2.extractChannel(cv2.transform(picture, rows), 0, planes[:height])
+    half = cv2.resize(picture, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    colors = cv2.transform(half, rows)
+    for channel, plane in enumerate(planes[height:].reshape(2, height // 2, width // 2), 1):
+        cv2.extractChannel(colors, channel, plane)
+    return planes
+
+
+@lru_cache(maxsize=4)
+def _rows(matrix: int) -> np.ndarray:
+    """float64 (3, 4): luma and both colours of (R, G, B, 1)."""
+    red, blue = _RED_BLUE[matrix]
+    luma = np.array([red, 1 - red - blue, blue])
+    colors = [(np.eye(3)[channel] - luma) / (2 * (1 - luma[channel])) for channel in (2, 0)]
+    rows = np.array([luma * 219 / 255, *(color * 224 / 255 for color in colors)])
+    # Rounded here, so that white stays white and grey has no colour.
+    whole = np.round(rows * _STEPS)
+    whole[:, 1] += np.round(rows.sum(axis=1) * _STEPS) - whole.sum(axis=1)
+    return np.column_stack([whole / _STEPS, [16, 128, 128]])
