@@ -28,6 +28,9 @@ _UNREAD_SUFFIXES = frozenset(
     ".heic .heif .exr .hdr .dng .cr2 .cr3 .nef .arw .orf .rw2 .raf .psd .jxl .svg .gif .dpx".split()
 )
 _ORIENTATION = 0x0112
+# Tags of a TIFF.
+_BITS_A_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
+_WHITE_IS_ZERO = 0
 # Pixels that are taken out of a picture at once.
 _PORTION = 2**22
 DAMAGE = (
@@ -283,7 +286,9 @@ def image_to_rgb(
     turn = image.getexif().get(_ORIENTATION, 1) if upright else 1
     if values is not None:
         # Pillow's own conversion would clip grey at 255, and keep of colours the upper half.
-        image = Image.fromarray(_to_8_bits(values, bits))
+        negative = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+        pixels = _to_8_bits(values, bits)
+        image = Image.fromarray(255 - pixels if negative else pixels)
         image.getexif()[_ORIENTATION] = turn
     # Pillow would copy the whole picture even where it lies as it should.
     turned = ImageOps.exif_transpose(image) if turn != 1 else image
@@ -297,7 +302,11 @@ def image_to_rgb(
 def _deep_values(image: Image.Image) -> np.ndarray | None:
     """The values of a picture with more than 8 bits, (H, W) or (H, W, 3 or 4); else None."""
     if image.mode.startswith("I"):
-        return np.asarray(image)
+        grey = np.asarray(image)
+        tags = getattr(image, "tag_v2", {})
+        # Pillow takes 32 bits for signed, whatever the file says.
+        unsigned = tags.get(_BITS_A_SAMPLE) == (32,) and tags.get(_SAMPLE_FORMAT, (1,)) == (1,)
+        return grey.view(np.uint32) if unsigned else grey
     tiles = getattr(image, "tile", None)
     if not tiles or ";16" not in str(tiles[0].args) or image.mode not in ("RGB", "RGBA"):
         return None

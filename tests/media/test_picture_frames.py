@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from io import BytesIO
 from pathlib import Path
 
 import cv2
@@ -96,6 +97,23 @@ def test_transparent_animations_are_shown_on_white(tmp_path: Path) -> None:
 def deep(top: int, width: int = 256) -> np.ndarray:
     """uint16 (4, width): a ramp from 0 to `top`."""
     return np.linspace(0, top, width).round().astype(np.uint16)[None].repeat(4, axis=0)
+
+
+@pytest.mark.parametrize("bits", [12, 32])
+def test_grey_tiffs_that_pillow_takes_for_others(tmp_path: Path, bits: int) -> None:
+    """White is zero in 16 bits, and 32 bits without a sign."""
+    ramp = np.linspace(0, 2**bits - 1, 256).round()[None].repeat(4, axis=0)
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    # The size, the kind of samples, one strip, and that there is no sign.
+    tags[256], tags[257], tags[258], tags[259], tags[262] = 256, 4, max(16, bits), 1, bits // 32
+    tags[273], tags[277], tags[278], tags[339] = 0, 1, 4, 1
+    values = ramp.astype(np.uint16 if bits == 12 else np.uint32).tobytes()
+    tags[279] = len(values)
+    file = BytesIO()
+    tags.save(file)
+    (tmp_path / "grey.tif").write_bytes(file.getvalue() + values)
+    expected = np.arange(256) if bits == 32 else np.arange(255, -1, -1)
+    assert np.array_equal(load_picture(tmp_path / "grey.tif")[0, :, 0], expected)
 
 
 @pytest.mark.parametrize("bits", [10, 12, 14, 16])
