@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from sam2_mlx.cli.errors import UsageError
 from sam2_mlx.config import MODELS
-from sam2_mlx.files import FileError, expanded
+from sam2_mlx.files import FileError, expanded, printable
 
 DTYPES = ("float32", "float16", "bfloat16")
 DEVICES = ("auto", "gpu", "cpu", "mps", "cuda")
@@ -60,7 +60,7 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print one line and leave with exit code 2."""
-        print(f"sam2-mlx: error: {message}; see --help", file=sys.stderr)
+        print(f"sam2-mlx: error: {printable(message)}; see --help", file=sys.stderr)
         raise SystemExit(2)
 
 

@@ -6,6 +6,7 @@ import argparse
 import os
 
 from sam2_mlx.cli.arguments import DTYPES, CommandParser, add_options, file_path
+from sam2_mlx.cli.errors import say
 
 
 def main(argv: list[str]) -> int:
@@ -27,7 +28,7 @@ def main(argv: list[str]) -> int:
     # With a separator in it, a folder is not taken for a model's name.
     model = args.out if len(args.out.parts) > 1 else os.path.join(".", args.out)
     kind = args.dtype if args.quantize is None else f"{args.quantize} bits and {args.dtype}"
-    print(
+    say(
         f"wrote {args.out}: {config.name}, {config.image_size} px, {kind}, {size:.1f} MB; "
         f"use it with --model {model}"
     )

@@ -7,7 +7,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TextIO
 
 from sam2_mlx.cli.process import Handling, interrupt, silence_stdout
 from sam2_mlx.files import printable
@@ -72,6 +72,16 @@ def check_address_space() -> None:
             f"this process may have {limit / 1e9:.1f} GB of address space (ulimit -v) and needs "
             f"{_LEAST_ADDRESS_SPACE / 1e9:.0f} GB or more; raise the limit"
         )
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Print what a command has to say, names of files in it, and nothing that a terminal obeys.
+
+    Args:
+        text: one line or several.
+        stream: standard output if None.
+    """
+    print(*map(printable, text.split("\n")), sep="\n", file=stream)
 
 
 def note(text: str) -> None:

@@ -17,7 +17,7 @@ from sam2_mlx.cli.arguments import (
     file_path,
     read_count,
 )
-from sam2_mlx.cli.errors import INVALID, UsageError, report
+from sam2_mlx.cli.errors import INVALID, UsageError, report, say
 from sam2_mlx.cli.model import ModelChoice, load_model
 from sam2_mlx.cli.outputs import check_outputs, plural
 from sam2_mlx.cli.process import Interrupted
@@ -113,7 +113,7 @@ def _run(args: argparse.Namespace) -> int:
     settings |= {"dataset": real_path(dataset.root).name, "layout": dataset.layout, "set": args.set}
     if args.json:
         write_json(args.json, as_json(scores, failed, settings), indent=1)
-    print(*map(printable, table(scores, dataset.layout, failed).split("\n")), sep="\n")
+    say(table(scores, dataset.layout, failed))
     if stop.received:
         scored = f"{len(scores)} of {plural(len(dataset.names), 'sequence')}"
         print(f"sam2-mlx: interrupted; {scored} were scored", file=sys.stderr)
@@ -171,7 +171,7 @@ def _score_all(
     failed: dict[str, str] = {}
     with stop, progress_bar("frames", leave=False) as bar:
         for name in dataset.names:
-            bar.set_description_str(name, refresh=False)
+            bar.set_description_str(printable(name), refresh=False)
             try:
                 sequence = dataset.open(name, args.max_frames)
                 with _staged(sequence, args.save_masks) as folder:

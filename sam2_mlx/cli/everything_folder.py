@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sam2_mlx.cli.errors import INVALID, UsageError, report
+from sam2_mlx.cli.errors import INVALID, UsageError, report, say
 from sam2_mlx.cli.everything_options import EverythingOptions, read_everything_options
 from sam2_mlx.cli.everything_picture import write_everything
 from sam2_mlx.cli.everything_results import DESCRIPTION
@@ -136,4 +136,4 @@ def _say(tally: Counter[str], output: Path, seconds: float) -> None:
         parts.append(f"{plural(tally['skipped'], 'picture')} done before")
     if tally["failed"]:
         parts.append(f"{plural(tally['failed'], 'picture')} could not be used")
-    print(f"wrote {plural(tally['written'], 'picture')} to {output} ({'; '.join(parts)})")
+    say(f"wrote {plural(tally['written'], 'picture')} to {output} ({'; '.join(parts)})")

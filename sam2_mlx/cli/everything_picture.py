@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from sam2_mlx.cli.arguments import refuse
-from sam2_mlx.cli.errors import UsageError
+from sam2_mlx.cli.errors import UsageError, say
 from sam2_mlx.cli.everything_options import (
     EverythingOptions,
     find_everything,
@@ -57,7 +57,7 @@ def run_everything_picture(args: argparse.Namespace, path: Path, picture: np.nda
     seconds = time.perf_counter() - begin
     where = f"{drawing}, {document}" if document else str(drawing)
     size = f"{picture.shape[1]}x{picture.shape[0]}"
-    print(f"wrote {where} ({size}; {plural(count, 'mask')}) in {seconds:.1f} s")
+    say(f"wrote {where} ({size}; {plural(count, 'mask')}) in {seconds:.1f} s")
     return 0
 
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from sam2_mlx.cli.arguments import CommandParser, add_dtype_argument, add_options
+from sam2_mlx.cli.errors import say
 
 
 def main(argv: list[str]) -> int:
@@ -18,7 +19,7 @@ def main(argv: list[str]) -> int:
     facts = export_bundle(model, options.out)
     check_bundle(read_bundle(options.out), options.out)
     size = (options.out / MODEL).stat().st_size / 1e6
-    print(
+    say(
         f"wrote {options.out}: {facts.model}, {facts.image_size} px, {facts.dtype}, {size:.1f} MB, "
         f"for MLX {facts.mlx} on a {facts.device}; read again, and it gives what the model gives"
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from sam2_mlx.cli.errors import note
+from sam2_mlx.cli.errors import note, say
 from sam2_mlx.cli.everything_options import refuse_everything_options
 from sam2_mlx.cli.everything_picture import run_everything_picture
 from sam2_mlx.cli.model import ModelChoice, load_model
@@ -137,7 +137,7 @@ def _say(
         parts.append(f"object {number}: score {answer.iou[0]:.2f}, {share:.1f} % of the picture")
         if not share:
             note(f"nothing was found at the prompt of object {number}; try another point or a box")
-    print(
+    say(
         f"wrote {', '.join(map(str, written))} ({size}; {plural(len(parts), 'object')}; "
         f"{'; '.join(parts)}) in {seconds:.1f} s"
     )

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from io import TextIOWrapper
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
@@ -70,6 +71,9 @@ def be_command(command: Callable[[], int]) -> NoReturn:
         except OSError:
             # Or the next file that is opened would take its place, and what is printed with it.
             os.open(os.devnull, os.O_RDWR)
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        # A name that the terminal's encoding lacks is no reason to fail when all is written.
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.stderr = _Unheard(sys.stderr or open(os.devnull, "w"))
     sys.unraisablehook = _unraisable
     # Before the work there is nothing to undo, and after it nothing to lose.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sam2_mlx.cli.errors import INVALID, note, report
+from sam2_mlx.cli.errors import INVALID, note, report, say
 from sam2_mlx.cli.everything_clip import follow_everything
 from sam2_mlx.cli.follow import (
     DamagedClip,
@@ -155,12 +155,12 @@ class VideoJob:
     def _say_what_was_written(self, video: VideoSink, tally: Tally, seconds: float) -> None:
         if not tally.frames:
             return
-        print(
+        say(
             f"wrote {self.outputs} with {plural(tally.frames, 'frame')} "
             f"({self.source.width}x{self.source.height}; {tally}) "
             f"in {seconds:.1f} s, {tally.frames / seconds:.2f} frames/s",
             # On standard output there may be the video itself.
-            file=sys.stdout if self.outputs.pictures is not None else sys.stderr,
+            sys.stdout if self.outputs.pictures is not None else sys.stderr,
         )
         if video.sound_problem:
             note(f"the sound is not complete: {video.sound_problem}")
@@ -176,6 +176,6 @@ class VideoJob:
             report(f"{damage}; {rest}")
             return INVALID
         if stop.received:
-            print(f"sam2-mlx: interrupted; {rest}", file=sys.stderr)
+            say(f"sam2-mlx: interrupted; {rest}", sys.stderr)
             return 128 + stop.received
         return 0

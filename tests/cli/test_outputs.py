@@ -125,6 +125,19 @@ def test_links_that_go_round(inputs, capsys, command: str, words: str) -> None:
     assert words in said and "Traceback" not in said
 
 
+def test_names_reach_the_terminal_as_text(inputs, fake, capsys) -> None:
+    name = "a\x1b[2J\nb"
+    for suffix, folder in ((".mp4", ""), (".png", "shots/")):
+        Path(f"{name}{suffix}").symlink_to(f"{folder}{'0' if folder else 'clip'}{suffix}")
+    assert video([f"{name}.mp4", "--point", "3,3", "--end", "2"]) == 0
+    assert image([f"{name}.png", "--point", "3,3", "--model", "nano"]) == 0
+    with pytest.raises(SystemExit):
+        image([f"{name}.png", f"{name}.mp4"])
+    said = capsys.readouterr()
+    assert said.out.count("wrote a\\x1b[2J") == 2 and "\x1b" not in said.out
+    assert "unrecognized arguments: a\\x1b[2J\\nb.mp4" in said.err
+
+
 def test_a_disk_that_ignores_case(tmp_path: Path, monkeypatch) -> None:
     outputs = [("--scores", tmp_path / "A.json"), ("--save-masks", tmp_path / "a.json")]
     monkeypatch.setattr("sys.platform", "linux")

@@ -19,7 +19,7 @@ from sam2_mlx.cli.batch.cluster import LOCAL, Cluster
 from sam2_mlx.cli.batch.jobs import OPTIONS, ClipJob, fingerprint, read_jobs
 from sam2_mlx.cli.batch.manifest import DIED, DONE, FAILED, Entry, Manifest, sizes
 from sam2_mlx.cli.batch.pool import Outcome, Pool, Task, default_workers
-from sam2_mlx.cli.errors import note, report
+from sam2_mlx.cli.errors import note, report, say
 from sam2_mlx.cli.outputs import check_outputs, plural
 from sam2_mlx.cli.process import Interrupted
 from sam2_mlx.cli.progress import Bars
@@ -189,8 +189,8 @@ class _Batch:
         left = len(self.jobs) - len(self.done) - len(self.skipped) - len(self.failed)
         counts = Counter(done=len(self.done), skipped=len(self.skipped), failed=len(self.failed))
         rows = [f"{what:8} {count}" for what, count in (*counts.items(), ("left", left)) if count]
-        print("\n".join([*rows, *(f"  {name}: {why}" for name, why in self.failed.items())]))
-        print(f"{plural(len(self.jobs), 'clip')} in {seconds:.1f} s; {self.args.out / REPORT}")
+        say("\n".join([*rows, *(f"  {name}: {why}" for name, why in self.failed.items())]))
+        say(f"{plural(len(self.jobs), 'clip')} in {seconds:.1f} s; {self.args.out / REPORT}")
 
     def _fail(self, name: str, print_: str, reason: str) -> None:
         self.failed[name] = reason
