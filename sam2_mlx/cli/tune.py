@@ -38,8 +38,8 @@ _WORTH = 0.97
 # How often a frame is measured that takes up to so many milliseconds.
 _ROUNDS = ((1000.0, 9), (3000.0, 5), (float("inf"), 3))
 _MEMORIES = 7
-# The memory of a frame may grow by as much.
-_MORE_MEMORY = 1.1
+# What the memory of a frame may grow by: as a factor, and bytes that nobody misses.
+_MORE_MEMORY, _FEW_BYTES = 1.1, 64 * 2**20
 # Of what a frame gives, relative to its largest value; memory tokens are bfloat16.
 _LIMITS = {"float32": 1e-3, "float16": 2e-2, "bfloat16": 2e-2}
 
@@ -200,7 +200,7 @@ class _TimedFrame:
         mx.reset_peak_memory()
         results, peak = self._results(profile), mx.get_peak_memory()
         self._usual_peak = self._usual_peak or peak
-        if peak > _MORE_MEMORY * self._usual_peak:
+        if peak > _MORE_MEMORY * self._usual_peak + _FEW_BYTES:
             return f"takes {peak / 1e6:.0f} MB instead of {self._usual_peak / 1e6:.0f}"
         for result, plain in zip(results, self._plain, strict=True):
             error, limit = relative_error(result, plain), _LIMITS[dtype_name(plain.dtype)]

@@ -74,12 +74,12 @@ def test_what_gives_other_masks_is_not_taken(run: Any, monkeypatch: pytest.Monke
 
 def test_what_takes_more_memory_is_not_taken(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def peak() -> int:
-        return 120 if active().scores == 2 * attention.SCORES else 100
+        return 1_200_000_000 if active().scores == 2 * attention.SCORES else 1_000_000_000
 
     monkeypatch.setattr(mx, "get_peak_memory", peak)
     entry = run(lambda profile: 1.0 if profile.scores == 2 * attention.SCORES else 2.0)
     assert entry["choices"] == {}
-    assert "takes 0 MB instead of 0" in [each["fault"] for each in entry["tried"]]
+    assert "takes 1200 MB instead of 1000" in [each["fault"] for each in entry["tried"]]
 
 
 def test_what_only_seemed_faster_is_not_kept(run: Any) -> None:

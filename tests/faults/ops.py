@@ -84,7 +84,7 @@ FAULTS = (
     ),
     Fault(
         "cli/tune.py",
-        "        if peak > _MORE_MEMORY * self._usual_peak:",
+        "        if peak > _MORE_MEMORY * self._usual_peak + _FEW_BYTES:",
         "        if False:",
         f"{TUNE}::test_what_takes_more_memory_is_not_taken",
     ),
