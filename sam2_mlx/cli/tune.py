@@ -50,6 +50,7 @@ def main(argv: list[str]) -> int:
     from sam2_mlx.checkpoints.load import load, load_auto, profile_place
     from sam2_mlx.checkpoints.profiles import profile_key
     from sam2_mlx.cli.progress import said_if_slow
+    from sam2_mlx.files import check_target
     from sam2_mlx.ops.cpu.allocator import keep_freed_memory
     from sam2_mlx.ops.cpu.rehearsal import compile_at_once
     from sam2_mlx.ops.metal.verdicts import keep
@@ -64,8 +65,10 @@ def main(argv: list[str]) -> int:
             print(note, file=sys.stderr)
         else:
             model = load(name, image_size=options.image_size)
-    outcome = tune(model, options.objects)
     place = profile_place(name)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    check_target(place)  # before it takes minutes
+    outcome = tune(model, options.objects)
     keep(place, profile_key(model), outcome)
     tuned, default = outcome["tuned_ms"], outcome["default_ms"]
     print(f"{tuned:.1f} ms a frame, {default:.1f} with the defaults: {active()}")
@@ -89,7 +92,8 @@ def tune(model: Sam, objects: int) -> dict[str, Any]:
 
     frame = _TimedFrame(model, objects)
     default = best = Profile()
-    use(default)
+    attention = _race_attention()
+    frame.fault(default)
     tried = []
     for choices in list(_alternatives()):
         other = replace(best, **choices)
@@ -111,7 +115,7 @@ def tune(model: Sam, objects: int) -> dict[str, Any]:
         "default_ms": round(statistics.median(before for before, _ in rounds), 2),
         "tuned_ms": round(statistics.median(after for _, after in rounds), 2),
         "tried": tried,
-        "attention": _race_attention(),
+        "attention": attention,
     }
 
 
@@ -146,10 +150,13 @@ def _alternatives() -> Iterator[dict[str, Any]]:
 
 
 def _race_attention() -> dict[str, str]:
-    """The verdicts on each race that the model's frames asked for, raced anew."""
+    """Race anew for what the plain form asked for, before anything is traced; the verdicts."""
     from sam2_mlx.ops.flash import RACE
 
-    return {str(track): RACE.run(track) for track in RACE.tracks()}
+    attention = {str(track): RACE.run(track) for track in RACE.tracks()}
+    for verdict in attention.values():
+        print(f"  attention to the memory         {verdict}", flush=True)
+    return attention
 
 
 class _TimedFrame:
@@ -177,7 +184,6 @@ class _TimedFrame:
                 self._run, self._arrays = frame.follow, frame.arrays
         self._plain = self._results(Profile(lanes=1, compile=False))
         self._usual_peak = 0
-        self.fault(Profile())
 
     def _results(self, profile: Profile) -> list[mx.array]:
         import mlx.core as mx
@@ -209,10 +215,13 @@ class _TimedFrame:
         return ""
 
     def measure(self, before: Profile, after: Profile) -> list[tuple[float, float]]:
-        """Milliseconds of a frame in each of two forms, measured in turn."""
-        first = min(self._milliseconds(before), self._milliseconds(after))  # to warm up
-        rounds = next(count for limit, count in _ROUNDS if first <= limit)
-        return [(self._milliseconds(before), self._milliseconds(after)) for _ in range(rounds)]
+        """Milliseconds of a frame in each of two forms that ran before, measured in turn."""
+        rounds: list[tuple[float, float]] = []
+        wanted = 1
+        while len(rounds) < wanted:
+            rounds.append((self._milliseconds(before), self._milliseconds(after)))
+            wanted = next(count for limit, count in _ROUNDS if min(rounds[0]) <= limit)
+        return rounds
 
     def _milliseconds(self, profile: Profile) -> float:
         start = time.perf_counter()
