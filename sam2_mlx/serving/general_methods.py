@@ -78,6 +78,7 @@ def credit(engine: Engine, app: Conversation, job: int, frames: int) -> Answer:
     model=path_name("model"),
     dtype=choice("auto", "float32", "float16", "bfloat16").otherwise("auto"),
     image_size=integer(32, 4096).otherwise(),
+    device=choice("auto", "gpu", "cpu").otherwise("auto"),
     job=NUMBER.otherwise(),
 )
 def load_model(
@@ -86,6 +87,7 @@ def load_model(
     model: str,
     dtype: str,
     image_size: int | None,
+    device: str,
     job: Job | None,
 ) -> Answer:
     """Load a model, downloaded if need be; sessions that are open keep theirs."""
@@ -93,7 +95,7 @@ def load_model(
     mx.set_cache_limit(_CACHE_BYTES)
     try:
         with reporting(_Progress(app, job).report):
-            engine.model = load(model, dtype=dtype, image_size=image_size)
+            engine.model = load(model, dtype=dtype, image_size=image_size, device=device)
     except DownloadError as problem:
         raise Refusal("download", str(problem)) from problem
     except (ValueError, FileNotFoundError) as problem:
@@ -185,6 +187,6 @@ def _model_facts(model: Sam) -> dict[str, Any]:
         "image_size": config.image_size,
         "mask_size": config.mask_size,
         "dtype": dtype_name(model.dtype),
-        "device": device_kind(),
+        "device": model.home or device_kind(),
         "video": config.follows,
     }

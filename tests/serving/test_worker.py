@@ -220,6 +220,7 @@ BAD = [
     ("load_model", {"model": "/nowhere/model.pt"}, "bad_model"),
     ("load_model", {"model": "nano", "image_size": 33}, "bad_model"),
     ("load_model", {"model": "nano", "dtype": "int8"}, "bad_request"),
+    ("load_model", {"model": "nano", "device": "tpu"}, "bad_request"),
     ("restore", {"path": "/nowhere.safetensors"}, "not_found"),
     ("save", {"session": 1, "path": "/tmp/session.txt"}, "bad_request"),
     ("map", {"map": 1, "path": "/dev/zero"}, "bad_map"),
@@ -227,6 +228,11 @@ BAD = [
     ("shut_down", {}, "unknown_method"),
     ("_run", {}, "unknown_method"),
 ]
+
+
+def test_a_model_runs_where_it_was_asked_to(app: Served) -> None:
+    facts, _ = app.call("load_model", model="nano", device="cpu")
+    assert facts["device"] == "cpu" and app.worker._engine.model.home == "cpu"
 
 
 def test_a_bad_request_is_answered_and_changes_nothing(

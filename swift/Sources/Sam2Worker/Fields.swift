@@ -18,6 +18,7 @@ struct LoadModel: Encodable, Sendable {
     var model: String
     var dtype: String?
     var image_size: Int?
+    var device: String?
     var job: Int?
 }
 

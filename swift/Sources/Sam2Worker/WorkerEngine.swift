@@ -39,12 +39,21 @@ public enum Memory: String, Sendable {
     case valid
 }
 
+/// What a model runs on.
+public enum Device: String, Sendable {
+    /// The GPU where MLX has one.
+    case auto
+    /// The GPU; the CPU where MLX has none.
+    case gpu
+    /// The CPU.
+    case cpu
+}
+
 /// Follows objects in a process of its own, which the app starts: everything the Python package can
 /// do. A crash of the worker is an error of the call.
 public actor WorkerEngine: Engine {
     private let launch: WorkerLaunch
-    private let model: String
-    private let imageSize: Int?
+    private let load: LoadModel
     private var connection: Connection
 
     /// Starts a worker and loads a model.
@@ -54,22 +63,22 @@ public actor WorkerEngine: Engine {
     ///   - model: a name such as `tiny` or `nano`, a Hugging Face id, or the path of a file or
     ///     folder.
     ///   - imageSize: the side of the model's input in pixels; nil is the model's own.
+    ///   - device: what it runs on.
     ///   - progress: told of a download, 0 to 1.
     public init(
-        _ launch: WorkerLaunch, model: String, imageSize: Int? = nil,
+        _ launch: WorkerLaunch, model: String, imageSize: Int? = nil, device: Device = .auto,
         progress: (@Sendable (Double) -> Void)? = nil
     ) async throws {
         self.launch = launch
-        self.model = model
-        self.imageSize = imageSize
-        connection = try await Self.start(launch, model, imageSize, progress)
+        load = LoadModel(model: model, image_size: imageSize, device: device.rawValue)
+        connection = try await Self.start(launch, load, progress)
     }
 
     /// Starts another worker in place of one that has ended. Sessions of the old one are gone;
     /// ``restore(_:clip:)`` goes on with saved ones.
     public func restart() async throws {
         await connection.kill()
-        connection = try await Self.start(launch, model, imageSize, nil)
+        connection = try await Self.start(launch, load, nil)
     }
 
     /// The worker's process number; nil once it has ended.
@@ -127,8 +136,7 @@ public actor WorkerEngine: Engine {
     }
 
     private static func start(
-        _ launch: WorkerLaunch, _ model: String, _ imageSize: Int?,
-        _ progress: (@Sendable (Double) -> Void)?
+        _ launch: WorkerLaunch, _ load: LoadModel, _ progress: (@Sendable (Double) -> Void)?
     ) async throws -> Connection {
         let connection = try await Connection(launch)
         let _: (HelloAnswer, Data) = try await connection.call("hello", Hello())
@@ -137,7 +145,8 @@ public actor WorkerEngine: Engine {
                 progress?(event.fraction)
             }
         }
-        let fields = LoadModel(model: model, image_size: imageSize, job: job)
+        var fields = load
+        fields.job = job
         try await withTaskCancellationHandler {
             let _: (Nothing, Data) = try await connection.call("load_model", fields)
         } onCancel: {
