@@ -146,6 +146,22 @@ public struct WorkerLaunch: Sendable {
         self.environment = environment
         self.log = log
     }
+
+    /// A command on the PATH, as a program started from a shell finds it. An app from the Dock has
+    /// no such PATH; it knows where its worker lies.
+    ///
+    /// - Throws: ``WorkerError/notStarted(_:)`` if there is none.
+    public static func onPath(_ command: String = "sam2-mlx") throws -> WorkerLaunch {
+        let path = ProcessInfo.processInfo.environment["PATH"] ?? ""
+        for folder in path.split(separator: ":") {
+            let file = URL(fileURLWithPath: String(folder)).appendingPathComponent(command)
+            if FileManager.default.isExecutableFile(atPath: file.path) {
+                return WorkerLaunch(executable: file)
+            }
+        }
+        throw WorkerError.notStarted(
+            "\(command) is not on the PATH; install the Python package, or give its command's URL")
+    }
 }
 
 private struct Request<Fields: Encodable>: Encodable {

@@ -28,6 +28,17 @@ final class FalseWorkerTests: XCTestCase {
         }
     }
 
+    func testACommandOnThePath() throws {
+        let shell = try WorkerLaunch.onPath("sh").executable
+        XCTAssertTrue(FileManager.default.isExecutableFile(atPath: shell.path), shell.path)
+        XCTAssertThrowsError(try WorkerLaunch.onPath("no-such-worker")) { problem in
+            guard case WorkerError.notStarted(let message) = problem else {
+                return XCTFail("\(problem)")
+            }
+            XCTAssertTrue(message.hasPrefix("no-such-worker is not on the PATH"), message)
+        }
+    }
+
     func testOneThatEndsAtOnce() async {
         let found = await problem("exit 3")
         XCTAssertEqual(found, .ended(status: 3))
