@@ -141,8 +141,10 @@ def _bench(name: str, quick: bool, gflops: float) -> list[dict[str, Any]]:
     keep_freed_memory()
     compile_at_once()
     model, weights = find_model(name, "auto", 64 if quick else None)
-    wanted = ["image", "frame", "clip"] if model.memory else ["image"]
-    planned = list(cases(wanted, [1] if quick else [1, 4, 8], 2 if quick else 24))
+    planned = list(cases(["image", "frame"], [1] if quick else [1, 8], 0))
+    planned += cases(["clip"], [1], 2 if quick else 12)
+    if model.memory is None:
+        planned = planned[:1]
     rows = []
     with progress_bar("measurements", len(planned)) as bar:
         for what, case in planned:
