@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 import mlx.core as mx
 
 import sam2_mlx
-from sam2_mlx.checkpoints.hub import DownloadError, reporting
-from sam2_mlx.checkpoints.load import load
 from sam2_mlx.ops.cpu.allocator import keep_freed_memory
 from sam2_mlx.ops.device import device_kind
 from sam2_mlx.ops.dtypes import dtype_name
@@ -91,6 +89,10 @@ def load_model(
     job: Job | None,
 ) -> Answer:
     """Load a model, downloaded if need be; sessions that are open keep theirs."""
+    # With what downloads need they take 50 ms to import, for which a greeting should not wait.
+    from sam2_mlx.checkpoints.hub import DownloadError, reporting
+    from sam2_mlx.checkpoints.load import load
+
     keep_freed_memory()
     mx.set_cache_limit(_CACHE_BYTES)
     try:

@@ -236,3 +236,10 @@ def test_mistakes_on_the_command_line(arguments: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.startswith("sam2-mlx: error:")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_greeting_waits_for_no_downloader() -> None:
+    script = "import sys, sam2_mlx.serving.doors; print({'ssl', 'http.client'} & set(sys.modules))"
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "set()\n", done.stderr
