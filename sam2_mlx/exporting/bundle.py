@@ -23,8 +23,9 @@ from sam2_mlx.ops.dtypes import dtype_name
 FORMAT = 1
 FACTS, MODEL, CHECK = "bundle.json", "model.mlxfn", "check.safetensors"
 
-TIERS = ((2, 2), (4, 8), (7, 16), (14, 24))
-"""Spatial memories and pointers that there is room for; the last is what a stream can ask for."""
+TIERS = ((2, 2), (4, 8), (7, 16), (14, 24), (38, 48))
+"""Spatial memories and pointers that there is room for: what a stream can ask for, and a clip with 32
+prompted frames."""
 
 MAX_POINTS = 10
 """Points of a prompt, the two corners of a box included."""

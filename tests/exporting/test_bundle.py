@@ -38,7 +38,7 @@ def padded(array: mx.array, count: int, axis: int) -> mx.array:
 
 
 @pytest.mark.parametrize("tier", TIERS)
-@pytest.mark.parametrize("used", [(1, 0), (1, 1), (2, 2), (3, 5), (7, 16), (14, 23)])
+@pytest.mark.parametrize("used", [(1, 0), (1, 1), (2, 2), (3, 5), (7, 16), (14, 23), (38, 47)])
 def test_a_padded_memory_is_seen_as_one_without_padding(
     tier: tuple[int, int], used: tuple[int, int]
 ) -> None:

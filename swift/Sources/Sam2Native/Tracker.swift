@@ -37,12 +37,16 @@ struct Tracker<R: Runtime> {
     private var backwards: Bool?
 
     static var holeArea: Int { 8 }
+    /// Prompted frames that a frame of a stream looks at, so that its cost is bounded.
+    static var streamPrompted: Int { 8 }
 
     init(_ network: Network<R>, clipLength: Int?, keepsAll: Bool) {
         self.network = network
+        let room = network.facts.maxPrompted
         schedule = Schedule(
             memories: network.facts.memories, maxPointers: network.facts.maxPointers,
-            maxPrompted: network.facts.maxPrompted, clipLength: clipLength)
+            maxPrompted: clipLength == nil ? min(Self.streamPrompted, room) : room,
+            clipLength: clipLength)
         self.keepsAll = keepsAll
         isStream = clipLength == nil
     }

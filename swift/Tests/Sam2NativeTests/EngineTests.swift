@@ -182,6 +182,29 @@ final class EngineTests: XCTestCase {
         try await runClip(engine.open(frames), exactly: false)
     }
 
+    func testAClipWithMorePromptsThanAStreamLooksAt() async throws {
+        let (_, frames) = try fixture()
+        let worker = try await worker()
+        let native = try await NativeEngine<ShimRuntime>(bundle: bundle, check: false)
+        let one = try await worker.open(Self.root.appendingPathComponent("sam2_mlx/assets/demo.mp4"))
+        let other = try await native.open(frames)
+        // Half of them on something else, so that it matters which are looked at.
+        for frame in 0..<10 {
+            let click = frame % 2 == 0 ? Click.on(105, 118) : .on(520, 196)
+            _ = try await one.prompt(object: 1, .points([click]), frame: frame)
+            _ = try await other.prompt(object: 1, .points([click]), frame: frame)
+        }
+        var answers: [[FrameMasks]] = [[], []]
+        for try await masks in one.masks(from: 10, count: 2) { answers[0].append(masks) }
+        for try await masks in other.masks(from: 10, count: 2) { answers[1].append(masks) }
+        XCTAssertEqual(answers.map(\.count), [3, 3])
+        for (a, b) in zip(answers[0], answers[1]) {
+            XCTAssertGreaterThan(a[1]!.mask.area, 100)
+            XCTAssertGreaterThan(a[1]!.mask.overlap(with: b[1]!.mask), 0.995)
+        }
+        await worker.close()
+    }
+
     func testAPictureThroughBoth() async throws {
         let (_, frames) = try fixture()
         let frame = frames.frame(0)
