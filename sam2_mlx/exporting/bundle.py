@@ -24,8 +24,8 @@ FORMAT = 1
 FACTS, MODEL, CHECK = "bundle.json", "model.mlxfn", "check.safetensors"
 
 TIERS = ((2, 2), (4, 8), (7, 16), (14, 24), (38, 48))
-"""Spatial memories and pointers that there is room for: what a stream can ask for, and a clip with 32
-prompted frames."""
+"""Spatial memories and pointers that there is room for: the last but one is what a stream can ask
+for, the last a clip with 32 prompted frames."""
 
 MAX_POINTS = 10
 """Points of a prompt, the two corners of a box included."""
