@@ -113,6 +113,18 @@ def add_dtype_argument(parser: Any) -> None:
     parser.add_argument("--dtype", choices=("auto", *DTYPES), default="auto", help=help_)
 
 
+def add_engine_arguments(parser: argparse.ArgumentParser, otherwise: str) -> None:
+    """Add `--workers` and `--dask`.
+
+    Args:
+        parser: of the command.
+        otherwise: what happens without them, for the help.
+    """
+    add_options(parser, read_count, {"--workers N": f"processes with a model each; {otherwise}"})
+    where = "work on a Dask cluster: the address of its scheduler, or local"
+    add_options(parser, str, {"--dask ADDRESS": where})
+
+
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose the weights."""
     group = parser.add_argument_group("model")

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from sam2_mlx.cli.arguments import CommandParser, add_model_arguments, add_options, file_path
+from sam2_mlx.cli.arguments import (
+    CommandParser,
+    add_engine_arguments,
+    add_model_arguments,
+    add_options,
+    file_path,
+)
 from sam2_mlx.cli.everything_options import add_everything_arguments
 
 _EXAMPLES = """\
@@ -12,6 +18,7 @@ examples:
   sam2-mlx everything photos
   sam2-mlx everything photos --output found --points-per-side 64 --min-area 100
   sam2-mlx everything photo.jpg --crops 1
+  sam2-mlx everything photos --workers 2
 
 For each picture NAME.jpg the output folder gets NAME.json (a COCO document) and NAME_masked.png
 (the masks drawn). A picture whose results are there, made with the same settings, is skipped: a
@@ -34,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "folder", metavar="FOLDER", type=file_path, help="a folder of pictures, or one picture"
     )
+    add_engine_arguments(parser, "this process alone, if not said")
     add_everything_arguments(parser)
     add_model_arguments(parser)
     place = {"-o --output FOLDER": "where the results go; NAME_everything by default"}

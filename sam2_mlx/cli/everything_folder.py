@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from sam2_mlx.cli.batch.engines import open_engine
+from sam2_mlx.cli.batch.pool import DEADLY, Outcome, Task
 from sam2_mlx.cli.errors import INVALID, UsageError, report, say
 from sam2_mlx.cli.everything_options import EverythingOptions, read_everything_options
-from sam2_mlx.cli.everything_picture import write_everything
 from sam2_mlx.cli.everything_results import DESCRIPTION
-from sam2_mlx.cli.model import ModelChoice, load_model
 from sam2_mlx.cli.outputs import plural
 from sam2_mlx.cli.progress import progress_bar
 from sam2_mlx.cli.stop import StopSignals
 from sam2_mlx.files import FileError, check_regular, real_path, sha256
-from sam2_mlx.media import load_picture
 from sam2_mlx.media.pictures import list_pictures
-from sam2_mlx.ops.dtypes import dtype_name
-
-if TYPE_CHECKING:
-    from sam2_mlx.model.sam import Sam
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,36 +39,20 @@ def run(args: argparse.Namespace) -> int:
     name = real_path(source).name if source.is_dir() else source.stem
     output = args.output or Path(f"{name}_everything")
     _make_folder(output, pictures)
-    choice = ModelChoice(args.model, args.dtype, args.image_size)
-    model = load_model(choice)
-    begin = time.perf_counter()
-    settings = {
-        # The name alone does not say it: `auto` can mean another model the next time.
-        "model": [str(choice.name), model.config.name],
-        "dtype": dtype_name(model.dtype),
-        "image_size": model.config.image_size,
-        **asdict(options),
-    }
-    tally: Counter[str] = Counter()
-    with StopSignals() as stop, progress_bar("pictures", len(pictures)) as bar:
-        for picture, name in zip(pictures, _names(pictures), strict=True):
-            info = {"description": DESCRIPTION, "settings": settings}
-            try:
-                masks = _write_unless_done(model, picture, output / name, options, info)
-                tally.update(skipped=1) if masks is None else tally.update(written=1, masks=masks)
-            except (FileError, OSError) as problem:
-                # One bad picture does not stop the others.
-                tally["failed"] += 1
-                bar.clear()
-                report(problem)
-            bar.update()
-            if stop.received:
-                break
-    _say(tally, output, time.perf_counter() - begin)
+    with open_engine(args, output, follow=False) as engine, StopSignals() as stop:
+        begin = time.perf_counter()
+        with progress_bar("pictures", len(pictures)) as bar:
+            facts = {name: engine.facts[name] for name in ("model", "dtype", "image_size")}
+            # The name alone does not say it: `auto` can mean another model the next time.
+            settings = facts | {"model": [args.model, facts["model"]], **asdict(options)}
+            work = _Work(pictures, output, options, settings, bar, stop)
+            for outcome in engine.run(work.next_task, lambda name, done, total: None):
+                work.take(outcome)
+        _say(work.tally, output, time.perf_counter() - begin)
     if stop.received:
         print("sam2-mlx: interrupted; run it again to go on", file=sys.stderr)
         return 128 + stop.received
-    return INVALID if tally["failed"] else 0
+    return INVALID if work.tally["failed"] else 0
 
 
 def _make_folder(output: Path, pictures: Sequence[Path]) -> None:
@@ -90,25 +70,67 @@ def _names(pictures: Sequence[Path]) -> list[str]:
     return [one.stem if stems[one.stem.lower()] == 1 else one.name for one in pictures]
 
 
-def _write_unless_done(
-    model: Sam, picture: Path, result: Path, options: EverythingOptions, info: dict[str, Any]
-) -> int | None:
-    """Find everything in a picture; the number of masks, or None if it was done before."""
-    document = result.with_name(f"{result.name}.json")
-    if not picture.is_file():
-        raise FileError(f"no file {picture}; it is a broken link, or gone by now")
-    info["sha256"] = sha256(picture)
-    if _is_done(document, info):
-        return None
-    return write_everything(
-        model,
-        load_picture(picture),
-        picture.name,
-        options,
-        document=document,
-        drawing=result.with_name(f"{result.name}_masked.png"),
-        info=info,
-    )
+@dataclass
+class _Work:
+    """What is to be done, and what became of it."""
+
+    pictures: Sequence[Path]
+    output: Path
+    options: EverythingOptions
+    settings: dict[str, Any]
+    bar: Any
+    stop: StopSignals
+
+    def __post_init__(self) -> None:
+        self.tally: Counter[str] = Counter()
+        self._again: list[Task] = []
+        self._tasks = self._all_tasks()
+
+    def next_task(self) -> Task | None:
+        """The next picture that is to be done, or None."""
+        if self.stop.received:
+            return None
+        return self._again.pop() if self._again else next(self._tasks, None)
+
+    def take(self, outcome: Outcome) -> None:
+        """Note how a picture ended."""
+        task, answer, deaths = outcome.task, outcome.answer, outcome.task.deaths + 1
+        if answer is None and deaths < DEADLY:
+            self._again.append(replace(task, deaths=deaths))
+        elif answer is None:
+            self._fail(f"{task.clip}: {outcome.reason}, {deaths} times")
+        elif answer["code"]:
+            self._fail(answer["error"])
+        else:
+            self.tally.update(written=1, masks=answer["masks"])
+            self.bar.update()
+
+    def _all_tasks(self) -> Iterator[Task]:
+        for picture, name in zip(self.pictures, _names(self.pictures), strict=True):
+            info: dict[str, Any] = {"description": DESCRIPTION, "settings": self.settings}
+            outputs = {"drawing": f"{name}_masked.png", "document": f"{name}.json"}
+            try:
+                if not picture.is_file():
+                    raise FileError(f"no file {picture}; it is a broken link, or gone by now")
+                info["sha256"] = digest = sha256(picture)
+                done = _is_done(self.output / outputs["document"], info)
+            # One bad picture does not stop the others.
+            except (FileError, OSError) as problem:
+                self._fail(problem)
+                continue
+            if done:
+                self.tally["skipped"] += 1
+                self.bar.update()
+                continue
+            options = {"search": asdict(self.options), "info": info}
+            place, folder = (Path(os.path.abspath(path)) for path in (picture, self.output))
+            yield Task(name, "everything", place, digest, options, outputs, folder)
+
+    def _fail(self, problem: object) -> None:
+        self.tally["failed"] += 1
+        self.bar.clear()
+        report(problem)
+        self.bar.update()
 
 
 def _is_done(document: Path, info: dict[str, Any]) -> bool:

@@ -14,9 +14,9 @@ do_task = worker.do_task
 
 
 def _do_task(task: dict[str, Any], model: Any, tell: Any) -> dict[str, Any]:
-    if "dies" in task["arguments"][0]:
+    if "dies" in task["input"]:
         os.kill(os.getpid(), signal.SIGKILL)
-    if "slow" in task["arguments"][0]:
+    if "slow" in task["input"]:
         time.sleep(3)
     return do_task(task, model, tell)
 

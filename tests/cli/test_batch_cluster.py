@@ -93,7 +93,7 @@ def test_a_scheduler_that_is_gone_while_results_come_fails_no_clip(folder: Path)
         def run(self, *_: object, **__: object) -> None:
             raise OSError("its connection is closed")
 
-    task = Task("a", folder / "a.mp4", "0", [], [], {"--output": "a_masked.mp4"}, folder)
+    task = Task("a", "video", folder / "a.mp4", "0", {}, {"--output": "a_masked.mp4"}, folder)
     files = {"a_masked.mp4": {"": (1, "0")}}
     future: Future[dict[str, Any]] = Future()
     future.key = "1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,26 @@ def test_a_folder_is_done_and_not_done_twice(folder, tmp_path, capsys) -> None:
 
     assert main([*arguments, "--min-area", "60"]) == 0
     assert "wrote 3 pictures" in capsys.readouterr().out
+
+
+def test_several_processes_write_the_same_and_outlive_a_picture_that_kills(
+    folder, tmp_path, monkeypatch, capsys
+) -> None:
+    monkeypatch.setenv("SAM2_MLX_LANES", "1")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    alone = [str(folder), "--output", str(tmp_path / "alone"), *QUICK]
+    assert main(alone) == 2
+    shutil.copy(folder / "a.png", folder / "dies.png")
+    monkeypatch.setattr("sam2_mlx.cli.batch.pool.WORKER", "tests.cli.dying_worker")
+    capsys.readouterr()
+    several = [str(folder), "--output", str(tmp_path / "several"), *QUICK, "--workers", "2"]
+    assert main(several) == 2
+    said = capsys.readouterr()
+    assert "wrote 3 pictures" in said.out and "2 pictures could not be used" in said.out
+    assert "dies.png: its worker was ended by SIGKILL, 3 times" in said.err
+    results = [sorted((tmp_path / name).iterdir()) for name in ("alone", "several")]
+    for one, other in zip(*results, strict=True):
+        assert one.name == other.name and one.read_bytes() == other.read_bytes()
 
 
 def test_one_picture_and_the_default_folder(tmp_path, monkeypatch, capsys) -> None:

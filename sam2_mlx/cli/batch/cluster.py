@@ -26,7 +26,6 @@ from sam2_mlx.ops.cpu.blas import usable_cores
 LOCAL = "local"
 _PATIENCE = 30.0  # seconds to wait for a scheduler to answer, or for a worker to come
 _PACE = 2.0  # seconds between two looks at the workers
-_GPU = {"GPU": 1}
 _GONE = "the Dask scheduler is gone; run it again to go on"
 
 
@@ -42,7 +41,7 @@ class Cluster:
 
     Args:
         address: of the scheduler, or "local" for a cluster on this machine.
-        model: `model`, `dtype`, `image_size` and `device` as they are typed.
+        model: as for `Pool`.
         count: how many workers a local cluster has.
         folder: where results go.
 
@@ -158,15 +157,12 @@ class Cluster:
 
     def _start(self, function: Callable[..., Any], *args: Any, workers: list[str]) -> Any:
         """Have something done on one of some workers, or on another where these are gone."""
-        slots = self._workers()
-        with_gpu = all("GPU" in slots[name]["resources"] for name in workers if name in slots)
         return self._client.submit(
             function,
             *args,
             key=f"{self._run.name}-{next(self._numbers)}",
             workers=workers,
             allow_other_workers=True,
-            resources=_GPU if with_gpu else None,
             pure=False,
         )
 
@@ -259,7 +255,7 @@ class Cluster:
 def _connect(address: str, count: int) -> tuple[Any, Any]:
     """A client, and the local cluster that it has, if it has one."""
     # It would tell of every connection.
-    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "error")
+    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")
     try:
         from distributed import Client, LocalCluster
     except ImportError:
@@ -276,7 +272,8 @@ def _connect(address: str, count: int) -> tuple[Any, Any]:
             n_workers=count,
             threads_per_worker=1,
             env={"SAM2_MLX_LANES": lanes},
-            silence_logs=logging.ERROR,
+            dashboard_address=":0",
+            silence_logs=logging.CRITICAL,
         )
     try:
         return Client(cluster or address, timeout=_PATIENCE), cluster

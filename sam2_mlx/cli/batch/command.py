@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from sam2_mlx.cli.arguments import CommandParser, add_model_arguments, file_path, read_count
+from sam2_mlx.cli.arguments import (
+    CommandParser,
+    add_engine_arguments,
+    add_model_arguments,
+    file_path,
+)
 from sam2_mlx.cli.video import add_following_arguments
 
 _EXAMPLES = """\
@@ -41,17 +46,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--out", metavar="FOLDER", type=file_path, required=True, help="where the results go"
     )
-    command.add_argument(
-        "--workers",
-        metavar="N",
-        type=read_count,
-        help="processes with a model each; one for a GPU, else by cores and memory",
-    )
-    command.add_argument(
-        "--dask",
-        metavar="ADDRESS",
-        help="work on a Dask cluster: the address of its scheduler, or local",
-    )
+    add_engine_arguments(command, "one for a GPU, else by cores and memory")
     command.add_argument(
         "--retry-failed", action="store_true", help="try clips again that failed before"
     )

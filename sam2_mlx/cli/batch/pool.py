@@ -22,6 +22,8 @@ from sam2_mlx.ops.cpu.blas import usable_cores
 
 WORKER = "sam2_mlx.cli.batch.worker"
 _SIGNALLED = 128
+DEADLY = 3
+"""What has killed so many workers is not tried again."""
 # What a worker with a small model and a full-HD clip takes, by docs/scaling.md.
 _WORKER_BYTES = 2 * 2**30
 _GRACE = 5.0  # seconds to put away what was written
@@ -33,20 +35,20 @@ class Task:
 
     Attributes:
         name: of the job.
-        clip: with its whole path.
-        digest: of the clip's content.
-        prompts: as in a prompts file.
-        options: arguments of the video command, without input and outputs.
+        command: video, or everything.
+        clip: the input, with its whole path.
+        digest: of its content.
+        options: for the command; see `worker.do_task`.
         outputs: the options that name outputs, each with its file.
         folder: where these go.
         deaths: workers that it ended before.
     """
 
     name: str
+    command: str
     clip: Path
     digest: str
-    prompts: list[Any]
-    options: list[str]
+    options: dict[str, Any]
     outputs: dict[str, str]
     folder: Path
     deaths: int = 0
@@ -54,8 +56,9 @@ class Task:
     @property
     def message(self) -> dict[str, Any]:
         """What a worker is told."""
-        outputs = (f"{option}={self.folder / file}" for option, file in self.outputs.items())
-        return {"arguments": [str(self.clip), *self.options, *outputs], "prompts": self.prompts}
+        outputs = {option: str(self.folder / file) for option, file in self.outputs.items()}
+        facts = {"command": self.command, "input": str(self.clip), "outputs": outputs}
+        return facts | self.options
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,8 @@ class Pool:
     """Workers that have one model loaded each.
 
     Args:
-        model: `model`, `dtype`, `image_size` and `device` as they are typed.
+        model: `model`, `dtype`, `image_size` and `device` as they are typed, and `follow`: whether
+            it is for clips.
         count: how many workers.
 
     Attributes:

@@ -29,7 +29,7 @@ class Run:
 
     Attributes:
         name: that no other run has.
-        model: `model`, `dtype`, `image_size` and `device` as they are typed.
+        model: as for `Pool`.
         mark: a file in the folder of results; who has it there shares that folder.
         facts: what the model must be; empty where a worker shall say it.
     """

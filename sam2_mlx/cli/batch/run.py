@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from sam2_mlx.cli.arguments import FORMATS
-from sam2_mlx.cli.batch.cluster import LOCAL, Cluster
+from sam2_mlx.cli.batch.engines import open_engine
 from sam2_mlx.cli.batch.jobs import OPTIONS, ClipJob, fingerprint, read_jobs
 from sam2_mlx.cli.batch.manifest import DIED, DONE, FAILED, Entry, Manifest, sizes
-from sam2_mlx.cli.batch.pool import Outcome, Pool, Task, default_workers
+from sam2_mlx.cli.batch.pool import DEADLY, Outcome, Task
 from sam2_mlx.cli.errors import note, report, say
 from sam2_mlx.cli.outputs import check_outputs, plural
 from sam2_mlx.cli.process import Interrupted
@@ -28,8 +28,6 @@ from sam2_mlx.files import FileError, write_json
 
 _MASK_ENDINGS = {"png": "_masks", "npz": "_masks.npz", "json": "_masks.json"}
 SOME_FAILED = 3
-DEADLY = 3
-"""A clip that has killed so many workers is not tried again."""
 REPORT = "report.json"
 _CLIP_ENDINGS = ("_masked.mp4", "_cutout.mov", "_cutout.webm", "_cutout")
 
@@ -49,8 +47,9 @@ def run(args: argparse.Namespace, default: Callable[[str], Any]) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     begin = time.perf_counter()
     stop, ended = StopSignals(), 0
-    with closing(Manifest(args.out)) as manifest, _engine(args) as engine, stop:
-        with Bars("clips", len(jobs)) as bars:
+    with closing(Manifest(args.out)) as manifest:
+        engine = open_engine(args, args.out, follow=True)
+        with engine, stop, Bars("clips", len(jobs)) as bars:
             batch = _Batch(args, jobs, manifest, engine.facts, bars, stop)
             try:
                 for outcome in engine.run(batch.next_task, bars.show):
@@ -64,23 +63,6 @@ def run(args: argparse.Namespace, default: Callable[[str], Any]) -> int:
         print("sam2-mlx: interrupted; run it again to go on", file=sys.stderr)
         return 128 + ended
     return SOME_FAILED if batch.failed else 0
-
-
-def _engine(args: argparse.Namespace) -> Pool | Cluster:
-    """What does the work."""
-    model = {name: getattr(args, name) for name in ("model", "dtype", "image_size", "device")}
-    if os.path.exists(args.model):
-        model["model"] = os.path.abspath(args.model)
-    if args.dask is not None:
-        count = args.workers or (default_workers(_on_gpu()) if args.dask == LOCAL else 0)
-        return Cluster(args.dask, model, count, args.out)
-    return Pool(model, args.workers or default_workers(_on_gpu()))
-
-
-def _on_gpu() -> bool:
-    import mlx.core as mx
-
-    return bool(mx.default_device() == mx.gpu)
 
 
 def _options(args: argparse.Namespace, default: Callable[[str], Any]) -> dict[str, Any]:
@@ -144,8 +126,9 @@ class _Batch:
                 deaths = 0 if self.args.retry_failed else self.manifest.deaths(job.name, print_)
                 clip = Path(os.path.abspath(job.clip))
                 outputs = self._outputs(job.name)
-                yield Task(job.name, clip, digest, job.prompts, job.arguments, outputs,
-                           Path(os.path.abspath(self.args.out)), deaths)  # fmt: skip
+                folder = Path(os.path.abspath(self.args.out))
+                options = {"arguments": job.arguments, "prompts": job.prompts}
+                yield Task(job.name, "video", clip, digest, options, outputs, folder, deaths)
 
     def take(self, outcome: Outcome) -> None:
         """Note how a task ended."""

@@ -1,9 +1,9 @@
 """A process that does one clip after another with a model that it loads once.
 
 It reads messages from standard input and writes messages to standard output, one JSON object a
-line. First comes the model, `{"model", "dtype", "image_size", "device"}`, and the answer says what
-it is. Then come tasks, `{"arguments", "prompts"}`; while one is done, `{"frames", "of"}` says how
-far it is, and at the end `{"code", "error", "notes"}`.
+line. First comes the model, `{"model", "dtype", "image_size", "follow", "device"}`, and the answer
+says what it is. Then come tasks, as for `do_task`; while one is done, `{"frames", "of"}` says how
+far it is, and at the end comes what `do_task` returns.
 """
 
 from __future__ import annotations
@@ -16,16 +16,19 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import sam2_mlx  # noqa: F401 - before anything imports MLX
-from sam2_mlx.cli.errors import guarded
+from sam2_mlx.cli.errors import INVALID, guarded
 from sam2_mlx.cli.model import ModelChoice, load_model
 from sam2_mlx.cli.process import Interrupted, be_command
 from sam2_mlx.cli.stop import StopSignals
+from sam2_mlx.files import FileError
 from sam2_mlx.ops.device import set_default
+from sam2_mlx.ops.dtypes import dtype_name
 
 if TYPE_CHECKING:
     from sam2_mlx.model.sam import Sam
@@ -43,17 +46,47 @@ def main() -> int:
         return guarded(lambda: _work(channel))
 
 
-def do_task(task: dict[str, Any], model: Sam, tell: Any) -> dict[str, Any]:
+def do_task(task: dict[str, Any], model: Sam, tell: Callable[[int, int], None]) -> dict[str, Any]:
     """Do one task with a model.
 
     Args:
-        task: `arguments` of the video command, and `prompts` as in a prompts file.
+        task: `command`, `input`, and `outputs` by option. For `video` also `arguments` of that
+            command and `prompts` as in a prompts file; for `everything` `search`, which are
+            `EverythingOptions`, and `info` for the document.
         model: the model.
         tell: called with frames done and frames in all.
 
     Returns:
-        `code`, and `error` and `notes` as the command said them.
+        `code`, `error` and `notes` as the command said them; for `everything` also `masks`, how
+        many there are.
     """
+    if task["command"] == "everything":
+        return _find_everything(task, model)
+    return _follow(task, model, tell)
+
+
+def _find_everything(task: dict[str, Any], model: Sam) -> dict[str, Any]:
+    from sam2_mlx.cli.everything_options import EverythingOptions
+    from sam2_mlx.cli.everything_picture import write_everything
+    from sam2_mlx.media import load_picture
+
+    picture = Path(task["input"])
+    places = {option: Path(file) for option, file in task["outputs"].items()}
+    try:
+        masks = write_everything(
+            model,
+            load_picture(picture),
+            picture.name,
+            EverythingOptions(**task["search"]),
+            **places,
+            info=task["info"],
+        )
+    except (FileError, OSError) as problem:
+        return {"code": INVALID, "error": " ".join(str(problem).split()), "notes": []}
+    return {"code": 0, "error": "", "notes": [], "masks": masks}
+
+
+def _follow(task: dict[str, Any], model: Sam, tell: Callable[[int, int], None]) -> dict[str, Any]:
     from sam2_mlx.cli.video import parser
     from sam2_mlx.cli.video_job import Host
     from sam2_mlx.cli.video_plan import run
@@ -61,7 +94,8 @@ def do_task(task: dict[str, Any], model: Sam, tell: Any) -> dict[str, Any]:
     said = io.StringIO()
     host = Host(lambda choice: model, lambda unit, total: _Bar(total, tell), _Dropping)
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(said), redirect_stderr(said):
-        arguments = list(task["arguments"])
+        outputs = (f"{option}={file}" for option, file in task["outputs"].items())
+        arguments = [task["input"], *task["arguments"], *outputs]
         if task["prompts"]:
             file = Path(folder) / "prompts"
             file.write_text(json.dumps({"prompts": task["prompts"]}))
@@ -76,6 +110,15 @@ def do_task(task: dict[str, Any], model: Sam, tell: Any) -> dict[str, Any]:
     return {"code": code, "error": errors[-1] if errors else "", "notes": notes}
 
 
+def model_facts(model: Sam) -> dict[str, Any]:
+    """What a model is called, and how it reckons."""
+    return {
+        "model": model.config.name,
+        "dtype": dtype_name(model.dtype),
+        "image_size": model.config.image_size,
+    }
+
+
 def describe(model: Sam) -> dict[str, Any]:
     """What a result depends on, as far as the model goes: the numbers themselves are counted."""
     import mlx.core as mx
@@ -87,12 +130,8 @@ def describe(model: Sam) -> dict[str, Any]:
         numbers = array.view(mx.uint8) if array.dtype == mx.bfloat16 else array
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
         digest.update(np.ascontiguousarray(np.array(numbers)).data)
-    return {
-        "model": model.config.name,
-        "weights": digest.hexdigest(),
-        "image_size": model.config.image_size,
-        "version": sam2_mlx.__version__,
-    }
+    facts = {"weights": digest.hexdigest(), "version": sam2_mlx.__version__}
+    return model_facts(model) | facts
 
 
 def _work(channel: IO[str]) -> int:
@@ -104,9 +143,10 @@ def _work(channel: IO[str]) -> int:
         asked = json.loads(sys.stdin.readline() or "null")
         if asked is None:
             return 0
-        if asked["device"] != "auto":
-            set_default(asked["device"])
-        choice = ModelChoice(asked["model"], asked["dtype"], asked["image_size"], follow=True)
+        device, name = asked.pop("device"), asked.pop("model")
+        if device != "auto":
+            set_default(device)
+        choice = ModelChoice(name, **asked)
         model = load_model(choice)
         say(describe(model))
     except (ValueError, OSError, ImportError) as problem:

@@ -1,0 +1,72 @@
+"""What works through a folder: this process, several on this machine, or a Dask cluster."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from sam2_mlx.cli.batch.cluster import LOCAL, Cluster
+from sam2_mlx.cli.batch.pool import Outcome, Pool, Task, default_workers
+from sam2_mlx.cli.batch.worker import do_task, model_facts
+from sam2_mlx.cli.model import ModelChoice, load_model
+
+
+class Here:
+    """This process, with the interface of `Pool`.
+
+    Args:
+        choice: the model.
+
+    Attributes:
+        facts: what the model is.
+    """
+
+    def __init__(self, choice: ModelChoice) -> None:
+        self._model = load_model(choice)
+        self.facts = model_facts(self._model)
+
+    def run(
+        self, next_task: Callable[[], Task | None], progress: Callable[[str, int, int], None]
+    ) -> Iterator[Outcome]:
+        """Do tasks, one after the other; see `Pool.run`."""
+        while (task := next_task()) is not None:
+            begin = time.monotonic()
+            answer = do_task(task.message, self._model, lambda done, total: None)
+            yield Outcome(task, answer, time.monotonic() - begin)
+
+    def __enter__(self) -> Here:
+        return self
+
+    def __exit__(self, *exc: object) -> None: ...
+
+
+def open_engine(args: argparse.Namespace, folder: Path, *, follow: bool) -> Here | Pool | Cluster:
+    """What a command asks for: clips are never done in this process, which a decoder could end.
+
+    Args:
+        args: of the command, with those of the model and of `add_engine_arguments`.
+        folder: where results go.
+        follow: whether the model is for clips.
+
+    Raises:
+        UsageError: if there is no such model or cluster.
+    """
+    model = {name: getattr(args, name) for name in ("model", "dtype", "image_size", "device")}
+    model["follow"] = follow
+    if not (follow or args.workers or args.dask):
+        return Here(ModelChoice(args.model, args.dtype, args.image_size))
+    if os.path.exists(args.model):
+        model["model"] = os.path.abspath(args.model)
+    if args.dask not in (None, LOCAL):
+        return Cluster(args.dask, model, 0, folder)
+    count = args.workers or default_workers(_on_gpu())
+    return Pool(model, count) if args.dask is None else Cluster(LOCAL, model, count, folder)
+
+
+def _on_gpu() -> bool:
+    import mlx.core as mx
+
+    return bool(mx.default_device() == mx.gpu)
