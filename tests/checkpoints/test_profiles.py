@@ -151,3 +151,13 @@ def test_info_shows_it(capsys: Any) -> None:
     (line,) = json.loads(capsys.readouterr().out)["profiles"]
     assert line.startswith("nano, sam2_mlx ")
     assert line.endswith("lanes 3, BLAS threads 1, scores held 1048576, compiled true")
+
+
+def test_bench_says_so(capsys: Any) -> None:
+    write({"lanes": 2}, size=64)
+    assert main(["bench", "--what", "encoder", "--rounds", "1", "--image-size", "64"]) == 0
+    said = capsys.readouterr().out
+    assert "bundled weights, tuned: lanes 2" in said and '"profile": {"lanes": 2}' in said
+    # A model without weights has no profile.
+    assert main(["bench", "--model", "tiny", "--what", "encoder", "--image-size", "32"]) == 0
+    assert "tuned" not in capsys.readouterr().out

@@ -83,6 +83,7 @@ def _measure(options: argparse.Namespace) -> None:
     compile_at_once()
     from sam2_mlx.cli.bench.models import find_model, model_names
     from sam2_mlx.cli.bench.timing import make_run, measure
+    from sam2_mlx.ops.profile import active
 
     names = model_names(options.model)
     size = options.image_size
@@ -94,8 +95,10 @@ def _measure(options: argparse.Namespace) -> None:
         kind = str(model.dtype).rpartition(".")[2]
         side = model.config.image_size
         about = {"model": name, "weights": origin, "dtype": kind, "image_size": side}
+        about["profile"] = active().chosen()
         start = "\n" if index else ""
-        _say(options, f"{start}{name} at {side}, {kind}, {origin}")
+        tuned = f", tuned: {active()}" if active().chosen() else ""
+        _say(options, f"{start}{name} at {side}, {kind}, {origin}{tuned}")
         _say(options, f"{'what':<28}" + "".join(f"{head:>{_WIDTH}}" for head, *_ in _COLUMNS))
         wanted = options.what or WHAT[: None if model.config.follows else 2]
         for what, case in cases(wanted, options.objects, options.frames):

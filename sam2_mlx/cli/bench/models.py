@@ -14,6 +14,7 @@ from sam2_mlx.config import MODELS, ModelConfig
 from sam2_mlx.model.folding import fold, folding_wanted, lay_out
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.ops.dtypes import resolve_dtype
+from sam2_mlx.ops.profile import Profile, use
 
 SEEDED = "seeded random weights"
 """What is said of a model without weights; speed does not depend on them."""
@@ -52,6 +53,7 @@ def find_model(text: str, dtype: str, image_size: int | None) -> tuple[Sam, str]
         raise ValueError(unknown_model(text))
     if name in PUBLISHED and hub.cached(PUBLISHED[name].repository) is None:
         config = MODELS[name].with_image_size(image_size)
+        use(Profile())
         return seeded_model(config, resolve_dtype(dtype)), SEEDED
     origin = "bundled weights" if name == BUNDLED else "published weights" if name else text
     return load(text, dtype=dtype, image_size=image_size), origin
