@@ -1,6 +1,6 @@
 """Ends commands in every way that a machine has, and counts what is left: `make faults`.
 
-    python -m tests.cli.campaign [KIND ...] [--share 0.2] [--seed N]
+    python -m tests.cli.campaign [KIND ...] [--share 0.2] [--seconds 300] [--seed N]
 
 Prints a table. Fails if an output is broken, outputs are of different runs, a session is lost, a
 traceback is shown, something hangs, or a partial file outlives the next run.
@@ -142,12 +142,16 @@ class Campaign:
         folder: for everything that is written.
         random: chooses the moments.
         share: of the full number of runs.
+        seconds: no run of a kind starts later after its first.
     """
 
-    def __init__(self, folder: Path, random: random.Random, share: float) -> None:
+    def __init__(
+        self, folder: Path, random: random.Random, share: float, seconds: float = 3600
+    ) -> None:
         self.folder = folder
         self.random = random
         self.share = share
+        self.limit = seconds
         begin = time.monotonic()
         whole = end(start(VIDEO.format(end=LAST), folder))
         assert whole.code == 0, whole.err
@@ -158,9 +162,12 @@ class Campaign:
         self.earlier.mkdir()
         assert end(start(VIDEO.format(end=4), self.earlier)).code == 0
 
-    def count(self, full: int) -> int:
-        """How many runs there are of a kind that has so many in full."""
-        return max(1, round(full * self.share))
+    def runs(self, full: int) -> Iterator[int]:
+        """Numbers of the runs of a kind that has so many in full."""
+        end = time.monotonic() + self.limit
+        for number in range(max(1, round(full * self.share))):
+            if time.monotonic() < end:
+                yield number
 
     def rows(self, kinds: Sequence[str] = KINDS) -> Iterator[Row]:
         """Every kind, one after the other."""
@@ -178,7 +185,7 @@ class Campaign:
     def signals(self, number: signal.Signals, full: int) -> Row:
         """Signals at random moments of a run that replaces earlier outputs."""
         row = Row(number.name)
-        for _ in range(self.count(full)):
+        for _ in self.runs(full):
             place = self.folder / "run"
             shutil.copytree(self.earlier, place)
             process = start(VIDEO.format(end=LAST), place)
@@ -204,7 +211,7 @@ class Campaign:
             "--save-session s.safetensors --output {name}.mp4 --end {end}"
         )
         first = VIDEO.format(end=9).replace("session.safetensors", "s.safetensors")
-        for _ in range(self.count(full)):
+        for _ in self.runs(full):
             place = self.folder / "run"
             place.mkdir()
             assert end(start(first, place)).code == 0
@@ -230,9 +237,9 @@ class Campaign:
         """Closed streams, readers that leave, a full disk, too few handles, too little memory."""
         row = Row("streams, disk, handles")
         known = list(faults())
-        if self.share < 1:
-            known = self.random.sample(known, self.count(len(known)))
-        for fault in known:
+        self.random.shuffle(known)
+        for number in self.runs(len(known)):
+            fault = known[number]
             place = self.folder / "run"
             shutil.copytree(self.earlier, place)
             with machine(fault, place) as options:
@@ -250,7 +257,7 @@ class Campaign:
         """The webcam demo and the preview: camera gone, window closed, Ctrl-C, a full disk."""
         row = Row("webcam and preview")
         full_disk = Fault("", "", limits={resource.RLIMIT_FSIZE: 20_000})
-        for number in range(self.count(full)):
+        for number in self.runs(full):
             keys = "." * self.random.randint(3, 12) + "r" + "." * self.random.randint(30, 200)
             frames = self.random.randint(1, 400)
             model = "--model nano --image-size 64"
@@ -306,12 +313,13 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)}; all")
     parser.add_argument("--share", type=float, default=1, help="of the runs, for a short one")
+    parser.add_argument("--seconds", type=float, default=3600, help="for each kind, about")
     parser.add_argument("--seed", type=int, help="of the moments and of what is left out")
     args = parser.parse_args(argv)
     seed = random.SystemRandom().randrange(2**32) if args.seed is None else args.seed
     print(f"seed {seed}")
     with tempfile.TemporaryDirectory() as folder:
-        campaign = Campaign(Path(folder), random.Random(seed), args.share)
+        campaign = Campaign(Path(folder), random.Random(seed), args.share, args.seconds)
         rows = []
         for row in campaign.rows(args.kinds or KINDS):
             print(render(row), flush=True)
