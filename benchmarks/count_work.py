@@ -69,7 +69,7 @@ def _print_counts(options: argparse.Namespace) -> None:
         config = _config(name).with_image_size(options.image_size)
         kind = str(dtype).rpartition(".")[2]
         print(f"\n{name} at {config.image_size}, {kind}\n{_header(gpu)}")
-        wanted = [what for what in options.what if config.memory or what != "frame"]
+        wanted = [what for what in options.what if config.follows or what != "frame"]
         for what, case in cases(wanted, options.objects, 0):
             counts = count(what, case, config, dtype, chips)
             about = {"model": name, "dtype": kind, "image_size": config.image_size}

@@ -131,7 +131,7 @@ def test_the_queue_is_bounded() -> None:
     reads: list[int] = []
     ahead = ReadAhead(lambda i: reads.append(i) or i, range(100), depth=3)
     assert ahead.take(0) == 0
-    for _ in range(100):
+    for _ in range(1000):
         if len(reads) >= 5:
             break
         threading.Event().wait(0.01)
