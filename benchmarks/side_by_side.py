@@ -96,7 +96,8 @@ def check_peers(against: list[str], mlx_sam: str, torch_python: str, spec: dict[
     Raises:
         ValueError: a folder or an interpreter that is not one, or a model that they do not have.
     """
-    if spec["model"] not in MODELS:
+    alone = not {"mlx-sam", "torch"} & {*against}
+    if spec["model"] not in MODELS and not (alone and spec["model"] == "edgetam"):
         raise ValueError(
             f"other systems run {', '.join(MODELS)}, with seeded weights; got {spec['model']!r}"
         )

@@ -7,6 +7,7 @@ scripts.
     python -m benchmarks.tracked_frame
     python -m benchmarks.tracked_frame --model small --image-size 512 --objects 1 8
     python -m benchmarks.tracked_frame --against edgetam
+    python -m benchmarks.tracked_frame --model edgetam --objects 1 8
     python -m benchmarks.tracked_frame --against mlx-sam --mlx-sam FOLDER
     python -m benchmarks.tracked_frame --against torch --torch-python VENV/bin/python
 
@@ -27,7 +28,7 @@ from sam2_mlx.cli.bench.command import this_setup
 def main(argv: list[str] | None = None) -> int:
     """Run, print, compare; 2 for a mistake in the arguments."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", default="tiny", help="of SAM 2.1 (default: tiny)")
+    parser.add_argument("--model", default="tiny", help="of SAM 2.1, or edgetam (default: tiny)")
     parser.add_argument("--image-size", type=int, default=1024)
     parser.add_argument("--objects", type=int, nargs="+", default=[1], help="followed at once")
     parser.add_argument("--rounds", type=int, default=3, help="measured runs (default 3)")

@@ -62,6 +62,7 @@ def test_a_first_model_has_no_frame(capsys: pytest.CaptureFixture[str]) -> None:
         (count_work, ["--dtype", "int8"], "dtype must be"),
         (tracked_frame, ["--rounds", "0"], "start at 1"),
         (tracked_frame, ["--model", "nano"], "with seeded weights; got 'nano'"),
+        (tracked_frame, ["--model", "edgetam", "--against", "torch"], "got 'edgetam'"),
         (tracked_frame, ["--against", "mlx-sam"], "no package mlx_sam in the folder"),
         (tracked_frame, ["--against", "mlx-sam", "--mlx-sam", "."], "no package mlx_sam in ."),
         (tracked_frame, ["--against", "torch", "--torch-python", "./no"], "no interpreter ./no"),
