@@ -14,7 +14,7 @@ from sam2_mlx.media.frame_source import FrameSource
 from sam2_mlx.media.sinks import ShownFrame
 from sam2_mlx.ops import rle
 from sam2_mlx.prompts import Prompt
-from sam2_mlx.tracking.results import shown_frame
+from sam2_mlx.tracking.results import Edges, shown_frame
 
 if TYPE_CHECKING:
     from sam2_mlx.model.sam import Sam
@@ -25,7 +25,7 @@ _ABSENT_LOGIT = -10.0
 
 
 def follow_everything(
-    session: Any, search: ClipSearch, stretch: Stretch, watch: Watch
+    session: Any, search: ClipSearch, stretch: Stretch, watch: Watch, edges: Edges = "plain"
 ) -> Iterator[ShownFrame]:
     """Find objects in a stretch of a clip and follow them, forward, all as one batch.
 
@@ -36,6 +36,7 @@ def follow_everything(
         search: how objects are found.
         stretch: which frames; the prompted one is the first.
         watch: counts the frames, and may end it early.
+        edges: how masks are enlarged.
 
     Yields:
         Frames in their order. The objects are those of the first frame; where new ones may join
@@ -46,11 +47,13 @@ def follow_everything(
         ValueError: if there is nothing on the first frame and it is the only one searched.
     """
     places = search.max_objects if search.every else 0
-    for frame in watch.over(_frames(session, search, stretch)):
+    for frame in watch.over(_frames(session, search, stretch, edges)):
         yield _padded(frame, places)
 
 
-def _frames(session: Any, search: ClipSearch, stretch: Stretch) -> Iterator[ShownFrame]:
+def _frames(
+    session: Any, search: ClipSearch, stretch: Stretch, edges: Edges
+) -> Iterator[ShownFrame]:
     """All frames: nothing is followed before the first one with an object."""
     source, start = session.source, stretch.first
     while not session.object_ids and start <= stretch.last:
@@ -68,7 +71,7 @@ def _frames(session: Any, search: ClipSearch, stretch: Stretch) -> Iterator[Show
             masks = session.masks_on(index)
             # What is new is remembered before the next frame is followed.
             session.commit()
-        yield shown_frame(masks, source, image)
+        yield shown_frame(masks, source, image, edges)
 
 
 def _add_new(

@@ -19,7 +19,7 @@ from sam2_mlx.media.read_ahead import ReadAhead
 from sam2_mlx.media.sinks import ShownFrame
 from sam2_mlx.ops import rle
 from sam2_mlx.projects.prompt_files import Prompted
-from sam2_mlx.tracking.results import FrameMasks, shown_frame
+from sam2_mlx.tracking.results import Edges, FrameMasks, shown_frame
 
 if TYPE_CHECKING:
     from sam2_mlx.model.sam import Sam
@@ -65,11 +65,13 @@ class Following:
         memory: name of the memory policy; see `TrackingSession`.
         resume: a saved session to go on with, or None.
         search: how objects are found where nobody points at them, or None.
+        edges: how their masks are enlarged.
     """
 
     memory: MemoryKind = "rolling"
     resume: Path | None = None
     search: ClipSearch | None = None
+    edges: Edges = "plain"
 
 
 class DamagedClip(MediaError):
@@ -125,7 +127,11 @@ def open_session(model: Sam, source: FrameSource, following: Following) -> Any:
 
 
 def follow(
-    session: Any, prompts: Sequence[Prompted], stretch: Stretch, watch: Watch
+    session: Any,
+    prompts: Sequence[Prompted],
+    stretch: Stretch,
+    watch: Watch,
+    edges: Edges = "plain",
 ) -> Iterator[ShownFrame]:
     """Follow the prompted objects through a stretch of a clip.
 
@@ -138,6 +144,7 @@ def follow(
         prompts: what to follow; those on other frames than the one to start from steady it there.
         stretch: which frames.
         watch: counts the frames, and may end it early.
+        edges: how masks are enlarged.
 
     Yields:
         Frames in the order they are shown.
@@ -150,9 +157,9 @@ def follow(
         # A rolling memory cannot turn round: the way back has a session of its own.
         backward = _twin(session) if forward else session
         runs: dict[int, tuple[ShownFrame, list[dict[str, Any]]]] = {}
-        damage = None
+        damage, way_back = None, (stretch.prompted, stretch.first)
         try:
-            for frame in _follow(backward, prompts, stretch.prompted, stretch.first, watch):
+            for frame in _follow(backward, prompts, way_back, watch, edges):
                 bare = replace(frame, masks=_NO_PIXELS, image=_NO_PIXELS)
                 runs[frame.index] = bare, [rle.encode(mask) for mask in frame.masks]
         except DamagedClip as problem:
@@ -166,7 +173,7 @@ def follow(
             raise damage
         if ended or not forward:
             return
-    yield from _follow(session, prompts, stretch.prompted, stretch.last, watch)
+    yield from _follow(session, prompts, (stretch.prompted, stretch.last), watch, edges)
 
 
 def _twin(session: Any) -> Any:
@@ -176,9 +183,10 @@ def _twin(session: Any) -> Any:
 
 
 def _follow(
-    session: Any, prompts: Sequence[Prompted], start: int, end: int, watch: Watch
+    session: Any, prompts: Sequence[Prompted], way: tuple[int, int], watch: Watch, edges: Edges
 ) -> Iterator[ShownFrame]:
     """One pass of the model from one frame to another, in either direction."""
+    start, end = way
 
     def propagate() -> Iterator[FrameMasks]:
         for one in prompts:
@@ -186,7 +194,7 @@ def _follow(
         yield from session.propagate(start=start, length=abs(end - start), reverse=end < start)
 
     for masks in watch.over(propagate()):
-        yield shown_frame(masks, session.source, session.image)
+        yield shown_frame(masks, session.source, session.image, edges)
 
 
 def _replay(

@@ -124,6 +124,13 @@ def add_following_arguments(parser: argparse.ArgumentParser) -> None:
         help="which frames are remembered; rolling is the default, docs/memory.md compares them",
     )
     group.add_argument(
+        "--edges",
+        choices=("plain", "refined"),
+        default="plain",
+        help="refined: the edges of masks follow the picture, for compositing; docs/quality.md "
+        "says what it is worth",
+    )
+    group.add_argument(
         "--format",
         choices=FORMATS,
         default=FORMATS[0],

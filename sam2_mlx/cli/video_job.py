@@ -147,10 +147,11 @@ class VideoJob:
     def _frames(self, session: Any, stop: StopSignals) -> Iterator[ShownFrame]:
         with self.host.bar("frames", self.stretch.num_tracked) as bar:
             watch, search = Watch(bar, stop), self.following.search
+            edges = self.following.edges
             if search is not None:
-                yield from follow_everything(session, search, self.stretch, watch)
+                yield from follow_everything(session, search, self.stretch, watch, edges)
             else:
-                yield from follow(session, self.prompts, self.stretch, watch)
+                yield from follow(session, self.prompts, self.stretch, watch, edges)
 
     def _say_what_was_written(self, video: VideoSink, tally: Tally, seconds: float) -> None:
         if not tally.frames:

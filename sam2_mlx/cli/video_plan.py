@@ -143,7 +143,7 @@ def _following(args: argparse.Namespace) -> Following:
         raise UsageError("--resume goes on after the session's last frame; leave out --frame")
     if resume and args.memory:
         raise UsageError("--resume keeps the session's own memory; leave out --memory")
-    return Following(args.memory or "rolling", resume, search)
+    return Following(args.memory or "rolling", resume, search, args.edges)
 
 
 def _search(args: argparse.Namespace) -> ClipSearch | None:

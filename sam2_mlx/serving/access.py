@@ -129,7 +129,9 @@ class ListedAccess(Access):
             Refusal: `forbidden`.
         """
         real = Path(os.path.realpath(self.home / _expanded(path)))
-        if self.home not in real.parents:
+        # What begins with a dot is the server's own.
+        hidden = any(part.startswith(".") for part in real.parts[len(self.home.parts) :])
+        if self.home not in real.parents or hidden:
             raise Refusal("forbidden", f"{path} is not in {self.home}; write there")
         return str(real)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import count
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from sam2_mlx.serving.fields import choice, path_name, several
 from sam2_mlx.serving.messages import Refusal
 from sam2_mlx.serving.method import NUMBER, Engine, method
 from sam2_mlx.serving.video_methods import FRAME, OBJECT
-from sam2_mlx.tracking.results import shown_frame
+from sam2_mlx.tracking.results import Edges, shown_frame
 from sam2_mlx.tracking.session import TrackingSession
 
 FORMS = {
@@ -48,6 +49,7 @@ _NO_IMAGE = np.zeros((0, 0, 3), np.uint8)
     first=FRAME.otherwise(),
     last=FRAME.otherwise(),
     objects=several(OBJECT, _MOST_OBJECTS).otherwise(),
+    edges=choice(*get_args(Edges)).otherwise("plain"),
 )
 def export(  # noqa: PLR0913 - the fields of the request
     engine: Engine,
@@ -59,6 +61,7 @@ def export(  # noqa: PLR0913 - the fields of the request
     first: int | None,
     last: int | None,
     objects: list[int] | None,
+    edges: Edges,
 ) -> Work:
     """Write what was followed so far; the session may go on meanwhile."""
     video = app.video(session)
@@ -71,19 +74,20 @@ def export(  # noqa: PLR0913 - the fields of the request
     target = Path(path) if path is not None else _free_name(engine, video, format)
     # Nobody has to be waited for: the app takes no pixels.
     job.credit = MAX_CREDIT
-    return _export(_twin(video, objects), (format, target), range(first or 0, end + 1))
+    return _export(_twin(video, objects), (format, edges, target), range(first or 0, end + 1))
 
 
-def _export(tracking: TrackingSession, output: tuple[str, Path], frames: range) -> Work:
-    form, target = output
+def _export(tracking: TrackingSession, output: tuple[str, Edges, Path], frames: range) -> Work:
+    form, edges, target = output
     source = tracking.source
     assert isinstance(source, FrameSource)
     with source, all_or_nothing() as sinks:
         sink = _open_sink(form, target, source, frames.start)
         sinks.append(sink)
         for frame in frames:
-            image = source.read(frame) if form in ENCODINGS else _NO_IMAGE
-            sink.add(shown_frame(tracking.masks_on(frame), source, image))
+            looks = form in ENCODINGS or edges != "plain"
+            image = source.read(frame) if looks else _NO_IMAGE
+            sink.add(shown_frame(tracking.masks_on(frame), source, image, edges))
             fraction = (frame - frames.start + 1) / len(frames)
             yield {"event": "progress", "stage": "export", "fraction": round(fraction, 4)}, b""
         sink.finish()

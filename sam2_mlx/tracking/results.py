@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import mlx.core as mx
 import numpy as np
 
 from sam2_mlx.media.frame_source import FrameSource
 from sam2_mlx.media.sinks import ShownFrame
+from sam2_mlx.ops.edges import refined_masks
 from sam2_mlx.ops.masks import without_overlap
 from sam2_mlx.ops.resize import resize_maps
 from sam2_mlx.ops.upsample import upsample_threshold
@@ -62,19 +64,31 @@ class FrameMasks:
         return np.array(upsample_threshold(self.coarse[:, 0], self.size)).view(bool)
 
 
-def shown_frame(masks: FrameMasks, source: FrameSource, image: np.ndarray) -> ShownFrame:
+Edges = Literal["plain", "refined"]
+"""How masks are enlarged: as they are, or so that their edges follow the picture."""
+
+
+def shown_frame(
+    masks: FrameMasks, source: FrameSource, image: np.ndarray, edges: Edges = "plain"
+) -> ShownFrame:
     """The masks of a frame of a clip as they are drawn and saved.
 
     Args:
         masks: of the frame.
         source: the clip.
         image: uint8 (H, W, 3) RGB, the frame.
+        edges: how they are enlarged.
     """
+    if edges == "plain":
+        planes = masks.masks
+    else:
+        logits = np.array(masks.coarse[:, 0], np.float32)
+        planes = refined_masks(logits, image, overlap=not masks.non_overlap)
     return ShownFrame(
         source.number(masks.frame),
         source.name(masks.frame),
         masks.object_ids,
-        masks.masks,
+        planes,
         np.array(masks.iou),
         np.array(masks.presence),
         masks.frame,

@@ -15,13 +15,13 @@ from sam2_mlx.__main__ import COMMANDS, main
 OPTIONS = {
     "video": "point negative-point box mask objects-from prompts everything max-objects find-every "
     "points-per-side min-area crops min-iou min-stability refine frame both reverse start end "
-    "frame-rate every model dtype image-size memory save-session resume project output format "
-    "save-masks scores save-prompts preview",
+    "frame-rate every model dtype image-size memory edges save-session resume project output "
+    "format save-masks scores save-prompts preview",
     "image": "point negative-point box everything points-per-side min-area crops min-iou "
     "min-stability refine model dtype image-size output save-masks cutout all-masks",
     "batch": "out workers retry-failed everything max-objects find-every points-per-side min-area "
-    "crops min-iou min-stability refine both reverse start end frame-rate every memory format "
-    "model dtype image-size save-masks scores",
+    "crops min-iou min-stability refine both reverse start end frame-rate every memory edges "
+    "format model dtype image-size save-masks scores",
     "everything": "points-per-side min-area crops min-iou min-stability refine model dtype "
     "image-size output",
     "convert": "dtype image-size quantize overwrite",

@@ -338,3 +338,24 @@ def test_the_memory_can_be_chosen() -> None:
     args = ["--point", "3,3", "--memory", "distractor-aware", "--end", "2"]
     assert main(["clip.mp4", *args]) == 0
     assert FakeSession.opened[0].memory == "distractor-aware"
+
+
+@pytest.mark.usefixtures("fake")
+def test_edges_are_refined_on_every_frame_of_both_passes(
+    clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+
+    def refined(logits: np.ndarray, image: np.ndarray, overlap: bool) -> np.ndarray:
+        sizes.append(image.shape[:2])
+        return logits <= 0
+
+    typed = [str(clip), "--point", "30,20", "--frame", "4", "--end", "9", "--both"]
+    assert main([*typed, "--save-masks", "plain.npz"]) == 0
+    monkeypatch.setattr("sam2_mlx.tracking.results.refined_masks", refined)
+    assert main([*typed, "--save-masks", "refined.npz", "--edges", "refined"]) == 0
+    for frame in range(10):
+        masks = [read_npz_masks(f"{name}.npz", frame)[1] for name in ("plain", "refined")]
+        assert (masks[0] != masks[1]).all()
+    # The prompted frame is worked on twice.
+    assert sizes == [(SIZE[1], SIZE[0])] * 11

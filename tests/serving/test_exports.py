@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sam2_mlx import TrackingSession
 from sam2_mlx.media.mask_writer import read_npz_masks
 from sam2_mlx.media.reader import open_frames
 from sam2_mlx.ops import rle
+from sam2_mlx.ops.edges import refined_masks
 from tests.serving.app import Refused
 from tests.serving.conftest import FRAMES, Served, click, opened
+from tests.tiny import tiny_model
 
 
 def exported(app: Served, session: int, format: str, path: Path, **fields: Any) -> Path:
@@ -51,6 +54,20 @@ def test_masks_in_every_form_are_those_of_the_session(
         assert data["frames"].tolist() == [2, 3] and data["object_ids"].tolist() == [7]
     lines = exported(app, session, "scores", tmp_path / "s.jsonl").read_text().splitlines()
     assert len(lines) == FRAMES and json.loads(lines[3])["objects"][1]["area"] == masks[3, 1].sum()
+
+
+def test_refined_edges_are_those_of_the_picture(app: Served, clip: Path, tmp_path: Path) -> None:
+    session, masks = follow(app, clip)
+    refined = exported(app, session, "npz", tmp_path / "r.npz", edges="refined", last=3)
+    tracking = TrackingSession(tiny_model(), source := open_frames(clip), memory="full")
+    tracking.prompt(1, points=[[20, 30]], labels=[1], frame=0)
+    tracking.prompt(7, box=[50, 20, 80, 60], frame=0)
+    for shown in tracking.propagate(length=3):
+        logits = np.array(shown.coarse[:, 0], np.float32)
+        wanted = refined_masks(logits, source.read(shown.frame))
+        written = read_npz_masks(refined, shown.frame)[1]
+        assert (written == wanted).all() and (written != masks[shown.frame]).any()
+    source.close()
 
 
 def test_outlines_for_yolo_cover_the_masks(app: Served, clip: Path, tmp_path: Path) -> None:

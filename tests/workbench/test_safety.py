@@ -110,7 +110,7 @@ def test_writing_stays_at_home(places: tuple[Path, Path, ListedAccess]) -> None:
     allowed, secret, access = places
     assert access.write("a/b.mp4") == str(access.home / "a" / "b.mp4")
     (access.home / "out").symlink_to(secret)
-    for path in (allowed / "a.mp4", "../secret/x", "out/x.mp4", ".", "/etc/x"):
+    for path in (allowed / "a.mp4", "../secret/x", "out/x.mp4", ".", "/etc/x", ".token", "a/.b/c"):
         with pytest.raises(Refusal, match="write there"):
             access.write(str(path))
 

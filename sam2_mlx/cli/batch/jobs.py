@@ -19,7 +19,7 @@ from sam2_mlx.media.reader import CLIP_SUFFIXES, is_pattern
 PROMPTS_SUFFIX = ".prompts.json"
 # Options of the video command that a job may have; those of the model are for all jobs.
 OPTIONS = frozenset(
-    "both reverse start end frame-rate every memory format encoder everything max-objects "
+    "both reverse start end frame-rate every memory edges format encoder everything max-objects "
     "find-every points-per-side min-area crops min-iou min-stability refine".split()
 )
 _MAX_LIST_BYTES = 2**30
