@@ -45,18 +45,18 @@ def main() -> None:
     args = parser.parse_args()
     scores: dict[str, list[tuple[float, ...]]] = defaultdict(list)
     seconds: dict[str, float] = defaultdict(float)
-    for found, image, labels in followed(args.clips, args.frames):
-        logits = np.array(found.coarse[:, 0], np.float32)
+    for frame, image, labels in followed(args.clips, args.frames):
+        logits = np.array(frame.coarse[:, 0], np.float32)
         begin = time.perf_counter()
-        forms = {"plain": found.masks}
+        forms = {"plain": frame.masks}
         middle = time.perf_counter()
         forms["refined"] = refined_masks(logits, image)
         seconds["plain"] += middle - begin
         seconds["refined"] += time.perf_counter() - middle
-        for number, plain, refined in zip(found.object_ids, *forms.values(), strict=True):
+        for number, plain, refined in zip(frame.object_ids, *forms.values(), strict=True):
             truth = labels == number
             # Where the object is lost, or not there, edges say nothing.
-            if found.frame and region_similarity(truth, plain) > 0.5:
+            if frame.frame and region_similarity(truth, plain) > 0.5:
                 for name, mask in (("plain", plain), ("refined", refined)):
                     close = boundary_similarity(truth, mask, _ONE_PIXEL)
                     both = region_similarity(truth, mask), boundary_similarity(truth, mask)
