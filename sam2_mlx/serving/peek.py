@@ -54,16 +54,24 @@ class PeekFrames:
         """
         key = (frame, width, kind, quality)
         with self._using:
-            if self._closed:
-                raise Refusal("no_session", "the session was closed")
             if key not in self._encoded:
-                self._frames = self._frames or open_frames(self._path, self._rate)
-                self._encoded[key] = encode(self._frames.read(frame), width, kind, quality)
+                self._encoded[key] = encode(self._read(frame), width, kind, quality)
                 self._bytes += len(self._encoded[key][0])
                 while self._bytes > _CACHE_BYTES and len(self._encoded) > 1:
                     self._bytes -= len(self._encoded.popitem(last=False)[1][0])
             self._encoded.move_to_end(key)
             return self._encoded[key]
+
+    def image(self, frame: int) -> np.ndarray:
+        """A frame, uint8 (H, W, 3) RGB; it raises what `picture` does."""
+        with self._using:
+            return self._read(frame)
+
+    def _read(self, frame: int) -> np.ndarray:
+        if self._closed:
+            raise Refusal("no_session", "the session was closed")
+        self._frames = self._frames or open_frames(self._path, self._rate)
+        return self._frames.read(frame)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,28 @@ from sam2_mlx.serving.masks import MASKS, MaskForm, encode_planes
 from sam2_mlx.serving.messages import Blob, Refusal
 from sam2_mlx.serving.method import NUMBER, Engine, method
 from sam2_mlx.serving.pixels import PIXELS, PixelLayout
-from sam2_mlx.serving.video_methods import POINTED, Pointed
+from sam2_mlx.serving.video_methods import FRAME, POINTED, Pointed
 
 
-@method(session=NUMBER.otherwise(), path=path_name().otherwise(), pixels=PIXELS.otherwise())
+@dataclass(frozen=True)
+class ClipFrame:
+    """A frame of a clip that is open.
+
+    Attributes:
+        session: the clip's number.
+        frame: the frame's.
+    """
+
+    session: int
+    frame: int
+
+
+@method(
+    session=NUMBER.otherwise(),
+    path=path_name().otherwise(),
+    pixels=PIXELS.otherwise(),
+    clip=part(ClipFrame, session=NUMBER, frame=FRAME).otherwise(),
+)
 def set_picture(
     engine: Engine,
     app: Conversation,
@@ -28,14 +47,18 @@ def set_picture(
     session: int | None,
     path: str | None,
     pixels: PixelLayout | None,
+    clip: ClipFrame | None,
 ) -> Answer:
     """Encode a picture; a session that is named shows it from now on."""
-    if path is not None and pixels is None:
+    if sum(one is not None for one in (path, pixels, clip)) != 1:
+        raise Refusal("bad_request", "give a picture by path, by pixels or by clip, one of them")
+    if path is not None:
         image = load_picture(path)
-    elif pixels is not None and path is None:
+    elif pixels is not None:
         image = app.image(pixels, blob)
     else:
-        raise Refusal("bad_request", "give a picture by path or by pixels, one of them")
+        assert clip is not None
+        image = _frame(app, clip)
     predictor = SAM2ImagePredictor(engine.loaded())
     predictor.set_image(image)
     picture = Picture(predictor, image)
@@ -45,6 +68,13 @@ def set_picture(
         app.picture(session)
         app.sessions[session] = picture
     return {"session": session, "width": image.shape[1], "height": image.shape[0]}, b""
+
+
+def _frame(app: Conversation, clip: ClipFrame) -> np.ndarray:
+    frames = app.video(clip.session).viewer
+    if frames is None:
+        raise Refusal("bad_state", "a stream keeps no frames; give the picture by pixels")
+    return frames.image(clip.frame)
 
 
 @method(

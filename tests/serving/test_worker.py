@@ -279,3 +279,16 @@ def test_noise_never_ends_the_worker(app: Served) -> None:
         answer, _ = app.read()
         assert "result" in answer or answer["error"]["code"] != "failed", (fields, answer)
     assert app.call("ping")[0]["waiting"] == 0
+
+
+def test_a_frame_of_a_clip_is_a_picture(app: Served, clip: Path, images: list[np.ndarray]) -> None:
+    session = opened(app, path=str(clip))
+    for index in (5, 2):
+        facts, _ = app.call("set_picture", clip={"session": session, "frame": index})
+        blob = app.call("predict", session=facts["session"], prompt={"points": [[20, 30]]})[1]
+        facts, _ = app.call("set_picture", images[index].tobytes(), pixels=rgb(images[index]))
+        assert (
+            blob == app.call("predict", session=facts["session"], prompt={"points": [[20, 30]]})[1]
+        )
+    with pytest.raises(Refused, match="bad_state: a stream keeps no frames"):
+        app.call("set_picture", clip={"session": opened(app), "frame": 0})

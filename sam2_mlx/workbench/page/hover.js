@@ -22,7 +22,7 @@ export class Hover {
     this.turn = 0;
     this.asking = false;
     view.sketches.push((context, viewport) => this.draw(context, viewport));
-    this.state.on(["frame", "objects", "clip", "job"], () => this.stop());
+    this.state.on(["frame", "objects", "clip", "job", "found"], () => this.stop());
   }
 
   /**
@@ -52,10 +52,10 @@ export class Hover {
    * @param {boolean} subtracts
    */
   async ask(turn, x, y, subtracts) {
-    const { clip, job, frame, active } = this.state;
+    const { clip, job, frame, active, found } = this.state;
     const [px, py] = this.view.viewport.toPicture(x, y);
     const inside = clip && px >= 0 && py >= 0 && px < clip.width && py < clip.height;
-    if (!inside || job || active?.locked || this.asking) return;
+    if (!inside || job || found || active?.locked || this.asking) return;
     const before = this.state.prompt ?? emptyPrompt();
     if (subtracts && !before.points.length && !before.box) return;
     const { fields } = wirePrompt({

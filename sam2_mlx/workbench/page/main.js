@@ -1,8 +1,11 @@
 /** Puts the page together. */
 
 import { View } from "./canvas/view.js";
+import { Browsing } from "./browsing.js";
 import { byId } from "./dom.js";
 import { Editing } from "./editing.js";
+import { Everything } from "./everything.js";
+import { Exporting } from "./exporting.js";
 import { FrameStore } from "./frames.js";
 import { History } from "./history.js";
 import { listenToKeys, showKeys } from "./keys.js";
@@ -32,17 +35,20 @@ const tracking = new Tracking(state, masks, history, socket);
 const editing = new Editing(state, masks, history, socket);
 const makeFrames = (/** @type {View} */ view) => new FrameStore(state, socket, () => view.redraw());
 const view = new View(byId("stage"), state, masks, makeFrames);
-const tools = new Tools(view, editing, socket, attempt);
+const everything = new Everything(state, editing, socket, attempt);
+const tools = new Tools(view, editing, everything, socket, attempt);
 const timeline = new Timeline(byId("timeline"), state, masks, editing);
 const transport = new Transport(state, view.frames, masks, tracking);
 const objects = new ObjectList(state, masks, editing, attempt);
 const opening = new Opening(state, masks, socket, attempt);
+const browsing = new Browsing(socket, opening, attempt);
+const exporting = new Exporting(state, socket, token, attempt);
 const projects = new Projects(state, history, socket, attempt);
 const models = new Models(state, socket, () => projects.save().then(goOn), attempt);
 
 export const page = {
   state, socket, masks, history, tracking, editing, view, tools, timeline, transport, objects,
-  opening, projects, models,
+  opening, browsing, projects, models, everything, exporting,
 };
 /** @typedef {typeof page} Page */
 

@@ -14,6 +14,9 @@ export function notify(text, kind = "info") {
   const same = [...box.children].find((one) => one.textContent === text);
   same?.remove();
   box.append(notice);
+  // On top of a dialog that was opened after it, too.
+  if (box.matches(":popover-open")) box.hidePopover();
+  box.showPopover();
   const timer = setTimeout(() => notice.remove(), MILLISECONDS);
   notice.addEventListener("click", () => {
     clearTimeout(timer);

@@ -19,10 +19,12 @@ export class Opening {
     this.socket = socket;
     this.attempt = attempt;
     this.dialog = byId("open-dialog");
+    this.onOffer = async () => {};
     byId("open-form").addEventListener("submit", (/** @type {Event} */ event) => {
       event.preventDefault();
       attempt(() => this.open(byId("open-path").value.trim()));
     });
+    byId("open-cancel").addEventListener("click", () => this.dialog.close());
     byId("open").addEventListener("click", () => attempt(() => this.offer()));
   }
 
@@ -33,6 +35,7 @@ export class Opening {
     const recent = fields.projects.slice(0, MOST_RECENT);
     byId("projects").replaceChildren(...recent.map((/** @type {any} */ one) => this.entry(one)));
     byId("recent").hidden = !recent.length;
+    await this.onOffer();
   }
 
   /** @param {{path: string, name: string, clip: string, changed: number}} project */

@@ -67,7 +67,11 @@ function pointing({ state, tools, editing }) {
  * @param {import("./main.js").Page} page
  * @returns {import("./keys.js").Shortcut[]}
  */
-function following({ state, tracking, tools, editing }) {
+function following({ state, tracking, tools, editing, everything }) {
+  const cancel = () => {
+    if (state.found) everything.leave();
+    else if (!tools.abort()) tracking.cancel();
+  };
   return [
     { keys: ["t"], does: "Track forward", run: () => tracking.run("forward") },
     { keys: ["Shift+T"], does: "Track back", run: () => tracking.run("back") },
@@ -76,7 +80,7 @@ function following({ state, tracking, tools, editing }) {
     {
       keys: ["Escape"],
       does: "Cancel the tracking, or what is being drawn",
-      run: () => tools.abort() || tracking.cancel(),
+      run: cancel,
     },
     { keys: ["i"], does: "In marker here", run: () => editing.mark(0, state.frame) },
     { keys: ["o"], does: "Out marker here", run: () => editing.mark(1, state.frame) },
@@ -115,7 +119,7 @@ function moving({ state, transport }) {
  * @param {import("./main.js").Page} page
  * @returns {import("./keys.js").Shortcut[]}
  */
-function objects({ state, editing }) {
+function objects({ state, editing, everything }) {
   /** @param {number} place */
   const choose = (place) => {
     const object = state.draft.objects[place];
@@ -129,6 +133,7 @@ function objects({ state, editing }) {
   const digits = [..."123456789"];
   return [
     { keys: ["n"], does: "New object", run: () => editing.newObject() },
+    { keys: ["a"], does: "Find everything on this frame", run: () => everything.find() },
     ...digits.map((digit, place) => ({
       keys: [digit],
       does: place ? "" : "Choose the first object, and so on to 9",
@@ -193,7 +198,7 @@ function looking({ state, view }) {
  * @param {import("./main.js").Page} page
  * @returns {import("./keys.js").Shortcut[]}
  */
-function general({ state, history, opening }) {
+function general({ state, history, opening, exporting }) {
   const refuse = () => {
     if (state.job) throw new Error("Wait for the tracking, or cancel it with Escape.");
   };
@@ -201,6 +206,7 @@ function general({ state, history, opening }) {
     { keys: ["Mod+z"], does: "Undo", run: () => (refuse(), history.undo()) },
     { keys: ["Mod+Shift+Z", "Mod+y"], does: "Redo", run: () => (refuse(), history.redo()) },
     { keys: ["Mod+o"], does: "Open", run: () => opening.offer() },
+    { keys: ["Mod+e"], does: "Export", run: () => exporting.open() },
     { keys: ["?"], does: "These keys", run: () => byId("keys-dialog").showModal() },
   ];
 }

@@ -47,7 +47,15 @@
  */
 
 /**
- * @typedef {"clip"|"objects"|"frame"|"masks"|"look"|"job"|"tool"|"history"|"model"|"connection"} Topic
+ * What was found on a frame.
+ * @typedef {object} Found
+ * @property {import("./masks.js").Mask[]} masks the best first
+ * @property {Set<number>} chosen numbers of those that become objects
+ * @property {boolean} searching
+ */
+
+/**
+ * @typedef {"clip"|"objects"|"frame"|"masks"|"look"|"job"|"tool"|"found"|"history"|"model"|"connection"} Topic
  */
 
 // That of sam2_mlx/media/overlay.py, which exports are drawn with.
@@ -72,6 +80,8 @@ export class State extends EventTarget {
     this.brush = { size: 24, erase: false };
     /** @type {import("./tracking.js").Job|null} the tracking that is going on */
     this.job = null;
+    /** @type {Found|null} what can be kept of all that is on the frame; null out of that mode */
+    this.found = null;
     /** Whether masks were followed, or taken back, since the project was saved. */
     this.unsavedMasks = false;
     /** @type {Record<string, any>|null} what load_model answered */

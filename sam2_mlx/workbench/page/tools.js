@@ -21,13 +21,15 @@ export class Tools {
   /**
    * @param {import("./canvas/view.js").View} view
    * @param {import("./editing.js").Editing} editing
+   * @param {import("./everything.js").Everything} everything
    * @param {import("./socket.js").Socket} socket
    * @param {(work: () => any) => void} attempt tells people of errors
    */
-  constructor(view, editing, socket, attempt) {
+  constructor(view, editing, everything, socket, attempt) {
     this.view = view;
     this.state = view.state;
     this.editing = editing;
+    this.everything = everything;
     this.attempt = attempt;
     this.brush = new Brush(view);
     this.hover = new Hover(view, socket);
@@ -60,7 +62,8 @@ export class Tools {
     this.view.canvas.setPointerCapture(event.pointerId);
     const { offsetX: x, offsetY: y } = event;
     const pans = event.button === 1 || this.spaceIsDown || this.state.tool === "hand";
-    const kind = pans ? "pan" : this.state.tool === "brush" ? "brush" : "prompt";
+    const paints = this.state.tool === "brush" && !this.state.found;
+    const kind = pans ? "pan" : paints ? "brush" : "prompt";
     const subtracts = event.button === 2 || event.shiftKey;
     this.drag = { kind, pointer: event.pointerId, x, y, moved: false, subtracts };
     this.hover.stop();
@@ -102,7 +105,7 @@ export class Tools {
       const mask = this.brush.end();
       if (mask) this.attempt(() => this.editing.setMask(mask).finally(() => this.brush.clear()));
     } else if (drag.kind === "prompt") {
-      if (drag.moved) this.finishBox(drag, event.offsetX, event.offsetY);
+      if (drag.moved && !this.state.found) this.finishBox(drag, event.offsetX, event.offsetY);
       else this.click(drag.x, drag.y, drag.subtracts);
     }
     this.view.redraw();
@@ -133,6 +136,7 @@ export class Tools {
     const { clip } = this.state;
     const [px, py] = this.view.viewport.toPicture(x, y).map((one) => Math.round(one * 10) / 10);
     if (!clip || px < 0 || py < 0 || px >= clip.width || py >= clip.height) return;
+    if (this.state.found) return this.everything.choose(px, py);
     this.attempt(() => this.editing.addPoint(px, py, subtracts ? 0 : 1));
   }
 
@@ -206,7 +210,7 @@ export class Tools {
   /** @param {CanvasRenderingContext2D} context */
   sketch(context) {
     const { drag, pointer, state } = this;
-    if (drag?.kind === "prompt" && drag.moved && pointer) {
+    if (drag?.kind === "prompt" && drag.moved && pointer && !state.found) {
       const colour = state.active?.colour ?? "#ffffff";
       strokeBox(context, this.view.viewport, this.box(drag, ...pointer), colour);
     }

@@ -1,6 +1,7 @@
 /** The stage: the frame, its masks, what was pointed at, and what a tool is about to do. */
 
 import { blankCanvas } from "../dom.js";
+import { foundColour } from "../everything.js";
 import { drawMasks } from "./overlay.js";
 import { Viewport } from "./viewport.js";
 
@@ -38,7 +39,7 @@ export class View {
     this.pending = false;
     new ResizeObserver(() => this.resize()).observe(canvas);
     state.on(["clip"], () => this.showClip());
-    state.on(["frame", "masks", "objects", "look", "tool"], () => this.redraw());
+    state.on(["frame", "masks", "objects", "look", "tool", "found"], () => this.redraw());
   }
 
   resize() {
@@ -83,7 +84,8 @@ export class View {
     context.imageSmoothingEnabled = this.viewport.scale < PIXELATED_FROM;
     context.imageSmoothingQuality = "high";
     this.drawPicture(context);
-    this.drawPrompt(context);
+    if (this.state.found) this.drawFound(context, this.state.found);
+    else this.drawPrompt(context);
     for (const sketch of this.sketches) sketch(context, this.viewport);
     this.canvas.dataset.frame = String(this.shown);
   }
@@ -105,7 +107,27 @@ export class View {
     } else if (picture) {
       context.drawImage(picture, ...place);
     }
-    if (mode !== "picture") context.drawImage(this.drawnMasks(), ...place);
+    const isBare = mode === "picture" || this.state.found;
+    if (!isBare) context.drawImage(this.drawnMasks(), ...place);
+  }
+
+  /**
+   * What was found: outlines, and what is chosen filled.
+   * @param {CanvasRenderingContext2D} context
+   * @param {import("../state.js").Found} found
+   */
+  drawFound(context, { masks, chosen }) {
+    const { x, y, scale, picture } = this.viewport;
+    const step = Math.max(1, Math.floor(1 / (scale * window.devicePixelRatio)));
+    for (const isChosen of [false, true]) {
+      const layers = masks
+        .filter((mask) => chosen.has(mask.object) === isChosen)
+        .map((mask) => ({ mask, colour: foundColour(mask.object) }))
+        .reverse();
+      const look = { opacity: isChosen ? 0.7 : 0, outline: true };
+      const drawing = drawMasks(layers, picture, step, look);
+      context.drawImage(drawing, x, y, picture.width * scale, picture.height * scale);
+    }
   }
 
   /** The masks of the objects that are visible, as the look has them. */
