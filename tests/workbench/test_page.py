@@ -126,6 +126,20 @@ def test_the_brush_paints_and_erases(desk: Desk) -> None:
     assert desk.mask(1).sum() < painted.sum()
 
 
+def test_some_of_everything_is_kept(desk: Desk) -> None:
+    desk.page.select_option("#points-per-side", "8")
+    desk.press("a")
+    desk.wait("page.state.found && !page.state.found.searching")
+    desk.click(*FISH)
+    desk.click(*OTHER_FISH)
+    assert desk.ask("page.state.found.chosen.size") == 2
+    desk.page.click("#keep")
+    desk.rest()
+    assert desk.mask(1)[118, 105] and desk.mask(2)[196, 520]
+    desk.press("Control+z")
+    assert desk.ask("page.state.draft.objects.length") == 0
+
+
 def test_the_keyboard_is_enough(desk: Desk) -> None:
     for _ in range(40):
         if desk.ask("document.activeElement.id") == "stage":

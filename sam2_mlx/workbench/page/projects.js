@@ -1,5 +1,6 @@
 /** Saving the project as one goes, and going on with it. */
 
+import { byId } from "./dom.js";
 import { emptyPrompt } from "./editing.js";
 import { PALETTE } from "./state.js";
 
@@ -49,7 +50,10 @@ export class Projects {
     this.timer = 0;
     state.on(["history", "job"], () => this.schedule(0));
     state.on(["objects", "look"], () => this.schedule(REST_MILLISECONDS));
-    state.on(["clip"], () => this.remember());
+    state.on(["clip"], () => {
+      byId("saved").textContent = "";
+      this.remember();
+    });
   }
 
   /** @param {number} milliseconds to wait for the next change */
@@ -73,6 +77,7 @@ export class Projects {
         masks,
       });
       clip.project = fields.path;
+      byId("saved").textContent = `Saved as ${fields.path.split(/[\\/]/).pop()}`;
       this.remember();
     });
   }
