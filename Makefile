@@ -13,7 +13,7 @@ PROCESSES ?= 2
 ORACLE ?= python
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test coverage bare fuzz mutants faults swift lint format parity golden bench clip build clean
+.PHONY: help install demo test coverage bare fuzz mutants faults swift browser lint format parity golden bench clip build clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | \
@@ -67,6 +67,10 @@ swift: $(READY)  ## build and test the Swift package, where there is Swift 6
 	  swift test --scratch-path $(SWIFT_SCRATCH) && \
 	  { [ "$$(uname)" = Darwin ] || swift/Tests/AppleStubs/check.sh $(SWIFT_SCRATCH); }; \
 	else echo "swift: skipped, there is no Swift 6 on the PATH"; fi
+
+browser:  ## what the tests of the page need: Chromium and tsc (root, on Debian)
+	@command -v chromium >/dev/null && command -v tsc >/dev/null || \
+	  { apt-get update -q && apt-get install -yq --no-install-recommends chromium node-typescript; }
 
 lint: $(READY)  ## ruff and mypy
 	$(PYTHON) -m ruff check .

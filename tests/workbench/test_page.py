@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import sam2_mlx
 from sam2_mlx.media import demo_clip
@@ -25,16 +26,16 @@ def chromium() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def address(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(tmp_path_factory.mktemp("projects"), "demo", "--port", "0")
-    yield server.address
+    yield server
     server.kill()
 
 
 @pytest.fixture
-def desk(chromium: Any, address: str) -> Iterator[Desk]:
+def desk(chromium: Any, server: Server) -> Iterator[Desk]:
     context = chromium.new_context(viewport={"width": 1280, "height": 800})
-    one = Desk(context.new_page(), address)
+    one = Desk(context.new_page(), server.address)
     yield one
     assert not one.problems
     context.close()
@@ -127,7 +128,7 @@ def test_the_brush_paints_and_erases(desk: Desk) -> None:
 
 
 def test_some_of_everything_is_kept(desk: Desk) -> None:
-    desk.page.select_option("#points-per-side", "8")
+    desk.ask("document.getElementById('points-per-side').value = 8")
     desk.press("a")
     desk.wait("page.state.found && !page.state.found.searching")
     desk.click(*FISH)
@@ -185,6 +186,41 @@ def test_after_a_crash_it_goes_on(chromium: Any, tmp_path: Path) -> None:
     assert np.array_equal(desk.mask(1, 1), tracked)
     assert not desk.problems
     server.kill()
+
+
+def test_an_export_holds_what_is_seen(desk: Desk, server: Server) -> None:
+    desk.click(*FISH)
+    desk.press("r", "ArrowLeft", "n")
+    desk.click(*OTHER_FISH)
+    desk.page.get_by_label("Show Object 2").click()
+    desk.show(1)
+    desk.press("o", "Control+e")
+    desk.page.select_option("#export-format", "masks")
+    desk.page.click("#export-run")
+    folder = Path(desk.page.locator("#exported code").inner_text())
+    desk.page.click("#export-cancel")
+    assert folder.is_relative_to(server.projects)
+    files = sorted(folder.glob("*.png"))
+    assert len(files) == 2
+    # The hidden object is left out.
+    assert np.array_equal(np.asarray(Image.open(files[1])) > 0, desk.mask(1, 1))
+
+    desk.press("Control+e")
+    desk.page.select_option("#export-format", "scores")
+    desk.page.click("#export-run")
+    with desk.page.expect_download() as download:
+        desk.page.get_by_text("Save a copy").click()
+    assert download.value.suggested_filename.endswith("_scores.jsonl")
+
+
+def test_a_file_is_chosen_or_dropped(desk: Desk, server: Server) -> None:
+    desk.press("Control+o")
+    desk.page.get_by_text("demo.mp4", exact=True).last.wait_for()
+    desk.page.set_input_files("#choose-file", demo_clip())
+    desk.page.locator("#open-dialog").wait_for(state="hidden")
+    desk.rest()
+    assert Path(desk.ask("page.state.clip.path")).is_relative_to(server.projects / "uploads")
+    assert desk.ask("page.state.clip.frames") == 120
 
 
 def test_mistakes_are_told_in_plain_words(desk: Desk) -> None:

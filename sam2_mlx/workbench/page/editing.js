@@ -1,6 +1,6 @@
 /** What people do to objects: point at them, name them, remove them. All of it can be undone. */
 
-import { RUN_LENGTHS } from "./masks.js";
+import { LOGITS } from "./masks.js";
 
 /** @typedef {import("./state.js").Prompt} Prompt */
 /** @typedef {import("./state.js").TrackedObject} TrackedObject */
@@ -90,7 +90,7 @@ export class Editing {
   async send(object, frame, prompt) {
     const { fields, blob } = wirePrompt(prompt);
     const session = this.state.clip?.session;
-    const request = { session, object, frame, prompt: fields, masks: RUN_LENGTHS };
+    const request = { session, object, frame, prompt: fields, masks: LOGITS };
     this.masks.take(await this.socket.request("prompt", request, blob));
   }
 
@@ -105,7 +105,7 @@ export class Editing {
       delete this.state.object(active.id)?.prompts[frame];
       await this.socket.request("clear", { session, object: active.id, frame });
       this.masks.forget(active.id, frame);
-      const request = { session, frame, masks: RUN_LENGTHS };
+      const request = { session, frame, masks: LOGITS };
       this.masks.take(await this.socket.request("masks", request));
       this.state.changed("objects");
     });

@@ -2,8 +2,7 @@
 
 import { byId, element } from "./dom.js";
 import { emptyPrompt } from "./editing.js";
-import { readMasks, RUN_LENGTHS } from "./masks.js";
-import { isOn, packBits, sampleRuns } from "./runs.js";
+import { isOn, packBits, readRuns, sampleRuns } from "./runs.js";
 import { PALETTE } from "./state.js";
 
 // People look and choose: what is left out cannot be chosen.
@@ -37,11 +36,11 @@ export class Everything {
       const picture = { clip: { session: clip.session, frame } };
       const { fields } = await this.socket.request("set_picture", picture);
       const options = { ...LOOSE, points_per_side: Number(byId("points-per-side").value) };
-      const request = { session: fields.session, options, masks: RUN_LENGTHS };
+      const request = { session: fields.session, options, masks: { encoding: "rle" } };
       const message = await this.socket.request("everything", request);
       this.socket.notify("close", { session: fields.session });
       if (!this.state.found || this.state.frame !== frame) return;
-      this.set({ masks: readMasks(message), chosen: new Set(), searching: false });
+      this.set({ masks: readRuns(message), chosen: new Set(), searching: false });
     } catch (problem) {
       this.leave();
       throw problem;
@@ -118,7 +117,7 @@ export class Everything {
   }
 
   /**
-   * @param {import("./masks.js").Mask} mask
+   * @param {import("./runs.js").RunMask} mask
    * @param {import("./state.js").Clip} clip
    */
   row({ object, area, iou }, { width, height }) {

@@ -117,6 +117,6 @@ export class History {
     }
     this.state.draft = structuredClone(moment.draft);
     this.state.changed("objects");
-    await this.masks.fetch(this.state.frame);
+    await this.masks.fetch();
   }
 }

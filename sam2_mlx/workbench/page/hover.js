@@ -2,7 +2,7 @@
 
 import { drawMasks } from "./canvas/overlay.js";
 import { emptyPrompt, wirePrompt } from "./editing.js";
-import { readMasks, RUN_LENGTHS } from "./masks.js";
+import { readMasks, LOGITS } from "./masks.js";
 
 const REST_MILLISECONDS = 30;
 
@@ -66,9 +66,9 @@ export class Hover {
     });
     this.asking = true;
     try {
-      const request = { session: clip.session, frame, object: active?.id ?? null, prompt: fields, masks: RUN_LENGTHS };
+      const request = { session: clip.session, frame, object: active?.id ?? null, prompt: fields, masks: LOGITS };
       const message = await this.socket.request("hover", request);
-      if (turn === this.turn) this.mask = readMasks(message)[0] ?? null;
+      if (turn === this.turn) this.mask = readMasks(message, clip)[0] ?? null;
       else this.rest(x, y, subtracts);
     } catch {
       // Only a preview: a click will tell what is wrong.

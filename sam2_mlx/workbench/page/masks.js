@@ -1,32 +1,39 @@
 /** Masks of the frames that were looked at, within a bound; the worker has the others. */
 
+import { enlargeBox } from "./logits.js";
 import { Scores } from "./scores.js";
+
+/** @typedef {{bytes: Uint8Array, width: number, height: number}} Logits */
 
 /**
  * @typedef {object} Mask
  * @property {number} object
- * @property {Uint32Array} runs down the columns, zeros first
- * @property {number} area in pixels
- * @property {[number, number, number, number]} box x0, y0, x1, y1; the ends are exclusive
+ * @property {Logits} logits
+ * @property {number} area in pixels of the logits
+ * @property {[number, number, number, number]} box around it in pixels of the picture
  * @property {number} iou
  * @property {number} presence
  */
 
 const MAX_BYTES = 128 * 2 ** 20;
+const AHEAD = 3; // frames that playing needs next
 const NOTHING_COMPUTED = -1000; // presence of objects that were never followed on a frame
 
-/** The field `masks` of requests. */
-export const RUN_LENGTHS = { encoding: "rle" };
+/** The field `masks` of requests: small whatever the picture's size, and enlarged here. */
+export const LOGITS = { encoding: "low8" };
 
 /**
- * The masks of an answer in run lengths.
+ * The masks of an answer.
  * @param {import("./socket.js").Message} message
+ * @param {{width: number, height: number}} picture
  * @returns {Mask[]}
  */
-export function readMasks({ fields, blob }) {
+export function readMasks({ fields, blob }, picture) {
+  const { width, height } = fields;
   return fields.objects.map((/** @type {any} */ one) => ({
     ...one,
-    runs: new Uint32Array(blob.slice(one.offset, one.offset + one.bytes).buffer),
+    box: enlargeBox(one.box, { width, height }, picture),
+    logits: { bytes: blob.slice(one.offset, one.offset + one.bytes), width, height },
   }));
 }
 
@@ -44,7 +51,8 @@ export class MaskStore {
     this.bytes = 0;
     /** Grows with every change, so that what was drawn of it can be told from what is new. */
     this.revision = 0;
-    state.on(["frame"], () => this.fetch(state.frame));
+    this.loading = false;
+    state.on(["frame"], () => this.fetch());
   }
 
   /** Forget what was computed; the scores are those of a clip with so many frames.
@@ -63,8 +71,10 @@ export class MaskStore {
    * @param {import("./socket.js").Message} message
    */
   take(message) {
+    const { clip } = this.state;
+    if (!clip) return;
     const { frame } = message.fields;
-    const masks = readMasks(message);
+    const masks = readMasks(message, clip);
     for (const one of masks) {
       if (one.presence > NOTHING_COMPUTED) {
         this.scores.note(one.object, frame, one.iou, one.presence);
@@ -91,20 +101,40 @@ export class MaskStore {
   }
 
   /**
-   * Ask the worker for the masks of a frame that was computed, unless they are here. While a job
-   * runs they would come after its end; it sends masks by itself.
+   * Whether the masks of a frame are here, or there are none.
    * @param {number} frame
    */
-  async fetch(frame) {
-    const { clip, job } = this.state;
-    if (!clip || job || this.frames.has(frame) || !this.scores.isTracked(frame)) return;
+  isReady(frame) {
+    return this.frames.has(frame) || !this.scores.isTracked(frame);
+  }
+
+  /** Ask for what is looked at, and for what comes next; frames that were passed by are left out. */
+  async fetch() {
+    if (this.loading) return;
+    this.loading = true;
     try {
-      const fields = { session: clip.session, frame, masks: RUN_LENGTHS };
-      const message = await this.socket.request("masks", fields);
-      if (this.state.clip === clip) this.take(message);
+      for (let frame = this.next(); frame !== null; frame = this.next()) {
+        const { clip } = this.state;
+        const fields = { session: clip?.session, frame, masks: LOGITS };
+        const message = await this.socket.request("masks", fields);
+        if (this.state.clip === clip) this.take(message);
+      }
     } catch {
       // The frame is shown without; the loss of the connection is told elsewhere.
     }
+    this.loading = false;
+  }
+
+  /**
+   * While a job runs the answer would come after its end; it sends masks by itself.
+   * @returns {number|null}
+   */
+  next() {
+    const { clip, job, frame } = this.state;
+    if (!clip || job || !this.socket.isOpen) return null;
+    const last = Math.min(frame + AHEAD, clip.frames - 1);
+    for (let one = frame; one <= last; one++) if (!this.isReady(one)) return one;
+    return null;
   }
 
   /**
@@ -129,5 +159,5 @@ export class MaskStore {
 
 /** @param {Mask[]} masks */
 function size(masks) {
-  return masks.reduce((sum, one) => sum + one.runs.byteLength, 0);
+  return masks.reduce((sum, one) => sum + one.logits.bytes.length, 0);
 }

@@ -1,6 +1,27 @@
 /** Masks as run lengths down the columns, zeros first, as the encoding `rle` has them. */
 
 /**
+ * @typedef {object} RunMask
+ * @property {number} object
+ * @property {Uint32Array} runs
+ * @property {number} area in pixels
+ * @property {[number, number, number, number]} box x0, y0, x1, y1; the ends are exclusive
+ * @property {number} iou
+ */
+
+/**
+ * The masks of an answer.
+ * @param {import("./socket.js").Message} message
+ * @returns {RunMask[]}
+ */
+export function readRuns({ fields, blob }) {
+  return fields.objects.map((/** @type {any} */ one) => ({
+    ...one,
+    runs: new Uint32Array(blob.slice(one.offset, one.offset + one.bytes).buffer),
+  }));
+}
+
+/**
  * Sample a mask at every `step`-th pixel.
  * @param {Uint32Array} runs
  * @param {number} width of the mask, in pixels

@@ -49,7 +49,7 @@
 /**
  * What was found on a frame.
  * @typedef {object} Found
- * @property {import("./masks.js").Mask[]} masks the best first
+ * @property {import("./runs.js").RunMask[]} masks the best first
  * @property {Set<number>} chosen numbers of those that become objects
  * @property {boolean} searching
  */

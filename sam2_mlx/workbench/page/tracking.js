@@ -1,6 +1,6 @@
 /** Following the objects through the clip: jobs of the worker, and how far they are. */
 
-import { RUN_LENGTHS } from "./masks.js";
+import { LOGITS } from "./masks.js";
 
 /** @typedef {"forward"|"back"|"both"|"one"} Direction */
 
@@ -63,7 +63,7 @@ export class Tracking {
       }
       state.job = null;
       state.changed("job");
-      this.masks.fetch(state.frame);
+      this.masks.fetch();
     });
     if (problem) throw problem;
   }
@@ -100,7 +100,7 @@ export class Tracking {
       reverse,
       hold: locked,
       credit: CREDIT,
-      masks: RUN_LENGTHS,
+      masks: LOGITS,
     });
   }
 

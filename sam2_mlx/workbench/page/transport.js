@@ -58,7 +58,8 @@ export class Transport {
     const tick = (/** @type {number} */ now) => {
       const { clip, frame, draft } = this.state;
       if (!this.playing || !clip) return;
-      if (now >= due && this.frames.isReady(frame + 1)) {
+      const isReady = this.frames.isReady(frame + 1) && this.masks.isReady(frame + 1);
+      if (now >= due && isReady) {
         due = Math.max(due + 1000 / clip.rate, now - 50);
         this.state.show(frame + 1);
       }

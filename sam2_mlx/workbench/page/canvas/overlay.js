@@ -1,30 +1,34 @@
 /** Masks as a picture of about the size that they are seen in. */
 
 import { blankCanvas } from "../dom.js";
+import { sampleLogits } from "../logits.js";
 import { sampleRuns } from "../runs.js";
 
 /**
  * @typedef {object} Layer
- * @property {import("../masks.js").Mask} mask
+ * @property {import("../masks.js").Mask|import("../runs.js").RunMask} mask
  * @property {string} colour as #rrggbb
  */
 
 /**
  * Draw masks: filled in their colours, with their outlines.
  * @param {Layer[]} layers the last one is on top
- * @param {{width: number, height: number}} size of the masks, in pixels
- * @param {number} step pixels of the masks to one of the picture
+ * @param {{width: number, height: number}} size of the clip's frames, in pixels
+ * @param {number} step pixels of a frame to one of the drawing
  * @param {{opacity: number, outline: boolean}} look opacity of the fill, 0 to 1
  * @returns {HTMLCanvasElement}
  */
-export function drawMasks(layers, { width, height }, step, look) {
+export function drawMasks(layers, size, step, look) {
+  const { width, height } = size;
   const columns = Math.ceil(width / step);
   const rows = Math.ceil(height / step);
   const image = new ImageData(columns, rows);
   const pixels = new Uint32Array(image.data.buffer);
   for (const { mask, colour } of layers) {
     if (!mask.area) continue;
-    const sample = sampleRuns(mask.runs, width, height, step);
+    const sample = "runs" in mask
+      ? sampleRuns(mask.runs, width, height, step)
+      : sampleLogits(mask.logits, size, step, mask.box);
     const [x0, y0, x1, y1] = mask.box.map((side) => Math.floor(side / step));
     const window = { x0, y0, x1: Math.min(x1, columns - 1), y1: Math.min(y1, rows - 1) };
     const fill = abgr(colour, Math.round(look.opacity * 255));
