@@ -23,7 +23,7 @@ export class Brush {
    */
   begin(erases) {
     const { clip, active, frame } = this.state;
-    if (!clip || active?.locked) return;
+    if (!clip) return;
     const mask = this.view.masks.at(frame).find((one) => one.object === active?.id);
     const layers = mask ? [{ mask, colour: "#ffffff" }] : [];
     this.canvas = drawMasks(layers, clip, 1, { opacity: 1, outline: false });
@@ -62,9 +62,7 @@ export class Brush {
     if (!canvas || !data) return null;
     const { width, height } = canvas;
     const bits = packBits(data, width, height, 4);
-    if (bits.some((byte) => byte)) return { width, height, bits };
-    this.clear();
-    return null;
+    return bits.some((byte) => byte) ? { width, height, bits } : null;
   }
 
   clear() {

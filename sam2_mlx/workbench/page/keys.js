@@ -30,7 +30,11 @@ export function listenToKeys(groups, attempt) {
   }
   document.addEventListener("keydown", (event) => {
     const target = /** @type {Element} */ (event.target);
-    if (target.matches(TYPING) || document.querySelector("dialog[open]")) return;
+    if (document.querySelector("dialog[open]")) return;
+    if (target.matches(TYPING)) {
+      if (event.key === "Enter" || event.key === "Escape") byId("stage").focus();
+      return;
+    }
     const name = nameOf(event);
     const shortcut = table.get(name);
     // Space and Enter press the button that has the focus; arrows move a slider.

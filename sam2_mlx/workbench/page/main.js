@@ -60,7 +60,11 @@ connectLook(page);
 for (const button of document.querySelectorAll("[data-key]")) {
   const key = button.getAttribute("data-key") ?? "";
   const shortcut = groups.flatMap((group) => group.shortcuts).find((one) => one.keys.includes(key));
-  button.addEventListener("click", () => attempt(() => shortcut?.run()));
+  button.addEventListener("click", (event) => {
+    // After the mouse the space bar plays, and does not press the button once more.
+    if (/** @type {MouseEvent} */ (event).detail) byId("stage").focus();
+    attempt(() => shortcut?.run());
+  });
 }
 
 socket.addEventListener("open", () =>

@@ -102,13 +102,21 @@ export class Tools {
     this.drag = null;
     this.setCursor();
     if (drag.kind === "brush") {
-      const mask = this.brush.end();
-      if (mask) this.attempt(() => this.editing.setMask(mask).finally(() => this.brush.clear()));
+      this.attempt(() => this.finishStroke());
     } else if (drag.kind === "prompt") {
       if (drag.moved && !this.state.found) this.finishBox(drag, event.offsetX, event.offsetY);
       else this.click(drag.x, drag.y, drag.subtracts);
     }
     this.view.redraw();
+  }
+
+  async finishStroke() {
+    try {
+      const mask = this.brush.end();
+      if (mask) await this.editing.setMask(mask);
+    } finally {
+      this.brush.clear();
+    }
   }
 
   /** Give up what is being drawn. */
