@@ -78,7 +78,11 @@ def be_command(command: Callable[[], int]) -> NoReturn:
     sys.unraisablehook = _unraisable
     # Before the work there is nothing to undo, and after it nothing to lose.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    code = command()
+    code: int | str | None
+    try:
+        code = command()
+    except SystemExit as leaving:  # argparse, which has printed its help
+        code = leaving.code
     if sys.stdout is not None:
         try:
             sys.stdout.flush()

@@ -32,6 +32,7 @@ from sam2_mlx.tracking.saved_session import saved_facts
 from tests.cli.machine_faults import LAST, VIDEO, Fault, faults, hear_signals, limiting, machine
 
 ROOT = Path(__file__).resolve().parents[2]
+_PYTHON = {"PYTHONWARNINGS": "default", "PYTHONUNBUFFERED": ""}
 PATIENCE = 60
 """Seconds after which a command hangs."""
 SIGNALS = {"kill": 60, "int": 30, "term": 30, "hup": 15}
@@ -83,7 +84,7 @@ def start(command: str, folder: Path, **options: object) -> subprocess.Popen[str
     return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
         [sys.executable, *words],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default"},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **_PYTHON},
         text=True,
         **{"preexec_fn": hear_signals, **options},
     )

@@ -25,7 +25,8 @@ def start(words: str, paths: list[Path], **options: Any) -> subprocess.Popen[str
     """A Python process with so many places to import from."""
     return subprocess.Popen(
         [sys.executable, *words.split()],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))},
+        # Unbuffered, a reader that is gone shows where Python hides it.
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths)), "PYTHONUNBUFFERED": ""},
         text=True,
         **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": hear_signals}
         | options,

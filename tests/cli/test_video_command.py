@@ -301,7 +301,7 @@ BAD = {
     "clip.mp4 --point 1,1 --output out.avi": "ends in .mp4, .mov or .mkv",
     "clip.mp4 --point 1,1 --output none/out.mp4": "the folder none does not exist",
     "clip.mp4 --point 1,1 --output folder.mp4": "folder.mp4 is a folder",
-    "clip.mp4 --point 1,1 --save-masks m.zip": "a folder, or a file that ends in .npz or .json",
+    "clip.mp4 --point 1,1 --save-masks m.zip": "or a name that ends in .npz, .json or .yolo",
     "clip.mp4 --point 1,1 --save-masks none/m": "the folder none does not exist",
     "clip.mp4 --point 1,1 --save-masks photos": "holds other files",
     "photos --point 1,1 --save-masks photos": "photos is the input",
