@@ -125,8 +125,7 @@ class _Track:
             self._target.metadata.update(
                 {k: v for k, v in self._stream.metadata.items() if k in ("language", "title")}
             )
-            # Before PyAV 17.1 only a number is taken.
-            self._target.disposition = self._stream.disposition.value
+            self._target.disposition = self._stream.disposition
         except _TROUBLE as problem:
             self.problem = f"it cannot be read ({problem})"
 
