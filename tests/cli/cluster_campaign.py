@@ -160,7 +160,7 @@ class Campaign:
         folder: Path,
         clips: int,
         seed: int,
-        pause: tuple[float, float] = (4.0, 10.0),
+        pause: tuple[float, float],
         limit: int = 10**6,
     ) -> None:
         self._dice = random.Random(seed)
@@ -241,10 +241,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clips", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--pause", type=float, nargs=2, default=(4, 10), help="between kills, in s")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory() as folder:
-        campaign = Campaign(Path(folder), args.clips, args.seed)
+        campaign = Campaign(Path(folder), args.clips, args.seed, tuple(args.pause))
         seconds = campaign.run()
     kills = ", ".join(f"{count} {kind}" for kind, count in sorted(campaign.kills.items()))
     times = " | ".join(f"{value:.0f} s" for value in seconds.values())
