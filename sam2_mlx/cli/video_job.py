@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -114,8 +115,9 @@ class VideoJob:
                 sinks.append(SessionSink(session, self.outputs.session))
             begin = time.perf_counter()
             with stop:
-                frames = self._frames(session, stop)
-                damage = self._hand_out(frames, sinks[:windows], sinks[windows:])
+                # Closed at once where a sink fails: the bar ends before the error is printed.
+                with closing(self._frames(session, stop)) as frames:
+                    damage = self._hand_out(frames, sinks[:windows], sinks[windows:])
                 with together():
                     for sink in sinks:
                         sink.finish()
@@ -144,7 +146,7 @@ class VideoJob:
                 return problem
         return None
 
-    def _frames(self, session: Any, stop: StopSignals) -> Iterator[ShownFrame]:
+    def _frames(self, session: Any, stop: StopSignals) -> Generator[ShownFrame]:
         with self.host.bar("frames", self.stretch.num_tracked) as bar:
             watch, search = Watch(bar, stop), self.following.search
             edges = self.following.edges

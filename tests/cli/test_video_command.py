@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -256,7 +257,9 @@ class TestStopping:
         assert main([str(clip), "--point", "30,20", "--save-masks", "m"]) == 2
         assert names(clip.parent) == {"clip.mp4", "clip_masked.mp4"}
         assert Path("clip_masked.mp4").read_bytes() == b"the one before"
-        assert "error: the disk is full" in capsys.readouterr().err.splitlines()[-1]
+        bar, error = capsys.readouterr().err.splitlines()[-2:]
+        assert "error: the disk is full" in error
+        assert re.search(r" [1-9]\d?/30 ", bar)
 
 
 BAD = {
