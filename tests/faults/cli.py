@@ -65,4 +65,30 @@ FAULTS = (
         "    if False:",
         "tests/cli/test_help.py",
     ),
+    Fault(
+        "cli/batch/pieces.py",
+        "            if sha256(file) != digest:",
+        "            if False:",
+        "tests/cli/test_batch_pieces.py::test_results_arrive_whole_or_not_at_all",
+    ),
+    Fault(
+        "cli/batch/pieces.py",
+        'name in ("", ".", "..") or',
+        "name in () or",
+        "tests/cli/test_batch_pieces.py::test_a_name_that_leads_elsewhere_is_refused",
+    ),
+    Fault(
+        "cli/batch/cluster.py",
+        "        except (FileError, OSError) as problem:\n            answer |=",
+        "        except (ValueError, OSError) as problem:\n            answer |=",
+        "tests/cli/test_batch_cluster.py"
+        "::test_a_scheduler_that_is_gone_while_results_come_fails_no_clip",
+    ),
+    Fault(
+        "cli/everything_folder.py",
+        "if answer is None and deaths < DEADLY:",
+        "if False:",
+        "tests/everything/test_everything_command.py"
+        "::test_several_processes_write_the_same_and_outlive_a_picture_that_kills",
+    ),
 )
