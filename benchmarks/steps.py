@@ -9,7 +9,6 @@ from typing import Any
 import mlx.core as mx
 
 from sam2_mlx.cli.bench.timing import MakeArray, TrackedFrame, noise
-from sam2_mlx.model.prompt_encoder import POSITIVE
 from sam2_mlx.model.sam import Sam
 
 
@@ -51,7 +50,7 @@ def image_step(model: Sam, make: MakeArray = noise) -> Step:
         return [candidates.logits, candidates.iou]
 
     side = model.config.image_size
-    labels = mx.full((1, 1), POSITIVE, mx.int32)
+    labels = mx.ones((1, 1), mx.int32)
     coords = mx.full((1, 1, 2), side / 2)
     mx.eval(labels, coords)
     return Step(segment, [make((1, side, side, 3), model.dtype), coords, labels])

@@ -20,6 +20,8 @@ DEVICES = ("auto", "gpu", "cpu", "mps", "cuda")
 ENCODERS = ("auto", "libx264", "h264_videotoolbox")
 FORMATS = ("video", "prores4444", "webm-alpha", "png-sequence")
 """Forms of a written clip; all but the first are the objects alone, with transparency."""
+MASK_ENDINGS = {"png": "_masks", "npz": "_masks.npz", "json": "_masks.json"}
+"""What is behind a clip's name where a command names the masks of many."""
 
 
 class CommandParser(argparse.ArgumentParser):

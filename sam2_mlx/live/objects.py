@@ -18,7 +18,6 @@ class ObjectView:
         mask: bool (H, W).
         score: predicted IoU in [0, 1].
         lost: whether it is not in the picture.
-        times_found: how often it came back after it was lost.
         just_found: frames for which its return is still shown.
     """
 
@@ -26,7 +25,6 @@ class ObjectView:
     mask: np.ndarray
     score: float = 0.0
     lost: bool = False
-    times_found: int = 0
     just_found: int = 0
 
     @property
@@ -66,7 +64,6 @@ class ObjectViews:
             view = self._views.get(object_id) or ObjectView(object_id, pixels[row])
             lost = bool(presence[row] <= 0 or not pixels[row].any())
             if view.lost and not lost:
-                view.times_found += 1
                 view.just_found = self.shown_found
             elif tracked and view.just_found:
                 view.just_found -= 1

@@ -160,9 +160,9 @@ class FrameSource(ABC):
     def time(self, index: int) -> Fraction:
         """Exact seconds from frame 0 to a frame; `num_frames` gives the end of the last one."""
 
-    @abstractmethod
     def name(self, index: int) -> str:
         """A file name for what belongs to a frame, without extension: `00012`, or the picture's."""
+        return f"{index:05d}"
 
     def number(self, index: int) -> int:
         """Number of a frame in the file; another one where frames are left out."""

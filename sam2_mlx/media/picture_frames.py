@@ -94,7 +94,7 @@ class PictureFrames(FrameSource):
 
     def name(self, index: int) -> str:
         """The picture's own name, or the frame's number where two pictures share one."""
-        return self._names[index] if self._names else f"{index:05d}"
+        return self._names[index] if self._names else super().name(index)
 
     def read(self, index: int) -> np.ndarray:
         """One frame; see `FrameSource.read`."""
@@ -163,10 +163,6 @@ class PageFrames(FrameSource):
     def time(self, index: int) -> Fraction:
         """Exact seconds from frame 0 to a frame."""
         return self._begins[index]
-
-    def name(self, index: int) -> str:
-        """The number of the frame with five digits."""
-        return f"{index:05d}"
 
     def read(self, index: int) -> np.ndarray:
         """One frame; see `FrameSource.read`."""

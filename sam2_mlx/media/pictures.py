@@ -92,7 +92,9 @@ def read_picture(path: Path, bits: int | None = None, upright: bool = True) -> n
         MediaError, FileNotFoundError: see `load_picture`.
     """
     if not path.is_file():
-        raise _not_a_file(path)
+        if path.is_dir():
+            raise MediaError(f"{path} is a folder; give one picture in it")
+        raise FileNotFoundError(f"no file {path}; check the path")
     with open_picture(path) as image, quiet(), _damage_named(path):
         return image_to_rgb(image, str(path), bits, upright)
 
@@ -181,12 +183,6 @@ def sort_by_number(paths: Sequence[Path]) -> list[Path]:
         return parts, str(path)
 
     return sorted(paths, key=key)
-
-
-def _not_a_file(path: Path) -> Exception:
-    if path.is_dir():
-        return MediaError(f"{path} is a folder; give one picture in it")
-    return FileNotFoundError(f"no file {path}; check the path")
 
 
 @contextmanager
@@ -374,11 +370,7 @@ def _array_to_rgb(array: np.ndarray) -> np.ndarray:
     if 0 in array.shape:
         raise ValueError(f"a picture needs at least one pixel; got shape {array.shape}")
     if channels == 1:
-        return _grey_to_rgb(array.reshape(array.shape[:2]))
+        return np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2)
     if channels == 4:
         return image_to_rgb(Image.fromarray(array), "the picture")
     return np.ascontiguousarray(array)
-
-
-def _grey_to_rgb(grey: np.ndarray) -> np.ndarray:
-    return np.repeat(grey.astype(np.uint8)[:, :, None], 3, axis=2)

@@ -60,10 +60,6 @@ class VideoFrames(FrameSource):
         """Exact seconds from frame 0 to a frame."""
         return self._index.time(index)
 
-    def name(self, index: int) -> str:
-        """The number of the frame with five digits."""
-        return f"{index:05d}"
-
     def read(self, index: int) -> np.ndarray:
         """One frame; see `FrameSource.read`."""
         index = self.check_index(index)

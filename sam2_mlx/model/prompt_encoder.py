@@ -12,8 +12,8 @@ from sam2_mlx.model.layers import Conv2d, Pointwise, Table, conv_norm
 from sam2_mlx.ops.activations import gelu
 from sam2_mlx.ops.derived import Derived
 from sam2_mlx.ops.precision import exact_matmul
+from sam2_mlx.prompts import PADDING
 
-PADDING, NEGATIVE, POSITIVE, TOP_LEFT, BOTTOM_RIGHT = -1, 0, 1, 2, 3
 _MASK_CHANNELS = 16
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Hashable
 from functools import wraps
 from typing import Any, Generic, ParamSpec, TypeVar, cast
@@ -49,7 +50,7 @@ class Derived(Generic[T]):
 
 
 def _same(some: tuple[mx.array, ...], others: tuple[mx.array, ...]) -> bool:
-    return len(some) == len(others) and all(a is b for a, b in zip(some, others, strict=True))
+    return len(some) == len(others) and all(map(operator.is_, some, others))
 
 
 def constant(make: Callable[P, T]) -> Callable[P, T]:

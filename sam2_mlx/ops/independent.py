@@ -13,7 +13,13 @@ from typing import Any, TypeVar, cast
 
 import mlx.core as mx
 
-from sam2_mlx.ops.cpu.lanes import lane_count, spread, spread_groups, spread_strips
+from sam2_mlx.ops.cpu.lanes import (
+    lane_count,
+    spread,
+    spread_groups,
+    spread_strips,
+    worth_spreading,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -23,9 +29,12 @@ def by_row(function: F) -> F:
 
     @wraps(function)
     def rows(*arguments: Any) -> Any:
+        # Most calls are too small, and a step makes hundreds of them.
+        if not worth_spreading(next(a for a in arguments if isinstance(a, mx.array))):
+            return function(*arguments)
         arrays, alone = _arrays(function, arguments)
         leading = arrays[0].shape[:-1]
-        if lane_count() == 1 or any(array.shape[:-1] != leading for array in arrays[1:]):
+        if any(array.shape[:-1] != leading for array in arrays[1:]):
             return function(*arguments)
         return spread(alone, *arrays, axis=leading.index(max(leading)))
 

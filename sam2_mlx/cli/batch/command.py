@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from sam2_mlx.cli.arguments import (
+    MASK_ENDINGS,
     CommandParser,
     add_engine_arguments,
     add_model_arguments,
@@ -54,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     add_model_arguments(command)
     group = command.add_argument_group("results")
     group.add_argument(
-        "--save-masks", choices=("png", "npz", "json"), help="also save the masks of each clip"
+        "--save-masks", choices=list(MASK_ENDINGS), help="also save the masks of each clip"
     )
     group.add_argument("--scores", action="store_true", help="also save scores of each clip")
     return command

@@ -14,7 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from sam2_mlx.cli.arguments import FORMATS
+from sam2_mlx.cli.arguments import FORMATS, MASK_ENDINGS
 from sam2_mlx.cli.batch.engines import open_engine
 from sam2_mlx.cli.batch.jobs import OPTIONS, ClipJob, fingerprint, read_jobs
 from sam2_mlx.cli.batch.manifest import DIED, DONE, FAILED, Entry, Manifest, sizes
@@ -26,7 +26,6 @@ from sam2_mlx.cli.progress import Bars
 from sam2_mlx.cli.stop import StopSignals
 from sam2_mlx.files import FileError, write_json
 
-_MASK_ENDINGS = {"png": "_masks", "npz": "_masks.npz", "json": "_masks.json"}
 SOME_FAILED = 3
 REPORT = "report.json"
 _CLIP_ENDINGS = ("_masked.mp4", "_cutout.mov", "_cutout.webm", "_cutout")
@@ -186,7 +185,7 @@ class _Batch:
         """The options that name a job's results, each with its file."""
         endings = {"--output": dict(zip(FORMATS, _CLIP_ENDINGS, strict=True))[self.args.format]}
         if self.args.save_masks:
-            endings["--save-masks"] = _MASK_ENDINGS[self.args.save_masks]
+            endings["--save-masks"] = MASK_ENDINGS[self.args.save_masks]
         if self.args.scores:
             endings["--scores"] = "_scores.jsonl"
         return {option: f"{name}{ending}" for option, ending in endings.items()}

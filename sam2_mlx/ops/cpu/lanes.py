@@ -155,6 +155,11 @@ def run_in_turn(function: Function, pieces: Iterable[Sequence[mx.array]]) -> lis
     return results
 
 
+def worth_spreading(array: mx.array) -> bool:
+    """Whether `spread` would cut an array that is long enough on its axis."""
+    return array.size >= 2 * _LEAST_VALUES and lane_count() > 1
+
+
 def spread(function: Function, *arrays: mx.array, axis: int) -> Any:
     """Apply a function that treats slices along an axis independently, on all lanes.
 
