@@ -83,6 +83,12 @@ class Server:
         lines = iter(self.process.stdout.readline, "")
         self.address = next((line for line in lines if line.startswith("http")), "").strip()
 
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.kill()
+
     def kill(self) -> None:
         """End it as a crash does."""
         self.process.kill()

@@ -45,15 +45,12 @@ def main() -> None:
 
 def measure(chromium: Any, folder: Path, clip: str, what: Callable[[Desk], None]) -> None:
     """Open a clip in a page of its own, and measure."""
-    server = Server(folder / "projects", str(folder / clip), "--port", "0")
-    try:
+    with Server(folder / "projects", str(folder / clip), "--port", "0") as server:
         page = chromium.new_page(viewport={"width": 1280, "height": 800})
         start = time.perf_counter()
         desk = Desk(page, server.address)
         print(f"{clip}: opened and drawn after {1e3 * (time.perf_counter() - start):.0f} ms")
         what(desk)
-    finally:
-        server.kill()
 
 
 def four_k(desk: Desk) -> None:

@@ -27,9 +27,8 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def server(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("projects"), "demo", "--port", "0")
-    yield server
-    server.kill()
+    with Server(tmp_path_factory.mktemp("projects"), "demo", "--port", "0") as one:
+        yield one
 
 
 @pytest.fixture
@@ -158,34 +157,32 @@ def test_the_keyboard_is_enough(desk: Desk) -> None:
 
 def test_after_a_crash_it_goes_on(chromium: Any, tmp_path: Path) -> None:
     start = ("demo", "--port", str(free_port()))
-    server = Server(tmp_path, *start)
-    desk = Desk(chromium.new_page(), server.address)
-    desk.click(*FISH)
-    desk.press("r")
-    tracked = desk.mask(1, 1)
-    desk.page.fill("#name-1", "Clown")
-    desk.page.press("#name-1", "Enter")
-    desk.wait("page.state.clip.project !== null && !page.state.unsavedMasks")
-    desk.ask("page.history.last")
-    server.kill()
+    with Server(tmp_path, *start) as server:
+        desk = Desk(chromium.new_page(), server.address)
+        desk.click(*FISH)
+        desk.press("r")
+        tracked = desk.mask(1, 1)
+        desk.page.fill("#name-1", "Clown")
+        desk.page.press("#name-1", "Enter")
+        desk.wait("page.projects.saved === page.projects.changes")
     desk.page.locator("#offline").wait_for()
 
-    server = Server(tmp_path, *start)
-    desk.page.locator("#offline").wait_for(state="hidden")
-    desk.wait("page.socket.isOpen && page.masks.frames.has(1)")
-    assert np.array_equal(desk.mask(1, 1), tracked)
-    assert desk.ask("page.state.active.name") == "Clown"
-    desk.press("r")
-    assert desk.ask("page.masks.scores.isTracked(2)")
+    with Server(tmp_path, *start):
+        desk.page.locator("#offline").wait_for(state="hidden")
+        desk.wait("page.socket.isOpen && page.masks.frames.has(1)")
+        assert np.array_equal(desk.mask(1, 1), tracked)
+        assert desk.ask("page.state.active.name") == "Clown"
+        desk.press("r")
+        assert desk.ask("page.masks.scores.isTracked(2)")
 
-    # A reload finds the same.
-    desk.ask("page.projects.save()")
-    desk.page.reload()
-    desk.begin()
-    assert desk.ask("page.state.active.name") == "Clown"
-    assert np.array_equal(desk.mask(1, 1), tracked)
-    assert not desk.problems
-    server.kill()
+        # A reload finds the same.
+        desk.wait("page.projects.saved === page.projects.changes")
+        desk.page.reload()
+        desk.begin()
+        assert desk.ask("page.state.active.name") == "Clown"
+        assert np.array_equal(desk.mask(1, 1), tracked)
+        assert not desk.problems
+    desk.page.close()
 
 
 def test_an_export_holds_what_is_seen(desk: Desk, server: Server) -> None:

@@ -48,6 +48,9 @@ export class Projects {
     this.socket = socket;
     this.attempt = attempt;
     this.timer = 0;
+    /** Changes so far, and how many of them are saved. */
+    this.changes = 0;
+    this.saved = 0;
     state.on(["history", "job"], () => this.schedule(0));
     state.on(["objects", "look"], () => this.schedule(REST_MILLISECONDS));
     state.on(["clip"], () => {
@@ -58,6 +61,7 @@ export class Projects {
 
   /** @param {number} milliseconds to wait for the next change */
   schedule(milliseconds) {
+    this.changes += 1;
     clearTimeout(this.timer);
     this.timer = window.setTimeout(() => this.attempt(() => this.save()), milliseconds);
   }
@@ -67,6 +71,7 @@ export class Projects {
     return this.history.queue(async () => {
       const { clip, draft, job } = this.state;
       if (!clip || job || !this.socket.isOpen || !(clip.project || draft.objects.length)) return;
+      const { changes } = this;
       clip.project ??= await this.newName(clip.name);
       const masks = this.state.unsavedMasks;
       this.state.unsavedMasks = false;
@@ -77,6 +82,7 @@ export class Projects {
         masks,
       });
       clip.project = fields.path;
+      this.saved = changes;
       byId("saved").textContent = `Saved as ${fields.path.split(/[\\/]/).pop()}`;
       this.remember();
     });
