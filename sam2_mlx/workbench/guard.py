@@ -17,6 +17,9 @@ _POLICY = (
 )
 _FORBIDDEN = 1008  # a WebSocket's policy violation
 
+TOOLS = "/tools/"
+"""What paths for tools begin with; the token follows, as tools keep an address's path only."""
+
 
 class Guard:
     """Refuses requests of other names, of other pages, and without the token.
@@ -75,7 +78,14 @@ class Guard:
             return "other pages may not talk to this server"
         if scope["path"] in self._public:
             return None
-        tokens = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])
-        if not hmac.compare_digest(tokens[0].encode(), self._token):
+        if not hmac.compare_digest(_token_of(scope), self._token):
             return "open the address that the command printed; it holds a token"
         return None
+
+
+def _token_of(scope: Scope) -> bytes:
+    """What a request brings: in its query, or in the path of a tool."""
+    path: str = scope["path"]
+    if path.startswith(TOOLS):
+        return path.removeprefix(TOOLS).partition("/")[0].encode()
+    return parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0].encode()

@@ -29,6 +29,7 @@ from sam2_mlx.serving.messages import Message, Refusal, frame
 from sam2_mlx.serving.worker import Worker
 from sam2_mlx.workbench.channel import MAX_FRAME, SocketChannel
 from sam2_mlx.workbench.guard import Guard
+from sam2_mlx.workbench.tools import tool_routes
 
 PAGE = Path(__file__).parent / "page"
 PORT = 7725
@@ -86,6 +87,7 @@ def make_app(worker: Worker, port: int, token: str, page: Path = PAGE) -> ASGIAp
         Route("/", lambda request: FileResponse(page / "index.html")),
         Route("/download", lambda request: _download(worker.access, request)),
         WebSocketRoute("/socket", Apps(worker).serve),
+        *tool_routes(worker),
         Mount("/", StaticFiles(directory=page, check_dir=False)),
     ]
     return Guard(Starlette(routes=routes), port, token, frozenset(files - {"/index.html"}))
