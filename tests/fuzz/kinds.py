@@ -194,7 +194,9 @@ def _spoil_dataset(rng: random.Random, folder: Path) -> Path:
             path.symlink_to("/dev/zero")
         elif what == 2:
             path.mkdir()
-        elif what > 3:
+        elif what == 3:
+            path.symlink_to(path.name)
+        elif what > 4:
             path.write_bytes(spoil_bytes(rng, data))
     return folder
 
