@@ -5,7 +5,7 @@ export const LOW_IOU = 0.6;
 
 /**
  * @typedef {object} Problem
- * @property {number} frame where it begins
+ * @property {number} frame where an object goes out of sight, or the worst one of a doubtful stretch
  * @property {number} object
  * @property {"low"|"gone"} kind
  */
@@ -76,7 +76,7 @@ export class Scores {
   }
 
   /**
-   * Where objects begin to be doubtful, or leave the picture, in order.
+   * Where objects are doubtful, or leave the picture, in order.
    * @param {number[]} objects ids
    * @returns {Problem[]}
    */
@@ -90,7 +90,9 @@ export class Scores {
       for (let frame = 0; frame < this.frames; frame++) {
         if (Number.isNaN(iou[frame])) continue;
         const now = presence[frame] <= 0 ? "gone" : iou[frame] < LOW_IOU ? "low" : "fine";
+        const last = problems[problems.length - 1];
         if (now !== "fine" && now !== before) problems.push({ frame, object, kind: now });
+        else if (now === "low" && iou[frame] < iou[last.frame]) last.frame = frame;
         before = now;
       }
     }

@@ -95,7 +95,7 @@ function moving({ state, transport }) {
   /** @param {1|-1} direction */
   const toProblem = (direction) => {
     const problem = transport.stepToProblem(direction);
-    if (!problem) return notify("No low score and no disappearance further on.");
+    if (!problem) return notify("Nothing is doubtful and nothing gets lost any further.");
     const name = state.object(problem.object)?.name;
     notify(problem.kind === "gone" ? `${name} goes out of sight here.` : `${name} is doubtful here.`);
   };
