@@ -72,18 +72,24 @@ def _vote(
     colours: np.ndarray,
 ) -> np.ndarray:
     """Whether pixels are on the object, bool (P,)."""
-    cells = np.array(logits.shape)
-    where = (np.stack(places) + 0.5) * (cells / image.shape[:2])[:, None] - 0.5
-    own = np.rint(where).astype(np.int32)
+    height, width = logits.shape
+    # Row and column apart: a table of two axes takes twice as long to look up.
+    where = [
+        ((place + 0.5) * (cells / pixels) - 0.5).astype(np.float32)
+        for place, cells, pixels in zip(places, logits.shape, image.shape[:2], strict=True)
+    ]
+    own = [np.rint(one).astype(np.int32) for one in where]
     pixels = image[places].astype(np.float32)
+    table, votes = colours.reshape(-1, 3), np.clip(logits, -_SURE, _SURE).ravel()
     total = np.zeros(len(pixels), np.float32)
     for step in np.ndindex(2 * _REACH + 1, 2 * _REACH + 1):
-        cell = own + np.array(step)[:, None] - _REACH
-        distance = ((cell - where) ** 2).sum(axis=0)
-        row, column = np.clip(cell, 0, cells[:, None] - 1)
-        difference = ((colours[row, column] - pixels) ** 2).sum(axis=1)
-        exponent = distance / (2 * _NEAR**2) + difference / (2 * _ALIKE**2)
-        total += np.exp(-exponent).astype(np.float32) * np.clip(logits[row, column], -_SURE, _SURE)
+        row, column = (one + (shift - _REACH) for one, shift in zip(own, step, strict=True))
+        distance = (row - where[0]) ** 2 + (column - where[1]) ** 2
+        cell = np.clip(row, 0, height - 1) * width + np.clip(column, 0, width - 1)
+        difference = table.take(cell, axis=0) - pixels
+        alike = np.einsum("pc,pc->p", difference, difference)
+        weight = np.exp(distance * (-0.5 / _NEAR**2) + alike * (-0.5 / _ALIKE**2))
+        total += weight * votes.take(cell)
     return total > 0
 
 
