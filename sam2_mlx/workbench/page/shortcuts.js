@@ -91,12 +91,13 @@ function following({ state, tracking, tools, editing, everything }) {
  * @param {import("./main.js").Page} page
  * @returns {import("./keys.js").Shortcut[]}
  */
-function moving({ state, transport }) {
+function moving({ state, transport, editing }) {
   /** @param {1|-1} direction */
   const toProblem = (direction) => {
     const problem = transport.stepToProblem(direction);
     if (!problem) return notify("Nothing is doubtful and nothing gets lost any further.");
-    const name = state.object(problem.object)?.name;
+    editing.activate(problem.object);
+    const name = state.active?.name;
     notify(problem.kind === "gone" ? `${name} goes out of sight here.` : `${name} is doubtful here.`);
   };
   const last = () => (state.clip?.frames ?? 1) - 1;
