@@ -200,6 +200,12 @@ class _Track:
             # edit list keeps it from being heard.
             if packet.pts + length <= shift - length:
                 continue
+            try:
+                packet.decode()
+            except av.FFmpegError as problem:
+                # The muxer would refuse it too, perhaps not before the next picture comes.
+                self.problem = f"a part of it is damaged ({problem})"
+                continue
             packet.pts -= shift
             packet.dts = packet.pts
             if last is None or packet.pts > last:

@@ -90,7 +90,7 @@ def test_an_overlap_does_not_move_what_follows(tmp_path: Path, codec: str) -> No
         is_in_sync(tmp_path / "out.mp4", second, second - 48 / 25)
 
 
-@pytest.mark.parametrize(("codec", "suffix"), CODECS[:3])
+@pytest.mark.parametrize(("codec", "suffix"), [*CODECS[:3], ("ac3", ".mkv")])
 def test_damaged_packets_are_a_hole_and_no_shift(tmp_path: Path, codec: str, suffix: str) -> None:
     whole = make_clip(tmp_path / f"whole{suffix}", Recipe(frames=100, audio=codec))
 
