@@ -89,10 +89,10 @@ def _draw_strip(drawn: np.ndarray, owner: np.ndarray, rows: slice) -> None:
     edge = (cv2.dilate(around, kernel) != around) | (cv2.erode(around, kernel) != around)
     edge = edge[rows.start - top :][: rows.stop - rows.start]
     strip = drawn[rows]
-    mine = owner[rows]
-    covered = mine != _BACKGROUND
+    owners = owner[rows]
+    covered = owners != _BACKGROUND
     share = np.where(edge[covered], 1.0, _ALPHA).astype(np.float32)[:, None]
-    mixed = (1 - share) * strip[covered] + share * colors[mine[covered]]
+    mixed = (1 - share) * strip[covered] + share * colors[owners[covered]]
     strip[covered] = np.round(mixed).astype(np.uint8)
 
 

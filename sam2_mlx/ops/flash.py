@@ -41,8 +41,8 @@ def fused(q: mx.array, k: mx.array, v: mx.array, scale: float) -> tuple[mx.array
     q = mx.broadcast_to(q, (k.shape[0], *q.shape[1:]))
     v = mx.pad(v, [(0, 0)] * 3 + [(0, dims - width)])
     # MLX prefers products where there are many queries, unless it is told.
-    out = mx.fast.scaled_dot_product_attention(q, k, v, scale=scale, force_fused=True)
-    return (out[..., :width],)
+    attended = mx.fast.scaled_dot_product_attention(q, k, v, scale=scale, force_fused=True)
+    return (attended[..., :width],)
 
 
 def _launch(

@@ -156,8 +156,8 @@ def without_overlap(logits: mx.array) -> mx.array:
     if logits.shape[0] < 2:
         return logits
     owner = mx.argmax(logits, axis=0, keepdims=True)
-    mine = owner == mx.arange(logits.shape[0])[:, None, None, None]
-    return mx.where(mine, logits, mx.minimum(logits, -10.0))
+    owned = owner == mx.arange(logits.shape[0])[:, None, None, None]
+    return mx.where(owned, logits, mx.minimum(logits, -10.0))
 
 
 def stability_areas(logits: mx.array, threshold: float, offset: float) -> mx.array:

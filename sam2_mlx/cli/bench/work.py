@@ -51,11 +51,11 @@ def matmul_flops(node: dict[str, Any]) -> int:
         node: a primitive as `mx.export_function` describes it.
     """
     name, inputs = node["name"], [shape for _, shape, _ in node["inputs"]]
-    out = math.prod(node["outputs"][0][1])
+    values = math.prod(node["outputs"][0][1])
     if name in ("Matmul", "AddMM", "QuantizedMatmul"):
-        return 2 * out * inputs[0][-1]
+        return 2 * values * inputs[0][-1]
     if name == "Convolution":
-        return 2 * out * math.prod(inputs[1][1:])
+        return 2 * values * math.prod(inputs[1][1:])
     # The kernel of the attention to the memory is also given a scale; others have fewer heads, or
     # as stand-ins more arguments.
     count = {STAND_IN: 3, "CustomKernel": 4, "ScaledDotProductAttention": len(inputs)}.get(name)
