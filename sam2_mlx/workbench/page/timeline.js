@@ -160,6 +160,10 @@ export class Timeline {
     if (!track) return;
     const width = Math.max(1, this.span / frames);
     const inner = ROW - 8;
+    context.save();
+    context.beginPath();
+    context.rect(NAMES, top, this.span + 2 * EDGE, ROW);
+    context.clip(); // a bar of the first frame begins before it
     for (const [frame, iou, isThere] of columns(track, frames, this.span)) {
       const x = this.place(frame) - width / 2;
       if (!isThere) {
@@ -171,6 +175,7 @@ export class Timeline {
       context.fillStyle = iou < LOW_IOU ? colours.low : object.colour;
       context.fillRect(x, top + ROW - 4 - bar, width + 0.5, bar);
     }
+    context.restore();
   }
 
   /**
