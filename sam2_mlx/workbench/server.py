@@ -123,6 +123,7 @@ def serving(worker: Worker, listener: socket.socket, token: str) -> Iterator[str
         lifespan="off",
         server_header=False,
         proxy_headers=False,
+        ws="websockets-sansio",
         ws_max_size=MAX_FRAME,
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=1,
