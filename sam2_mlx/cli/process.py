@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from io import TextIOWrapper
@@ -116,11 +118,16 @@ class _Unheard:
             self._stream.flush()
 
 
+def _ask_again(number: int) -> None:
+    time.sleep(0.05)
+    signal.raise_signal(number)
+
+
 def _unraisable(unraisable: Any) -> None:
     """Ask again for the end, where an interrupt came within a callback that cannot raise."""
     if isinstance(unraisable.exc_value, Interrupted):
-        # Not at once: within this function it would be lost again.
-        number = unraisable.exc_value.number
-        threading.Timer(0.01, signal.raise_signal, [number]).start()
+        # Not at once: within this function it would be lost again. A Timer's start waits for its
+        # thread, which on a busy machine is long enough for that.
+        _thread.start_new_thread(_ask_again, (unraisable.exc_value.number,))
     else:
         sys.__unraisablehook__(unraisable)

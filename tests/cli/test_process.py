@@ -123,7 +123,7 @@ def test_an_interrupt_within_a_callback_is_not_lost(repository: Path) -> None:
         # What a callback of a weak reference raises is only printed.
         "    ref = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT))\n"
         "    del thing\n"
-        "    time.sleep(0.1)\n"
+        "    time.sleep(9)\n"
         "    return 0\n"
         "be_command(lambda: guarded(work))\n"
     )
