@@ -36,6 +36,7 @@ def main(argv: list[str]) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     from sam2_mlx.media import demo_clip
+    from sam2_mlx.media.reader import is_pattern
     from sam2_mlx.serving.access import ListedAccess
     from sam2_mlx.serving.method import Engine
     from sam2_mlx.serving.methods import METHODS
@@ -46,7 +47,7 @@ def _serve(options: argparse.Namespace) -> int:
     if opened == Path("demo") and not opened.exists():
         opened = demo_clip()
     for path in (opened, *options.allow):
-        if path is not None and not path.exists():
+        if path is not None and not (path.exists() or is_pattern(path)):
             raise FileNotFoundError(f"no file or folder {path}; check the path")
     places = [*options.allow, Path.cwd() if opened is None else opened, demo_clip()]
     home = _projects_folder(options.projects)

@@ -34,7 +34,8 @@ from sam2_mlx.serving.messages import Refusal
 from sam2_mlx.tracking.session import TrackingSession
 
 _FORMAT = 1
-_MAX_BYTES = 2**20
+# A message of 2**20 bytes, with every character written out.
+_MAX_BYTES = 2**23
 _FRAME = integer(0, 2**31)
 
 
@@ -97,7 +98,8 @@ _STYLE = part(
 )
 SETTINGS = part(
     Settings,
-    objects=several(_STYLE, 4096).otherwise([]),
+    # With names of characters that are written out, they still fit a message.
+    objects=several(_STYLE, 500).otherwise([]),
     first=_FRAME.otherwise(),
     last=_FRAME.otherwise(),
     frame=_FRAME.otherwise(0),

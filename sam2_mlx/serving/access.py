@@ -145,9 +145,9 @@ class ListedAccess(Access):
         return self.read(name) if looks_like_path else name
 
     def _pattern(self, place: Path) -> str:
-        """A pattern such as `frames/%05d.png`, whose folder may be read."""
+        """A pattern such as `frames/%05d.png` that was opened, or whose folder may be read."""
         folder = Path(os.path.realpath(place.parent))
-        if not folder.is_dir() or not self._listed(folder):
+        if not folder.is_dir() or not self._listed(folder / place.name):
             raise self._forbidden(str(place))
         self._check_folder(folder)
         return str(folder / place.name)

@@ -143,6 +143,15 @@ def test_a_project_is_not_trusted(bench: Workbench, changes: dict[str, Any], sai
         assert len(page.call("projects")[0]["projects"]) == readable
 
 
+def test_the_longest_settings_are_read_again(bench: Workbench) -> None:
+    names = [{"object": number, "name": "é" * 200} for number in range(500)]
+    with Page(bench.address) as page:
+        session = page.call("open", path=str(bench.clip))[0]["session"]
+        page.call("save_project", session=session, path="one", settings={"objects": names})
+        facts, _ = page.call("open_project", path="one")
+        assert [one["name"] for one in facts["settings"]["objects"]] == ["é" * 200] * 500
+
+
 def test_what_is_no_project_is_left_alone(bench: Workbench) -> None:
     other = bench.home / "other"
     other.mkdir()

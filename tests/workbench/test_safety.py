@@ -106,6 +106,22 @@ def test_links_and_dots_do_not_lead_out(places: tuple[Path, Path, ListedAccess])
     assert refused.value.code == "not_found"
 
 
+def test_a_pattern_that_was_opened_opens_nothing_beside_it(tmp_path: Path) -> None:
+    frames, home = tmp_path / "frames", tmp_path / "home"
+    for folder in (frames, home):
+        folder.mkdir()
+    (frames / "1.png").touch()
+    pattern = frames / "%d.png"
+    access = ListedAccess([pattern], home)
+    assert access.read(str(pattern)) == str(pattern)
+    for path in (frames, frames / "1.png", frames / "*.png"):
+        with pytest.raises(Refusal, match="no folder that was allowed"):
+            access.read(str(path))
+    # A project with it is opened after the next start, too.
+    ListedAccess([frames], home).remember(pattern)
+    assert ListedAccess([], home).read(str(pattern)) == str(pattern)
+
+
 def test_writing_stays_at_home(places: tuple[Path, Path, ListedAccess]) -> None:
     allowed, secret, access = places
     assert access.write("a/b.mp4") == str(access.home / "a" / "b.mp4")
