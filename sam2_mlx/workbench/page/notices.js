@@ -9,6 +9,7 @@ const MILLISECONDS = 6000;
  * @param {"info"|"error"} kind
  */
 export function notify(text, kind = "info") {
+  text = sentence(text);
   const notice = element("p", { class: `notice ${kind}` }, text);
   const box = byId("notices");
   const same = [...box.children].find((one) => one.textContent === text);
@@ -33,7 +34,7 @@ export async function attempt(work) {
     await work();
   } catch (problem) {
     console.warn(problem);
-    notify(sentence(problem instanceof Error ? problem.message : String(problem)), "error");
+    notify(problem instanceof Error ? problem.message : String(problem), "error");
   }
 }
 
