@@ -115,6 +115,15 @@ def test_all_can_be_undone(desk: Desk) -> None:
         assert desk.ask(draft) == step
 
 
+def test_the_preview_is_of_where_the_pointer_rests(desk: Desk) -> None:
+    desk.page.mouse.move(*desk.place(*FISH))
+    desk.wait("page.tools.hover.asking")
+    desk.page.mouse.move(*desk.place(*OTHER_FISH))
+    desk.wait("!page.tools.hover.asking && page.tools.hover.mask?.box[0] > 320")
+    desk.page.mouse.move(5, 400)
+    desk.wait("page.tools.hover.mask === null")
+
+
 def test_the_brush_paints_and_erases(desk: Desk) -> None:
     desk.press("b")
     desk.drag((300, 60), (360, 60))

@@ -18,8 +18,8 @@ export class Hover {
     /** @type {import("./masks.js").Mask|null} */
     this.mask = null;
     this.timer = 0;
-    /** Grows with every move; answers to earlier ones are dropped. */
-    this.turn = 0;
+    /** @type {{x: number, y: number, subtracts: boolean}|null} where the pointer is, on the screen */
+    this.place = null;
     this.asking = false;
     view.sketches.push((context, viewport) => this.draw(context, viewport));
     this.state.on(["frame", "objects", "clip", "job", "found"], () => this.stop());
@@ -32,28 +32,25 @@ export class Hover {
    * @param {boolean} subtracts
    */
   rest(x, y, subtracts) {
-    this.turn += 1;
-    const { turn } = this;
+    this.place = { x, y, subtracts };
     clearTimeout(this.timer);
-    this.timer = window.setTimeout(() => this.ask(turn, x, y, subtracts), REST_MILLISECONDS);
+    this.timer = window.setTimeout(() => this.ask(), REST_MILLISECONDS);
   }
 
   stop() {
-    this.turn += 1;
+    this.place = null;
     clearTimeout(this.timer);
     if (this.mask) this.view.redraw();
     this.mask = null;
   }
 
-  /**
-   * @param {number} turn
-   * @param {number} x
-   * @param {number} y
-   * @param {boolean} subtracts
-   */
-  async ask(turn, x, y, subtracts) {
+  /** Ask for one place at a time; an answer that comes too late is asked for anew. */
+  async ask() {
+    const { place } = this;
+    if (!place) return;
+    const { subtracts } = place;
     const { clip, job, frame, active, found } = this.state;
-    const [px, py] = this.view.viewport.toPicture(x, y);
+    const [px, py] = this.view.viewport.toPicture(place.x, place.y);
     const inside = clip && px >= 0 && py >= 0 && px < clip.width && py < clip.height;
     if (!inside || job || found || active?.locked || this.asking) return;
     const before = this.state.prompt ?? emptyPrompt();
@@ -66,14 +63,15 @@ export class Hover {
     });
     this.asking = true;
     try {
-      const request = { session: clip.session, frame, object: active?.id ?? null, prompt: fields, masks: LOGITS };
+      const object = active?.id ?? null;
+      const request = { session: clip.session, frame, object, prompt: fields, masks: LOGITS };
       const message = await this.socket.request("hover", request);
-      if (turn === this.turn) this.mask = readMasks(message, clip)[0] ?? null;
-      else this.rest(x, y, subtracts);
+      if (place === this.place) this.mask = readMasks(message, clip)[0] ?? null;
     } catch {
       // Only a preview: a click will tell what is wrong.
     }
     this.asking = false;
+    if (place !== this.place) this.ask();
     this.view.redraw();
   }
 
