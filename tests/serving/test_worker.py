@@ -215,7 +215,7 @@ BAD = [
     ("propagate", {"session": 1, "job": -1}, "job must be an integer"),
     ("masks", {"session": 1, "frame": 0, "masks": {"encoding": "png"}}, "mask_encoding"),
     ("predict", {"session": 1, "prompt": {}}, "no_session"),
-    ("set_picture", {}, "bad_request: give a picture by path or by pixels"),
+    ("set_picture", {}, "bad_request: give a picture by path, by pixels or by clip"),
     ("set_picture", {"path": __file__}, "bad_media"),
     ("load_model", {"model": "/nowhere/model.pt"}, "bad_model"),
     ("load_model", {"model": "nano", "image_size": 33}, "bad_model"),
