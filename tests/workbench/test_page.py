@@ -227,6 +227,8 @@ def test_a_file_is_chosen_or_dropped(desk: Desk, server: Server) -> None:
     desk.rest()
     assert Path(desk.ask("page.state.clip.path")).is_relative_to(server.projects / "uploads")
     assert desk.ask("page.state.clip.frames") == 120
+    stats = "page.socket.request('stats').then(({ fields }) => fields.sessions.length)"
+    assert desk.ask(stats) == 1
 
 
 def test_mistakes_are_told_in_plain_words(desk: Desk) -> None:

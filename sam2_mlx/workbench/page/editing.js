@@ -70,7 +70,7 @@ export class Editing {
    * @param {(prompt: Prompt) => Prompt} change
    */
   prompt(label, change) {
-    this.refuseWhileTracking();
+    this.state.requireRest();
     const { frame } = this.state;
     return this.history.run(label, async () => {
       const object = this.state.active ?? this.state.addObject();
@@ -98,7 +98,7 @@ export class Editing {
   clearFrame() {
     const { clip, active, frame } = this.state;
     if (!clip || !active?.prompts[frame]) return;
-    this.refuseWhileTracking();
+    this.state.requireRest();
     this.refuseLocked(active);
     const { session } = clip;
     return this.history.run("clearing a frame", async () => {
@@ -120,7 +120,7 @@ export class Editing {
   remove(object) {
     const { clip } = this.state;
     if (!clip) return;
-    this.refuseWhileTracking();
+    this.state.requireRest();
     this.refuseLocked(object);
     return this.history.run(`removing ${object.name}`, async () => {
       const { draft } = this.state;
@@ -183,10 +183,6 @@ export class Editing {
   hasMask() {
     const { draft, frame } = this.state;
     return this.masks.at(frame).some((one) => one.object === draft.active && one.area > 0);
-  }
-
-  refuseWhileTracking() {
-    if (this.state.job) throw new Error("Wait for the tracking, or cancel it with Escape.");
   }
 
   /** @param {TrackedObject} object */

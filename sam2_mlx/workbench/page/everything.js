@@ -30,15 +30,16 @@ export class Everything {
   async find() {
     const { clip, frame } = this.state;
     if (!clip) return;
-    this.editing.refuseWhileTracking();
+    this.state.requireRest();
     this.set({ masks: [], chosen: new Set(), searching: true });
     try {
       const picture = { clip: { session: clip.session, frame } };
       const { fields } = await this.socket.request("set_picture", picture);
       const options = { ...LOOSE, points_per_side: Number(byId("points-per-side").value) };
       const request = { session: fields.session, options, masks: { encoding: "rle" } };
-      const message = await this.socket.request("everything", request);
-      this.socket.notify("close", { session: fields.session });
+      const message = await this.socket
+        .request("everything", request)
+        .finally(() => this.socket.request("close", { session: fields.session }));
       if (!this.state.found || this.state.frame !== frame) return;
       this.set({ masks: readRuns(message), chosen: new Set(), searching: false });
     } catch (problem) {

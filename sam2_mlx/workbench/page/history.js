@@ -1,5 +1,7 @@
 /** Undo and redo: what the page and the worker knew before each change, and a way back to it. */
 
+import { Refusal } from "./socket.js";
+
 const MAX_STEPS = 90; // the worker keeps 100 snapshots
 
 /**
@@ -24,6 +26,8 @@ export class History {
     this.past = [];
     /** @type {Moment[]} */
     this.future = [];
+    /** @type {number|null} snapshot of what the worker knows now, if there is one */
+    this.current = null;
     /** @type {Promise<any>} changes follow one another */
     this.last = Promise.resolve();
     state.on(["clip"], () => this.clear());
@@ -32,6 +36,7 @@ export class History {
   clear() {
     this.past = [];
     this.future = [];
+    this.current = null;
     this.state.changed("history");
   }
 
@@ -44,6 +49,7 @@ export class History {
   run(label, change, { worker } = { worker: true }) {
     return this.queue(async () => {
       const before = await this.moment(label, worker);
+      if (worker) this.current = null;
       try {
         await change();
       } catch (problem) {
@@ -74,7 +80,14 @@ export class History {
       const target = from[from.length - 1];
       if (!target) return;
       const here = await this.moment(target.label, target.snapshot !== null);
-      await this.restore(target);
+      try {
+        await this.restore(target);
+      } catch (problem) {
+        if (!(problem instanceof Refusal && problem.code === "bad_state")) throw problem;
+        from.length = 0; // the worker keeps the last snapshots only
+        this.state.changed("history");
+        throw new Error("That is too long ago to go back to.");
+      }
       from.pop();
       to.push(here);
       this.state.changed("history");
@@ -98,11 +111,11 @@ export class History {
    */
   async moment(label, worker) {
     const { clip, draft } = this.state;
-    let snapshot = null;
-    if (worker && clip) {
+    if (worker && clip && this.current === null) {
       const { fields } = await this.socket.request("snapshot", { session: clip.session });
-      snapshot = fields.snapshot;
+      this.current = fields.snapshot;
     }
+    const snapshot = worker ? this.current : null;
     return { label, snapshot, draft: structuredClone(draft), scores: this.masks.scores.copy() };
   }
 
@@ -112,6 +125,7 @@ export class History {
     if (moment.snapshot !== null && clip) {
       const fields = { session: clip.session, snapshot: moment.snapshot };
       await this.socket.request("rollback", fields);
+      this.current = moment.snapshot;
       this.masks.reset(moment.scores.copy());
       this.state.unsavedMasks = true;
     }

@@ -44,6 +44,7 @@ export class Models {
   }
 
   async load() {
+    this.state.requireRest();
     const size = Number(byId("model-size").value);
     this.job = Date.now();
     this.progress(0);

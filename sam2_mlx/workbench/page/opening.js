@@ -59,6 +59,7 @@ export class Opening {
 
   /** @param {string} path of a video, a picture or a folder */
   async open(path) {
+    this.state.requireRest();
     const { fields } = await this.socket.request("open", { path, memory: "full" });
     const draft = { objects: [], active: null, range: whole(fields.frames) };
     await this.show(fields, { path, project: null, draft, frame: 0 });
@@ -69,6 +70,7 @@ export class Opening {
    * @param {string} path
    */
   async openProject(path) {
+    this.state.requireRest();
     const { fields } = await this.socket.request("open_project", { path, memory: "full" });
     const { settings, clip, frames } = fields;
     const draft = readDraft(settings, fields.prompts, whole(frames));
@@ -99,7 +101,7 @@ export class Opening {
     document.title = `${name} – sam2_mlx`;
     state.changed("clip", "objects", "frame");
     this.dialog.close();
-    if (old && old !== session) this.socket.notify("close", { session: old });
+    if (old && old !== session) await this.socket.request("close", { session: old });
   }
 }
 

@@ -200,12 +200,9 @@ function looking({ state, view }) {
  * @returns {import("./keys.js").Shortcut[]}
  */
 function general({ state, history, opening, exporting }) {
-  const refuse = () => {
-    if (state.job) throw new Error("Wait for the tracking, or cancel it with Escape.");
-  };
   return [
-    { keys: ["Mod+z"], does: "Undo", run: () => (refuse(), history.undo()) },
-    { keys: ["Mod+Shift+Z", "Mod+y"], does: "Redo", run: () => (refuse(), history.redo()) },
+    { keys: ["Mod+z"], does: "Undo", run: () => (state.requireRest(), history.undo()) },
+    { keys: ["Mod+Shift+Z", "Mod+y"], does: "Redo", run: () => (state.requireRest(), history.redo()) },
     { keys: ["Mod+o"], does: "Open", run: () => opening.offer() },
     { keys: ["Mod+e"], does: "Export", run: () => exporting.open() },
     { keys: ["?"], does: "These keys", run: () => byId("keys-dialog").showModal() },

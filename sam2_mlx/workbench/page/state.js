@@ -116,6 +116,11 @@ export class State extends EventTarget {
     return this.active?.prompts[this.frame] ?? null;
   }
 
+  /** Refuse what cannot be done while objects are being followed. */
+  requireRest() {
+    if (this.job) throw new Error("Wait for the tracking, or cancel it with Escape.");
+  }
+
   /** @param {number} frame */
   show(frame) {
     if (!this.clip) return;
