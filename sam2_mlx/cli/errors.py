@@ -44,7 +44,7 @@ def guarded(work: Callable[[], int]) -> int:
             code = 128 + getattr(problem, "number", signal.SIGINT)
     except BrokenPipeError:
         silence_stdout()
-        return 0
+        return code or 0
     # Bad input: every layer below raises these with a message for the user.
     except (ValueError, OSError) as problem:
         report(problem)

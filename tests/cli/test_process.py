@@ -159,6 +159,20 @@ def test_a_reader_that_is_gone(repository: Path, words: str) -> None:
     assert (process.returncode, said) == (0, "")
 
 
+def test_a_reader_that_is_gone_hides_no_failure(repository: Path, tmp_path: Path) -> None:
+    program = (
+        "from sam2_mlx.cli.errors import guarded\n"
+        "from sam2_mlx.cli.process import be_command\n"
+        "be_command(lambda: guarded(lambda: print('said') or 2))\n"
+    )
+    (tmp_path / "fails.py").write_text(program)
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = start(f"{tmp_path / 'fails.py'}", [repository], stdout=writer)
+    os.close(writer)
+    assert (process.communicate()[1], process.returncode) == ("", 2)
+
+
 def test_a_full_disk_under_stdout(repository: Path) -> None:
     with open("/dev/full", "w") as full:
         process = start("-m sam2_mlx info", [repository], stdout=full)
