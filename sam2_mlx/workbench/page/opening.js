@@ -60,7 +60,7 @@ export class Opening {
   /** @param {string} path of a video, a picture or a folder */
   async open(path) {
     this.state.requireRest();
-    const { fields } = await this.socket.request("open", { path, memory: "full" });
+    const { fields } = await this.ask("open", { path, memory: "full" });
     const draft = { objects: [], active: null, range: whole(fields.frames) };
     await this.show(fields, { path, project: null, draft, frame: 0 });
   }
@@ -71,13 +71,25 @@ export class Opening {
    */
   async openProject(path) {
     this.state.requireRest();
-    const { fields } = await this.socket.request("open_project", { path, memory: "full" });
+    const { fields } = await this.ask("open_project", { path, memory: "full" });
     const { settings, clip, frames } = fields;
     const draft = readDraft(settings, fields.prompts, whole(frames));
     if (settings.look) this.state.look = { ...this.state.look, ...settings.look };
     await this.show(fields, { path: clip, project: fields.path, draft, frame: settings.frame });
     this.state.changed("look");
     return fields.masks_note;
+  }
+
+  /**
+   * Ask, and say so meanwhile: a long clip takes seconds to look through.
+   * @param {string} method
+   * @param {Record<string, any>} fields
+   */
+  ask(method, fields) {
+    byId("saved").textContent = "Opening…";
+    return this.socket.request(method, fields).finally(() => {
+      byId("saved").textContent = "";
+    });
   }
 
   /**
