@@ -297,6 +297,7 @@ def test_info_names_the_problems() -> None:
         "platform": "p",
         "packages": {},
         "models": {},
+        "profiles": ["nano at 256: tuned elsewhere"],
         "device": "cpu",
         "device_name": "",
         "memory_bytes": 0,
@@ -310,4 +311,4 @@ def test_info_names_the_problems() -> None:
     }
     text = info.render(found)
     assert "problem   slow one" in text and "problem   two builds" in text
-    assert "off (no g++ in PATH)" in text
+    assert "off (no g++ in PATH)" in text and "nano at 256: tuned elsewhere" in text
