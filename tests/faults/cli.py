@@ -49,8 +49,8 @@ FAULTS = (
     ),
     Fault(
         "cli/errors.py",
-        "return 0\n    # Bad input",
-        "return 2\n    # Bad input",
+        "return code or 0\n    # Bad input",
+        "return code or 2\n    # Bad input",
         "tests/cli/test_video_options.py::TestPipe::test_a_reader_that_leaves_ends_it",
     ),
     Fault(
