@@ -9,12 +9,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from sam2_mlx.cli.batch.engines import open_engine
-from sam2_mlx.cli.batch.pool import DEADLY, Outcome, Task
+from sam2_mlx.cli.batch.pool import Outcome, Task, TaskQueue
 from sam2_mlx.cli.errors import INVALID, UsageError, report, say
 from sam2_mlx.cli.everything_options import EverythingOptions, read_everything_options
 from sam2_mlx.cli.everything_results import DESCRIPTION
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
             # The name alone does not say it: `auto` can mean another model the next time.
             settings = facts | {"model": [args.model, facts["model"]], **asdict(options)}
             work = _Work(pictures, output, options, settings, bar, stop)
-            for outcome in engine.run(work.next_task, lambda name, done, total: None):
+            for outcome in engine.run(work.queue.next_task, lambda name, done, total: None):
                 work.take(outcome)
         _say(work.tally, output, time.perf_counter() - begin)
     if stop.received:
@@ -83,22 +83,14 @@ class _Work:
 
     def __post_init__(self) -> None:
         self.tally: Counter[str] = Counter()
-        self._again: list[Task] = []
-        self._tasks = self._all_tasks()
-
-    def next_task(self) -> Task | None:
-        """The next picture that is to be done, or None."""
-        if self.stop.received:
-            return None
-        return self._again.pop() if self._again else next(self._tasks, None)
+        self.queue = TaskQueue(self._all_tasks(), self.stop)
 
     def take(self, outcome: Outcome) -> None:
         """Note how a picture ended."""
-        task, answer, deaths = outcome.task, outcome.answer, outcome.task.deaths + 1
-        if answer is None and deaths < DEADLY:
-            self._again.append(replace(task, deaths=deaths))
-        elif answer is None:
-            self._fail(f"{task.clip}: {outcome.reason}, {deaths} times")
+        task, answer = outcome.task, outcome.answer
+        if answer is None:
+            if not self.queue.try_again(task):
+                self._fail(f"{task.clip}: {outcome.reason}, {task.deaths + 1} times")
         elif answer["code"]:
             self._fail(answer["error"])
         else:

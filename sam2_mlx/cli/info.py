@@ -45,7 +45,7 @@ def collect() -> dict[str, Any]:
     facts["default_dtype"] = dtype_name(resolve_dtype("auto"))
     facts["version"] = __version__
     facts["python"] = platform.python_version()
-    facts["platform"] = _platform()
+    facts["platform"] = system_name()
     facts["packages"] = {name: _version_of(name) for name in _PACKAGES}
     facts["gflops"] = round(runtime.measure_gflops(), 1)
     facts["models"] = _models()
@@ -99,10 +99,12 @@ def _problems(facts: dict[str, Any]) -> list[str]:
     return [problem for problem in problems if problem]
 
 
-def _platform() -> str:
+def system_name(with_build: bool = True) -> str:
+    """The system, its version or build, and the processor's kind."""
     if sys.platform == "darwin":
         return f"macOS {platform.mac_ver()[0]} {platform.machine()}"
-    return f"{platform.system()} {platform.release()} {platform.machine()}"
+    build = f" {platform.release()}" if with_build else ""
+    return f"{platform.system()}{build} {platform.machine()}"
 
 
 def _version_of(package: str) -> str:

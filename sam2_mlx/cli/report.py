@@ -6,9 +6,7 @@ Nothing in it is personal: no paths, no names of people or computers.
 from __future__ import annotations
 
 import io
-import json
 import os
-import platform
 import re
 import sys
 from contextlib import redirect_stdout
@@ -29,15 +27,14 @@ def main(argv: list[str]) -> int:
     options = _parser().parse_args(argv)
     from sam2_mlx.checkpoints.names import model_name
     from sam2_mlx.config import MODELS
-    from sam2_mlx.files import StagedFile, check_target
+    from sam2_mlx.files import check_target, write_json
 
     check_target(options.output)
     if model_name(options.model) is None:
         # A file's name, or what is in it, could be personal.
         raise UsageError(f"--model is one of {', '.join(MODELS)}; got {options.model}")
     report = collect(options.model, options.quick)
-    with StagedFile(options.output) as file:
-        file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    write_json(options.output, report, indent=1)
     failed = report["selftest"]["failed"]
     print(
         f"wrote {options.output}; nothing in it is personal. Look at it, and send it with an "
@@ -73,7 +70,8 @@ def collect(model: str, quick: bool) -> dict[str, Any]:
     report: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         **{key: facts[key] for key in _KEPT},
-        "system": _system(),
+        # The system's build its owner may have named.
+        "system": info.system_name(with_build=False),
         "cores": usable_cores(),
         "memory_bytes": facts["memory_bytes"] or _memory_bytes(),
         "gflops": facts["gflops"],
@@ -101,13 +99,6 @@ def _without_paths(value: Any) -> Any:
 
 def _memory_bytes() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
-def _system() -> str:
-    """The system without what its owner may have named."""
-    if sys.platform == "darwin":
-        return f"macOS {platform.mac_ver()[0]} {platform.machine()}"
-    return f"{platform.system()} {platform.machine()}"
 
 
 def _settings() -> tuple[str, ...]:

@@ -77,6 +77,14 @@ ENCODINGS: dict[str, Encoding | None] = {
 }
 """Forms of a written clip; the last is a folder of pictures."""
 
+CLIP_ENDINGS = {
+    "video": "_masked.mp4",
+    "prores4444": "_cutout.mov",
+    "webm-alpha": "_cutout.webm",
+    "png-sequence": "_cutout",
+}
+"""What is behind a clip's name where each form of many is named."""
+
 
 def h264(encoder: str, size: tuple[int, int]) -> Encoding:
     """How H.264 is encoded on this machine.

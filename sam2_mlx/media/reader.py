@@ -20,7 +20,7 @@ from sam2_mlx.media.pictures import (
     sort_by_number,
 )
 
-__all__ = ["CLIP_SUFFIXES", "is_pattern", "load_picture", "open_frames"]
+__all__ = ["CLIP_SUFFIXES", "is_pattern", "load_picture", "open_again", "open_frames"]
 
 CLIP_SUFFIXES = frozenset(
     ".mp4 .mov .m4v .mkv .webm .avi .mpg .mpeg .ts .mts .wmv .flv .gif".split()
@@ -69,6 +69,13 @@ def open_frames(
     if is_pattern(place):
         return PictureFrames(place, _match(place), rate)
     raise FileNotFoundError(f"no file or folder {place}; check the path")
+
+
+def open_again(source: FrameSource) -> FrameSource:
+    """Another reader of what is opened already, pictures at the same rate; see `open_frames`."""
+    return open_frames(
+        source.path, source.frame_rate if isinstance(source, PictureFrames) else None
+    )
 
 
 def is_pattern(path: Path) -> bool:

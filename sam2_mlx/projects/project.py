@@ -19,7 +19,7 @@ import numpy as np
 
 from sam2_mlx.files import FileError, quoted, read_json, write_json
 from sam2_mlx.media.frame_source import FrameSource
-from sam2_mlx.projects.prompt_files import Prompted, parse_prompts, write_prompt_file
+from sam2_mlx.projects.prompt_files import Prompted, read_prompt_file, write_prompt_file
 from sam2_mlx.serving.fields import (
     colour,
     flag,
@@ -204,16 +204,7 @@ class Project:
         Raises:
             FileError: as `read_prompt_file`.
         """
-        if not self.prompts.is_file():
-            return []
-        try:
-            content = read_json(self.prompts)
-        except FileError as problem:
-            raise FileError(f"{self.prompts}: {problem}") from problem
-        entries = content.get("prompts") if isinstance(content, dict) else None
-        if not isinstance(entries, list):
-            raise FileError(f'{self.prompts} needs a list of "prompts"')
-        return parse_prompts(entries, source, self.folder, str(self.prompts))
+        return read_prompt_file(self.prompts, source, least=0) if self.prompts.is_file() else []
 
     def write_prompts(self, session: TrackingSession, source: FrameSource) -> None:
         """Write what a session was pointed at.

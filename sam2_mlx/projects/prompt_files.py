@@ -45,8 +45,8 @@ class Prompted:
     prompt: Prompt
 
 
-def read_prompt_file(file: Path, source: FrameSource) -> list[Prompted]:
-    """The prompts of a file, for a clip.
+def read_prompt_file(file: Path, source: FrameSource, least: int = 1) -> list[Prompted]:
+    """The prompts of a file, for a clip; how many there are at least, is 0 or 1.
 
     Raises:
         FileError: if it is no JSON, one is malformed or does not fit the clip, or a mask cannot be
@@ -58,8 +58,8 @@ def read_prompt_file(file: Path, source: FrameSource) -> list[Prompted]:
     except FileError as problem:
         raise FileError(f"{file}: {problem}") from problem
     entries = content.get("prompts") if isinstance(content, dict) else None
-    if not isinstance(entries, list) or not entries:
-        raise FileError(f'{file} needs a list of "prompts", and one at least')
+    if not isinstance(entries, list) or len(entries) < least:
+        raise FileError(f'{file} needs a list of "prompts"{", and one at least" * least}')
     return parse_prompts(entries, source, file.parent, str(file))
 
 

@@ -8,11 +8,10 @@ from typing import get_args
 
 import numpy as np
 
-from sam2_mlx.media.encodings import ENCODINGS
+from sam2_mlx.media.encodings import CLIP_ENDINGS, ENCODINGS
 from sam2_mlx.media.frame_source import FrameSource
 from sam2_mlx.media.mask_writer import open_mask_writer
-from sam2_mlx.media.picture_frames import PictureFrames
-from sam2_mlx.media.reader import open_frames
+from sam2_mlx.media.reader import open_again
 from sam2_mlx.media.score_writer import ScoreLines
 from sam2_mlx.media.sinks import Sink, all_or_nothing, open_pictures
 from sam2_mlx.serving.conversation import MAX_CREDIT, Conversation, Job, Video, Work
@@ -24,10 +23,7 @@ from sam2_mlx.tracking.results import Edges, shown_frame
 from sam2_mlx.tracking.session import TrackingSession
 
 FORMS = {
-    "video": "_masked.mp4",
-    "prores4444": "_cutout.mov",
-    "webm-alpha": "_cutout.webm",
-    "png-sequence": "_cutout",
+    **CLIP_ENDINGS,
     "masks": "_masks",
     "coco": "_masks.json",
     "npz": "_masks.npz",
@@ -105,12 +101,8 @@ def _twin(video: Video, objects: list[int] | None) -> TrackingSession:
     """What a session knows now, of some objects, with a reader of its own."""
     source, tracking = video.source, video.tracking
     assert source is not None
-    rate = source.frame_rate if isinstance(source, PictureFrames) else None
     twin = TrackingSession(
-        tracking.model,
-        open_frames(source.path, rate),
-        memory=tracking.memory,
-        options=tracking.options,
+        tracking.model, open_again(source), memory=tracking.memory, options=tracking.options
     )
     state = tracking.snapshot()
     if objects is not None:

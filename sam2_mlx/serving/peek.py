@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 
 from sam2_mlx.media.frame_source import FrameSource
-from sam2_mlx.media.picture_frames import PictureFrames
-from sam2_mlx.media.reader import open_frames
+from sam2_mlx.media.reader import open_again
 from sam2_mlx.serving.messages import Refusal
 
 FORMATS = {"jpeg": (".jpg", cv2.IMWRITE_JPEG_QUALITY), "webp": (".webp", cv2.IMWRITE_WEBP_QUALITY)}
@@ -28,8 +27,7 @@ class PeekFrames:
     """
 
     def __init__(self, source: FrameSource) -> None:
-        self._path = source.path
-        self._rate = source.frame_rate if isinstance(source, PictureFrames) else None
+        self._source = source
         self._frames: FrameSource | None = None
         self._encoded: OrderedDict[tuple[object, ...], tuple[bytes, int, int]] = OrderedDict()
         self._bytes = 0
@@ -70,7 +68,7 @@ class PeekFrames:
     def _read(self, frame: int) -> np.ndarray:
         if self._closed:
             raise Refusal("no_session", "the session was closed")
-        self._frames = self._frames or open_frames(self._path, self._rate)
+        self._frames = self._frames or open_again(self._source)
         return self._frames.read(frame)
 
     def close(self) -> None:

@@ -32,7 +32,7 @@ class Guard:
         app: what is guarded.
         port: where the server listens.
         token: what a request must bring.
-        open_paths: says whether a path needs no token.
+        public: paths that need no token.
     """
 
     def __init__(self, app: ASGIApp, port: int, token: str, public: frozenset[str]) -> None:

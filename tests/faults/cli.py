@@ -85,9 +85,9 @@ FAULTS = (
         "::test_a_scheduler_that_is_gone_while_results_come_fails_no_clip",
     ),
     Fault(
-        "cli/everything_folder.py",
-        "if answer is None and deaths < DEADLY:",
-        "if False:",
+        "cli/batch/pool.py",
+        "if deaths >= DEADLY:",
+        "if True:",
         "tests/everything/test_everything_command.py"
         "::test_several_processes_write_the_same_and_outlive_a_picture_that_kills",
     ),

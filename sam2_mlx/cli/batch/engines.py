@@ -12,6 +12,7 @@ from sam2_mlx.cli.batch.cluster import LOCAL, Cluster
 from sam2_mlx.cli.batch.pool import Outcome, Pool, Task, default_workers
 from sam2_mlx.cli.batch.worker import do_task, model_facts
 from sam2_mlx.cli.model import ModelChoice, load_model
+from sam2_mlx.ops.device import on_gpu
 
 
 class Here:
@@ -62,11 +63,5 @@ def open_engine(args: argparse.Namespace, folder: Path, *, follow: bool) -> Here
         model["model"] = os.path.abspath(args.model)
     if args.dask not in (None, LOCAL):
         return Cluster(args.dask, model, 0, folder)
-    count = args.workers or default_workers(_on_gpu())
+    count = args.workers or default_workers(on_gpu())
     return Pool(model, count) if args.dask is None else Cluster(LOCAL, model, count, folder)
-
-
-def _on_gpu() -> bool:
-    import mlx.core as mx
-
-    return bool(mx.default_device() == mx.gpu)

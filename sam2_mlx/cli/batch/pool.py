@@ -13,11 +13,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from sam2_mlx.cli.errors import UsageError
+from sam2_mlx.cli.stop import StopSignals
 from sam2_mlx.ops.cpu.blas import usable_cores
 
 WORKER = "sam2_mlx.cli.batch.worker"
@@ -76,6 +77,34 @@ class Outcome:
     answer: dict[str, Any] | None
     seconds: float
     reason: str = ""
+
+
+class TaskQueue:
+    """Tasks in their order; those whose worker died come again, until they are `DEADLY`.
+
+    Args:
+        tasks: all there are, each made when it is its turn.
+        stop: after a signal no more are handed out.
+    """
+
+    def __init__(self, tasks: Iterator[Task], stop: StopSignals) -> None:
+        self._tasks = tasks
+        self._stop = stop
+        self._again: list[Task] = []
+
+    def next_task(self) -> Task | None:
+        """The next task that is to be done, or None."""
+        if self._stop.received:
+            return None
+        return self._again.pop() if self._again else next(self._tasks, None)
+
+    def try_again(self, task: Task) -> bool:
+        """Take back a task whose worker died; False where it has killed too many."""
+        deaths = task.deaths + 1
+        if deaths >= DEADLY:
+            return False
+        self._again.append(replace(task, deaths=deaths))
+        return True
 
 
 @dataclass

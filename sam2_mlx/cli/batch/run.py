@@ -9,26 +9,26 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from sam2_mlx.cli.arguments import FORMATS, MASK_ENDINGS
+from sam2_mlx.cli.arguments import MASK_ENDINGS
 from sam2_mlx.cli.batch.engines import open_engine
 from sam2_mlx.cli.batch.jobs import OPTIONS, ClipJob, fingerprint, read_jobs
 from sam2_mlx.cli.batch.manifest import DIED, DONE, FAILED, Entry, Manifest, sizes
-from sam2_mlx.cli.batch.pool import DEADLY, Outcome, Task
+from sam2_mlx.cli.batch.pool import Outcome, Task, TaskQueue
 from sam2_mlx.cli.errors import note, report, say
 from sam2_mlx.cli.outputs import check_outputs, plural
 from sam2_mlx.cli.process import Interrupted
 from sam2_mlx.cli.progress import Bars
 from sam2_mlx.cli.stop import StopSignals
 from sam2_mlx.files import FileError, write_json
+from sam2_mlx.media.encodings import CLIP_ENDINGS
 
 SOME_FAILED = 3
 REPORT = "report.json"
-_CLIP_ENDINGS = ("_masked.mp4", "_cutout.mov", "_cutout.webm", "_cutout")
 
 
 def run(args: argparse.Namespace, default: Callable[[str], Any]) -> int:
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace, default: Callable[[str], Any]) -> int:
         with engine, stop, Bars("clips", len(jobs)) as bars:
             batch = _Batch(args, jobs, manifest, engine.facts, bars, stop)
             try:
-                for outcome in engine.run(batch.next_task, bars.show):
+                for outcome in engine.run(batch.queue.next_task, bars.show):
                     batch.take(outcome)
             except Interrupted as problem:
                 # The second signal: the clips at work are dropped.
@@ -96,14 +96,7 @@ class _Batch:
 
     def __post_init__(self) -> None:
         self._prints: dict[str, str] = {}
-        self._again: list[Task] = []
-        self._tasks = self._all_tasks()
-
-    def next_task(self) -> Task | None:
-        """The next job that is to be done, or None."""
-        if self.stop.received:
-            return None
-        return self._again.pop() if self._again else next(self._tasks, None)
+        self.queue = TaskQueue(self._all_tasks(), self.stop)
 
     def _all_tasks(self) -> Iterator[Task]:
         settings = self.facts | {"masks": self.args.save_masks, "scores": self.args.scores}
@@ -131,15 +124,13 @@ class _Batch:
 
     def take(self, outcome: Outcome) -> None:
         """Note how a task ended."""
-        name, answer, deaths = outcome.task.name, outcome.answer, outcome.task.deaths + 1
+        name, answer = outcome.task.name, outcome.answer
         print_ = self._prints[name]
         if answer is None:
             reason = outcome.reason
             self.manifest.add(Entry(name, DIED, print_, reason, seconds=outcome.seconds))
-            if deaths < DEADLY:
-                self._again.append(replace(outcome.task, deaths=deaths))
-            else:
-                self._fail(name, print_, f"{reason}, {deaths} times")
+            if not self.queue.try_again(outcome.task):
+                self._fail(name, print_, f"{reason}, {outcome.task.deaths + 1} times")
             return
         if answer["code"]:
             self._fail(name, print_, answer["error"] or f"code {answer['code']}")
@@ -183,7 +174,7 @@ class _Batch:
 
     def _outputs(self, name: str) -> dict[str, str]:
         """The options that name a job's results, each with its file."""
-        endings = {"--output": dict(zip(FORMATS, _CLIP_ENDINGS, strict=True))[self.args.format]}
+        endings = {"--output": CLIP_ENDINGS[self.args.format]}
         if self.args.save_masks:
             endings["--save-masks"] = MASK_ENDINGS[self.args.save_masks]
         if self.args.scores:
