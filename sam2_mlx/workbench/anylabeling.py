@@ -92,19 +92,10 @@ class AnyLabeling:
         layout = {"format": "RGB", "width": width, "height": height, "stride": 3 * width}
         with self._app.turn:
             facts = self._app.picture(key, image.tobytes(), pixels=layout)
-            alone = "box" not in prompt and len(prompt["points"]) == 1
-            answer, blob = self._app.call(
-                "predict",
-                session=facts["session"],
-                prompt=prompt,
-                multimask=alone,
-                masks={"encoding": "gray8"},
-            )
-        best = max(answer["objects"], key=lambda one: float(one["iou"]))
-        plane = np.frombuffer(blob, np.uint8, height * width, best["offset"])
+            plane, iou = self._app.best_mask(facts, prompt)
         fineness = float(params.get("epsilon_factor", _FINENESS))
-        rings = _rings(plane.reshape(height, width), fineness)
-        shape = {"label": "AUTOLABEL_OBJECT", "shape_type": "polygon", "score": best["iou"]}
+        rings = _rings(plane, fineness)
+        shape = {"label": "AUTOLABEL_OBJECT", "shape_type": "polygon", "score": iou}
         return [{**shape, "points": ring} for ring in rings]
 
 

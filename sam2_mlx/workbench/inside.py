@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+
 from sam2_mlx.serving.messages import Blob, Message, Refusal
 from sam2_mlx.serving.worker import Worker
 
@@ -70,6 +72,34 @@ class InsideApp:
                 facts, _ = self.call("set_picture", blob, session=session, **fields)
                 self._picture = key, facts
             return self._picture[1]
+
+    def best_mask(
+        self, session: dict[str, Any], prompt: dict[str, Any]
+    ) -> tuple[np.ndarray, float]:
+        """The mask of a prompt on a picture; of a single click the best of several.
+
+        Args:
+            session: of `picture`.
+            prompt: as `predict` takes it.
+
+        Returns:
+            uint8 (H, W), 255 on the object and 0 beside it, and its predicted IoU.
+
+        Raises:
+            Refusal: see `call`.
+        """
+        alone = "box" not in prompt and len(prompt["points"]) == 1
+        facts, blob = self.call(
+            "predict",
+            session=session["session"],
+            prompt=prompt,
+            multimask=alone,
+            masks={"encoding": "gray8"},
+        )
+        best = max(facts["objects"], key=lambda one: float(one["iou"]))
+        height, width = session["height"], session["width"]
+        plane = np.frombuffer(blob, np.uint8, height * width, best["offset"])
+        return plane.reshape(height, width), best["iou"]
 
     def follow(
         self, method: str, blob: Blob = b"", seconds: float = _SECONDS, **fields: Any

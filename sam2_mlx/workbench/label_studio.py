@@ -124,15 +124,9 @@ class LabelStudio:
             session = self._app.picture(path, path=path)
             size = session["width"], session["height"]
             prompt = _picture_prompt(drawn, size)
-            alone = "box" not in prompt and len(prompt["points"]) == 1
-            facts, blob = self._app.call(
-                "predict", session=session["session"], prompt=prompt, multimask=alone
-            )
-        best = max(facts["objects"], key=lambda one: float(one["iou"]))
-        row = (size[0] + 7) // 8
-        packed = np.frombuffer(blob, np.uint8, row * size[1], best["offset"]).reshape(-1, row)
-        mask = np.unpackbits(packed, axis=1, count=size[0]).astype(bool)
-        value = {"format": "rle", "rle": brush_rle(mask), "brushlabels": [_label(drawn[0])]}
+            plane, iou = self._app.best_mask(session, prompt)
+        runs = brush_rle(plane > 0)
+        value = {"format": "rle", "rle": runs, "brushlabels": [_label(drawn[0])]}
         result = {
             "id": f"{drawn[0].get('id', 'mask')}-brush",
             "from_name": control.name,
@@ -142,9 +136,9 @@ class LabelStudio:
             "original_height": size[1],
             "image_rotation": 0,
             "value": value,
-            "score": best["iou"],
+            "score": iou,
         }
-        return {"result": [result], "score": best["iou"]}
+        return {"result": [result], "score": iou}
 
     def _boxes(self, control: Control, path: str, drawn: list[dict[str, Any]]) -> dict[str, Any]:
         with self._app.turn:

@@ -66,3 +66,20 @@ export function iconButton(name, label, onclick, attributes = {}) {
     icon(name),
   );
 }
+
+/**
+ * Draw once before the screen does, however often it is asked for.
+ * @param {() => void} draw
+ * @returns {() => void} asks for it
+ */
+export function drawnOnce(draw) {
+  let pending = false;
+  return () => {
+    if (pending) return;
+    pending = true;
+    requestAnimationFrame(() => {
+      pending = false;
+      draw();
+    });
+  };
+}

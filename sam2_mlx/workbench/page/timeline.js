@@ -1,5 +1,6 @@
 /** The time line: for each object and frame presence and predicted IoU, prompts, what to look at. */
 
+import { drawnOnce } from "./dom.js";
 import { LOW_IOU } from "./scores.js";
 
 const RULER = 22; // heights in CSS pixels
@@ -23,7 +24,7 @@ export class Timeline {
     this.state = state;
     this.masks = masks;
     this.editing = editing;
-    this.pending = false;
+    this.redraw = drawnOnce(() => this.draw());
     state.on(["clip", "frame", "masks", "objects"], () => this.redraw());
     new ResizeObserver(() => this.redraw()).observe(canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redraw());
@@ -59,15 +60,6 @@ export class Timeline {
   place(frame) {
     const last = (this.state.clip?.frames ?? 1) - 1;
     return NAMES + EDGE + (last ? (frame / last) * this.span : 0);
-  }
-
-  redraw() {
-    if (this.pending) return;
-    this.pending = true;
-    requestAnimationFrame(() => {
-      this.pending = false;
-      this.draw();
-    });
   }
 
   draw() {

@@ -1,6 +1,6 @@
 /** The stage: the frame, its masks, what was pointed at, and what a tool is about to do. */
 
-import { blankCanvas } from "../dom.js";
+import { blankCanvas, drawnOnce } from "../dom.js";
 import { foundColour } from "../everything.js";
 import { drawMasks } from "./overlay.js";
 import { Viewport } from "./viewport.js";
@@ -36,7 +36,8 @@ export class View {
     this.shown = 0;
     /** @type {number|null} id of an object that a tool draws in place of its mask */
     this.hidden = null;
-    this.pending = false;
+    /** Draw anew before the screen does. */
+    this.redraw = drawnOnce(() => this.draw());
     new ResizeObserver(() => this.resize()).observe(canvas);
     state.on(["clip"], () => this.showClip());
     state.on(["frame", "masks", "objects", "look", "tool", "found"], () => this.redraw());
@@ -61,16 +62,6 @@ export class View {
     const { clip } = this.state;
     if (clip) this.frames.setWidth(clip.width * this.viewport.scale * window.devicePixelRatio);
     this.redraw();
-  }
-
-  /** Draw anew before the screen does. */
-  redraw() {
-    if (this.pending) return;
-    this.pending = true;
-    requestAnimationFrame(() => {
-      this.pending = false;
-      this.draw();
-    });
   }
 
   draw() {
