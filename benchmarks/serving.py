@@ -126,14 +126,14 @@ def _shared_folder() -> str | None:
 
 def worker() -> None:
     """Serve as `sam2-mlx serve --stdio` does, with a method that does everything but the model."""
-    from sam2_mlx.serving.conversation import Answer, Conversation
-    from sam2_mlx.serving.doors import serve_standard_streams
-    from sam2_mlx.serving.masks import MASKS, MaskForm, encode_planes
-    from sam2_mlx.serving.messages import Blob
-    from sam2_mlx.serving.method import Engine, method
-    from sam2_mlx.serving.methods import METHODS
-    from sam2_mlx.serving.pixels import PIXELS, PixelLayout
-    from sam2_mlx.serving.worker import Worker
+    from sam2_mlx.apps.serving.conversation import Answer, Conversation
+    from sam2_mlx.apps.serving.doors import serve_standard_streams
+    from sam2_mlx.apps.serving.masks import MASKS, MaskForm, encode_planes
+    from sam2_mlx.apps.serving.messages import Blob
+    from sam2_mlx.apps.serving.method import Engine, method
+    from sam2_mlx.apps.serving.methods import METHODS
+    from sam2_mlx.apps.serving.pixels import PIXELS, PixelLayout
+    from sam2_mlx.apps.serving.worker import Worker
 
     y, x = np.ogrid[:HEIGHT, :WIDTH]
     disc = (x - WIDTH / 2) ** 2 + (y - HEIGHT / 2) ** 2 < (HEIGHT / 3) ** 2

@@ -35,13 +35,13 @@ def main(argv: list[str]) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    from sam2_mlx.apps.serving.access import ListedAccess
+    from sam2_mlx.apps.serving.method import Engine
+    from sam2_mlx.apps.serving.methods import METHODS
+    from sam2_mlx.apps.serving.worker import Worker
+    from sam2_mlx.apps.workbench.server import bind, kept_token, serving
     from sam2_mlx.media import demo_clip
     from sam2_mlx.media.reader import is_pattern
-    from sam2_mlx.serving.access import ListedAccess
-    from sam2_mlx.serving.method import Engine
-    from sam2_mlx.serving.methods import METHODS
-    from sam2_mlx.serving.worker import Worker
-    from sam2_mlx.workbench.server import bind, kept_token, serving
 
     opened = options.open
     if opened == Path("demo") and not opened.exists():
@@ -71,7 +71,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _projects_folder(typed: Path | None) -> Path:
     """Where projects are kept; made if it is not there."""
-    from sam2_mlx.serving.access import PROJECTS
+    from sam2_mlx.apps.serving.access import PROJECTS
 
     folder = typed or Path.home() / PROJECTS
     folder.mkdir(mode=0o700, exist_ok=True)

@@ -12,8 +12,8 @@ from sam2_mlx.cli.errors import say
 def main(argv: list[str]) -> int:
     """Run the command; the exit code is 0."""
     options = _parser().parse_args(argv)
+    from sam2_mlx.apps.exporting.bundle import MODEL, check_bundle, export_bundle, read_bundle
     from sam2_mlx.checkpoints.load import load
-    from sam2_mlx.exporting.bundle import MODEL, check_bundle, export_bundle, read_bundle
 
     model = load(options.model, dtype=options.dtype, image_size=options.image_size)
     facts = export_bundle(model, options.out)

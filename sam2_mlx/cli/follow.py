@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from sam2_mlx.apps.projects.prompt_files import Prompted
 from sam2_mlx.cli.errors import UsageError
 from sam2_mlx.cli.everything_options import ClipSearch
 from sam2_mlx.cli.stop import StopSignals
@@ -18,7 +19,6 @@ from sam2_mlx.media.frame_source import FrameSource
 from sam2_mlx.media.read_ahead import ReadAhead
 from sam2_mlx.media.sinks import ShownFrame
 from sam2_mlx.ops import rle
-from sam2_mlx.projects.prompt_files import Prompted
 from sam2_mlx.tracking.results import Edges, FrameMasks, shown_frame
 
 if TYPE_CHECKING:

@@ -35,7 +35,7 @@ def main(argv: list[str]) -> int:
 
 
 def _check(folder: Path) -> int:
-    from sam2_mlx.exporting.bundle import check_bundle, read_bundle
+    from sam2_mlx.apps.exporting.bundle import check_bundle, read_bundle
 
     for name, error in check_bundle(read_bundle(folder), folder).items():
         print(f"{name:8} off by {error:.1e} of its largest value")

@@ -11,8 +11,8 @@ from sam2_mlx.cli.arguments import CommandParser
 def main(argv: list[str]) -> int:
     """Serve apps until they are done; the exit code is 0."""
     options = _parser().parse_args(argv)
-    from sam2_mlx.serving.doors import serve_socket, serve_standard_streams
-    from sam2_mlx.serving.worker import Worker
+    from sam2_mlx.apps.serving.doors import serve_socket, serve_standard_streams
+    from sam2_mlx.apps.serving.worker import Worker
 
     if options.socket is not None:
         serve_socket(Worker(), options.socket)

@@ -7,9 +7,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sam2_mlx.apps.projects.prompt_files import Prompted
 from sam2_mlx.cli.stop import StopSignals
 from sam2_mlx.media.sinks import ShownFrame
-from sam2_mlx.projects.prompt_files import Prompted
 
 if TYPE_CHECKING:
     from sam2_mlx.live.window import Preview

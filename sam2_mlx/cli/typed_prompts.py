@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from sam2_mlx.apps.projects.prompt_files import MAX_OBJECT_ID
 from sam2_mlx.cli.errors import UsageError
 from sam2_mlx.files import expanded
 from sam2_mlx.media.mask_picture import read_mask
 from sam2_mlx.media.palette import read_values
-from sam2_mlx.projects.prompt_files import MAX_OBJECT_ID
 from sam2_mlx.prompts import Prompt
 
 _TAGGED = re.compile(r"(\d{1,19}):(.*)", re.DOTALL)

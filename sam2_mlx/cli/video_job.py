@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sam2_mlx.apps.projects.prompt_files import Prompted
 from sam2_mlx.cli.errors import INVALID, note, report, say
 from sam2_mlx.cli.everything_clip import follow_everything
 from sam2_mlx.cli.follow import (
@@ -29,7 +30,6 @@ from sam2_mlx.files import together
 from sam2_mlx.media.frame_source import FrameSource
 from sam2_mlx.media.sinks import ShownFrame, Sink, VideoSink, all_or_nothing
 from sam2_mlx.media.write_behind import WriteBehind
-from sam2_mlx.projects.prompt_files import Prompted
 
 if TYPE_CHECKING:
     from sam2_mlx.live.window import Preview

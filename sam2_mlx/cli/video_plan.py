@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sam2_mlx.apps.projects.frame_numbers import read_frame_number
+from sam2_mlx.apps.projects.prompt_files import Prompted, read_prompt_file, write_prompt_file
 from sam2_mlx.checkpoints.names import model_name
 from sam2_mlx.cli.arguments import refuse
 from sam2_mlx.cli.errors import UsageError, note
@@ -25,8 +27,6 @@ from sam2_mlx.files import real_path
 from sam2_mlx.media import FrameSource, demo_clip, open_frames
 from sam2_mlx.media.picture_frames import PictureFrames
 from sam2_mlx.media.strided import StridedFrames
-from sam2_mlx.projects.frame_numbers import read_frame_number
-from sam2_mlx.projects.prompt_files import Prompted, read_prompt_file, write_prompt_file
 
 if TYPE_CHECKING:
     from sam2_mlx.live.window import Preview
@@ -73,9 +73,9 @@ def run(args: argparse.Namespace, host: Host | None = None) -> int:
 
 def _take_project(args: argparse.Namespace) -> None:
     """Fill in what the command line leaves to a project."""
-    from sam2_mlx.projects.project import Project
-    from sam2_mlx.serving.access import ListedAccess
-    from sam2_mlx.serving.messages import Refusal
+    from sam2_mlx.apps.fields import Refusal
+    from sam2_mlx.apps.projects.project import Project
+    from sam2_mlx.apps.serving.access import ListedAccess
 
     refuse(args, ("prompts",), "--project has them; leave out {}")
     project = Project.read(args.project)

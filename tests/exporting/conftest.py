@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from sam2_mlx.apps.exporting.bundle import export_bundle
 from sam2_mlx.checkpoints.load import load
-from sam2_mlx.exporting.bundle import export_bundle
 from sam2_mlx.model.sam import Sam
 
 

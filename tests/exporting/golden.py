@@ -16,12 +16,12 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
+from sam2_mlx.apps.fields import read_fields
+from sam2_mlx.apps.serving.pixels import PIXELS, to_rgb
 from sam2_mlx.ops import rle
 from sam2_mlx.ops.masks import fill_holes
 from sam2_mlx.ops.resize import resize_maps
 from sam2_mlx.ops.upsample import upsample_threshold
-from sam2_mlx.serving.fields import read_fields
-from sam2_mlx.serving.pixels import PIXELS, to_rgb
 from sam2_mlx.tracking.memory_schedule import (
     MemorySchedule,
     plan_memory,

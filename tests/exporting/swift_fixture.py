@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sam2_mlx import FrameMasks, TrackingSession, load
-from sam2_mlx.exporting.bundle import export_bundle
+from sam2_mlx.apps.exporting.bundle import export_bundle
 from sam2_mlx.media.reader import open_frames
 from sam2_mlx.ops import rle
 

@@ -13,9 +13,7 @@ import numpy as np
 import pytest
 
 from sam2_mlx.__main__ import main
-from sam2_mlx.cli.bench.models import seeded_model
-from sam2_mlx.config import MODELS
-from sam2_mlx.exporting.bundle import (
+from sam2_mlx.apps.exporting.bundle import (
     CHECK,
     FACTS,
     MODEL,
@@ -24,8 +22,10 @@ from sam2_mlx.exporting.bundle import (
     export_bundle,
     read_bundle,
 )
-from sam2_mlx.exporting.functions import Functions
-from sam2_mlx.exporting.tracing import plain_operations, write_functions
+from sam2_mlx.apps.exporting.functions import Functions
+from sam2_mlx.apps.exporting.tracing import plain_operations, write_functions
+from sam2_mlx.cli.bench.models import seeded_model
+from sam2_mlx.config import MODELS
 from sam2_mlx.model.sam import Sam
 from tests.tiny import tiny_model
 

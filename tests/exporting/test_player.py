@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sam2_mlx import FrameMasks, TrackingOptions, TrackingSession
-from sam2_mlx.exporting.bundle import TIERS
+from sam2_mlx.apps.exporting.bundle import TIERS
 from sam2_mlx.media.reader import open_frames
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.tracking.memory_schedule import MemorySchedule

@@ -19,12 +19,12 @@ from mlx.utils import tree_flatten
 from PIL import Image
 
 from sam2_mlx.__main__ import main
+from sam2_mlx.apps.projects.prompt_files import read_prompt_file
 from sam2_mlx.checkpoints.convert import convert_checkpoint
 from sam2_mlx.checkpoints.files import open_tensors
 from sam2_mlx.checkpoints.load import load
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.ops import rle
-from sam2_mlx.projects.prompt_files import read_prompt_file
 from sam2_mlx.tracking.saved_session import load_session, save_session, saved_facts
 from sam2_mlx.tracking.session import TrackingSession
 from tests.checkpoints.torch_files import write_model

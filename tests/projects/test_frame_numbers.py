@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sam2_mlx.projects.frame_numbers import read_frame_number
+from sam2_mlx.apps.projects.frame_numbers import read_frame_number
 
 TIMES = [number / 25 for number in range(25 * 4000)]
 

@@ -14,13 +14,13 @@ import pytest
 from PIL import Image
 
 from sam2_mlx import TrackingSession
+from sam2_mlx.apps.fields import integer
+from sam2_mlx.apps.serving.conversation import Conversation, Job, Work
+from sam2_mlx.apps.serving.messages import MessageStream
+from sam2_mlx.apps.serving.method import NUMBER, Engine, method
+from sam2_mlx.apps.serving.methods import METHODS
+from sam2_mlx.apps.serving.worker import Worker
 from sam2_mlx.media.reader import open_frames
-from sam2_mlx.serving.conversation import Conversation, Job, Work
-from sam2_mlx.serving.fields import integer
-from sam2_mlx.serving.messages import MessageStream
-from sam2_mlx.serving.method import NUMBER, Engine, method
-from sam2_mlx.serving.methods import METHODS
-from sam2_mlx.serving.worker import Worker
 from tests.serving.app import Buffered
 from tests.tiny import ToyClip, tiny_model
 

@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from sam2_mlx.serving.methods import METHODS
+from sam2_mlx.apps.serving.methods import METHODS
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "app.md").read_text(encoding="utf-8")
@@ -26,7 +26,7 @@ def test_every_error_is_in_the_table_and_none_else() -> None:
     table = TEXT[TEXT.index("### Errors") : TEXT.index("### Beginnings")]
     rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
     listed = {code for row in rows for code in re.findall(r"`(\w+)`", row)}
-    sources = (ROOT / "sam2_mlx" / "serving").glob("*.py")
+    sources = (ROOT / "sam2_mlx" / "apps").rglob("*.py")
     text = "".join(path.read_text(encoding="utf-8") for path in sources)
     raised = set(re.findall(r'Refusal\(\s*"(\w+)"', text)) | set(re.findall(r'code="(\w+)"', text))
     raised |= set(re.findall(r'"code": "(\w+)"', text))

@@ -11,8 +11,8 @@ import huggingface_hub
 import numpy as np
 import pytest
 
+from sam2_mlx.apps.serving.conversation import MAX_WAITING
 from sam2_mlx.checkpoints import hub
-from sam2_mlx.serving.conversation import MAX_WAITING
 from tests.serving.app import Refused
 from tests.serving.conftest import FRAMES, Served, click, opened
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sam2_mlx.serving.maps import MAX_MAP, SharedMap
-from sam2_mlx.serving.messages import Refusal
+from sam2_mlx.apps.fields import Refusal
+from sam2_mlx.apps.serving.maps import MAX_MAP, SharedMap
 
 
 @pytest.fixture

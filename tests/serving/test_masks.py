@@ -9,8 +9,8 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
+from sam2_mlx.apps.serving.masks import MASK_ENCODINGS, encode_masks, encode_planes
 from sam2_mlx.ops import rle
-from sam2_mlx.serving.masks import MASK_ENCODINGS, encode_masks, encode_planes
 from sam2_mlx.tracking.results import FrameMasks
 
 HEIGHT, WIDTH = 45, 61

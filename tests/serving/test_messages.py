@@ -8,13 +8,13 @@ import struct
 
 import pytest
 
-from sam2_mlx.serving.messages import (
+from sam2_mlx.apps.fields import Refusal
+from sam2_mlx.apps.serving.messages import (
     MAX_BLOB,
     MAX_JSON,
     Message,
     MessageStream,
     ProtocolError,
-    Refusal,
     pack,
 )
 

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from sam2_mlx.serving.fields import read_fields
-from sam2_mlx.serving.messages import Refusal
-from sam2_mlx.serving.pixels import PIXELS, to_rgb
+from sam2_mlx.apps.fields import Refusal, read_fields
+from sam2_mlx.apps.serving.pixels import PIXELS, to_rgb
 
 PICTURE = np.random.default_rng(5).integers(0, 256, (7, 10, 3), np.uint8)
 

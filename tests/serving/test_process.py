@@ -23,10 +23,10 @@ from tests.serving.app import DEMO, Buffered, Process, Refused, connect, rgb
 FISH = {"points": [[105, 118]]}
 CHATTY = """
 import os, sys, warnings
-from sam2_mlx.serving.doors import serve_standard_streams
-from sam2_mlx.serving.method import method
-from sam2_mlx.serving.methods import METHODS
-from sam2_mlx.serving.worker import Worker
+from sam2_mlx.apps.serving.doors import serve_standard_streams
+from sam2_mlx.apps.serving.method import method
+from sam2_mlx.apps.serving.methods import METHODS
+from sam2_mlx.apps.serving.worker import Worker
 
 @method()
 def chat(engine, app):
@@ -242,7 +242,9 @@ def test_mistakes_on_the_command_line(arguments: list[str]) -> None:
 
 
 def test_a_greeting_waits_for_no_downloader() -> None:
-    script = "import sys, sam2_mlx.serving.doors; print({'ssl', 'http.client'} & set(sys.modules))"
+    script = (
+        "import sys, sam2_mlx.apps.serving.doors; print({'ssl', 'http.client'} & set(sys.modules))"
+    )
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.stdout == "set()\n", done.stderr

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sam2_mlx.serving.conversation import MAX_SNAPSHOTS
+from sam2_mlx.apps.serving.conversation import MAX_SNAPSHOTS
 from tests.serving.app import Refused
 from tests.serving.conftest import FRAMES, Served, click, opened
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sam2_mlx.serving.access import ListedAccess
-from sam2_mlx.serving.method import Engine
-from sam2_mlx.serving.methods import METHODS
-from sam2_mlx.serving.worker import Worker
-from sam2_mlx.workbench.server import bind, serving
+from sam2_mlx.apps.serving.access import ListedAccess
+from sam2_mlx.apps.serving.method import Engine
+from sam2_mlx.apps.serving.methods import METHODS
+from sam2_mlx.apps.serving.worker import Worker
+from sam2_mlx.apps.workbench.server import bind, serving
 from tests.tiny import ToyClip, tiny_model
 
 FRAMES = 8

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
+from sam2_mlx.apps.serving import file_methods
 from sam2_mlx.media import demo_clip
-from sam2_mlx.serving import file_methods
 from tests.serving.app import Refused
 from tests.workbench.conftest import FRAMES, Workbench
 from tests.workbench.page import Page

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "sam2_mlx" / "workbench" / "page"
+PAGE = ROOT / "sam2_mlx" / "apps" / "workbench" / "page"
 FILES = sorted(file for file in PAGE.rglob("*") if file.is_file())
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from sam2_mlx.__main__ import main
+from sam2_mlx.apps.projects.project import bring_up_to_date, prompts_of
+from sam2_mlx.apps.serving import conversation
 from sam2_mlx.media.reader import open_frames
-from sam2_mlx.projects.project import bring_up_to_date, prompts_of
-from sam2_mlx.serving import conversation
 from sam2_mlx.tracking.session import TrackingSession
 from tests.serving.app import Refused
 from tests.tiny import tiny_model

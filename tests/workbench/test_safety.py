@@ -12,9 +12,9 @@ import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from sam2_mlx.serving.access import ListedAccess
-from sam2_mlx.serving.messages import Refusal
-from sam2_mlx.workbench.server import kept_token
+from sam2_mlx.apps.fields import Refusal
+from sam2_mlx.apps.serving.access import ListedAccess
+from sam2_mlx.apps.workbench.server import kept_token
 from tests.serving.app import Refused
 from tests.workbench.conftest import Workbench
 from tests.workbench.page import Page

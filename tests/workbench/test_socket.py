@@ -12,10 +12,10 @@ from PIL import Image
 from websockets.exceptions import ConnectionClosed
 
 from sam2_mlx import TrackingSession
+from sam2_mlx.apps.serving.messages import Message
+from sam2_mlx.apps.workbench import channel
+from sam2_mlx.apps.workbench.server import MAX_APPS
 from sam2_mlx.media.reader import open_frames
-from sam2_mlx.serving.messages import Message
-from sam2_mlx.workbench import channel
-from sam2_mlx.workbench.server import MAX_APPS
 from tests.serving.app import Refused
 from tests.tiny import tiny_model
 from tests.workbench.conftest import FRAMES, Workbench

@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 from sam2_mlx import SAM2ImagePredictor, TrackingSession
+from sam2_mlx.apps.workbench.brush_rle import brush_rle
 from sam2_mlx.media.reader import load_picture, open_frames
-from sam2_mlx.workbench.brush_rle import brush_rle
 from tests.tiny import tiny_model
 from tests.workbench.conftest import FRAMES, TOKEN, Workbench
 
