@@ -43,8 +43,7 @@ test: $(READY)  ## run the tests
 	$(PYTHON) -m pytest -n $(PROCESSES) --dist worksteal $(PYTEST_ARGS)
 
 coverage: $(READY)  ## which lines the tests run; at least 92 %
-	$(PYTHON) -m coverage run -m pytest $(PYTEST_ARGS)
-	$(PYTHON) -m coverage report
+	$(PYTHON) -m pytest -n $(PROCESSES) --dist worksteal --cov --cov-report=term $(PYTEST_ARGS)
 
 bare:  ## both README commands on a minimal Debian, made on the spot (root and debootstrap)
 	tests/bare_machine.sh $(PYTEST_ARGS)

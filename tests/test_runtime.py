@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -17,7 +18,9 @@ from sam2_mlx.cli import info
 from sam2_mlx.ops import runtime as _runtime
 from sam2_mlx.ops.cpu import blas as _blas
 from sam2_mlx.ops.cpu import compiler as _compiler
+from sam2_mlx.ops.device import on_gpu
 
+on_a_cpu = pytest.mark.skipif(on_gpu(), reason="MLX's CUDA build has a BLAS of its own")
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="the BLAS is a Linux matter")
 
 MEASURE = """
@@ -47,6 +50,7 @@ def python(code: str, *, cwd: Path | None = None, **variables: str | None) -> st
 
 
 @linux_only
+@on_a_cpu
 def test_a_fast_blas_is_put_under_mlx() -> None:
     origin, problem, fast = json.loads(python(MEASURE, SAM2_MLX_BLAS=None))
     assert (origin in ("system", "opencv-python")) and problem is None
@@ -77,6 +81,7 @@ def test_the_environment_is_left_as_it_was() -> None:
 
 
 @linux_only
+@on_a_cpu
 def test_a_folder_named_mlx_does_not_mislead(tmp_path: Path) -> None:
     (tmp_path / "mlx").mkdir()
     code = "import sam2_mlx; print(sam2_mlx.ops.runtime.prepare().blas.origin)"
@@ -92,6 +97,7 @@ def test_an_unusable_blas_is_named_once() -> None:
 
 
 @linux_only
+@on_a_cpu
 def test_importing_mlx_first_is_reported_not_fatal() -> None:
     code = "import mlx.core, sam2_mlx; sam2_mlx.load('nano'); sam2_mlx.load('nano')"
     assert python(code, SAM2_MLX_BLAS=None).count("put `import sam2_mlx` before") == 1
@@ -197,6 +203,28 @@ def test_a_folder_of_somebody_else_is_not_used(
     assert "not a folder of this user" in str(_compiler._make_private(tmp_path / "link"))
     monkeypatch.setattr(_compiler.os, "geteuid", lambda: 12345)
     assert "not a folder of this user" in str(_compiler._make_private(folder))
+
+
+def test_what_an_nvidia_gpu_needs_compiled_is_private_or_kept_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # no g++
+    monkeypatch.delenv("MLX_DISABLE_COMPILE", raising=False)
+    monkeypatch.delenv("MLX_PTX_CACHE_DIR", raising=False)
+    monkeypatch.setattr(_compiler.ctypes, "CDLL", lambda _: mock.Mock())
+    monkeypatch.setattr(_compiler, "_lasting", lambda: tmp_path / "compiled")
+    cut_short = tmp_path / "compiled" / "mlx" / "1" / "ptx" / "a.ptx"
+    whole = cut_short.with_name("b.ptx")
+    cut_short.parent.mkdir(parents=True)
+    for path in (cut_short, whole, whole.with_suffix(".cu")):
+        path.touch()
+        os.utime(path, (0, 0))
+    assert _compiler.prepare_compiler(cuda=True) is None
+    assert "MLX_PTX_CACHE_DIR" not in os.environ and "MLX_DISABLE_COMPILE" not in os.environ
+    assert whole.exists() and not cut_short.exists()
+    monkeypatch.setattr(_compiler, "_make_private", lambda folder: "belongs to others")
+    assert _compiler.prepare_compiler(cuda=True) is None
+    assert os.environ.pop("MLX_PTX_CACHE_DIR") == ""
 
 
 # --- importing ------------------------------------------------------------------------------

@@ -34,6 +34,9 @@ def attention(q: mx.array, k: mx.array, v: mx.array, scale: float | None = None)
     if on_cpu():
         return cpu.attention(q, k, v, scale)
     if v.shape[-1] == q.shape[-1] <= max(FUSED_WIDTHS) and q.shape[0] == k.shape[0]:
+        # On an NVIDIA GPU MLX gives the result the layout of the queries, and cuDNN refuses that of
+        # queries that a batch shares (0.32.4).
+        q = mx.contiguous(q) if mx.cuda.is_available() else q
         return mx.fast.scaled_dot_product_attention(q, k, v, scale=scale)
     # Wider heads have no fused kernel in MLX.
     return wide_attention(q, k, v, scale)

@@ -110,9 +110,9 @@ def measure_gflops(seconds: float = 0.2, size: int = 1024) -> float:
 
 def _prepare() -> Runtime:
     site = _mlx_site()
-    if _cuda_in_use(site) and BLAS_VARIABLE not in os.environ:
-        return Runtime(Blas("mlx"))
-    return Runtime(choose_blas(site), prepare_compiler())
+    cuda = _cuda_in_use(site)
+    blas = Blas("mlx") if cuda and BLAS_VARIABLE not in os.environ else choose_blas(site)
+    return Runtime(blas, prepare_compiler(cuda))
 
 
 # --- MLX's own build -------------------------------------------------------------------------

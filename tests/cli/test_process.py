@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,17 @@ from sam2_mlx.cli.stop import StopSignals
 from tests.cli.machine_faults import hear_signals
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@pytest.fixture(autouse=True)
+def _signals_are_heard() -> Iterator[None]:
+    # Behind a shell's `&` or nohup they are ignored, and that is inherited.
+    before = {number: signal.getsignal(number) for number in ENDING}
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    hear_signals()
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def start(words: str, paths: list[Path], **options: Any) -> subprocess.Popen[str]:

@@ -42,6 +42,7 @@ def test_a_turned_weight_takes_no_memory(kind: type[Linear] | type[Pointwise]) -
     weight, before = np.array(layer.weight), mx.get_active_memory()
     lay_out(layer)
     assert layer.matrix.shape == (300, 200)
+    mx.synchronize()
     assert mx.get_active_memory() <= before
     np.testing.assert_array_equal(np.array(layer.weight), weight)
     np.testing.assert_array_equal(np.array(layer.matrix), weight.reshape(200, 300).T)

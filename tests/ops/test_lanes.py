@@ -5,13 +5,22 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 
 import mlx.core as mx
 import numpy as np
 import pytest
 
 from sam2_mlx.ops.cpu import lanes
+from sam2_mlx.ops.device import running_on
 from tests.spread import spread_over
+
+
+@pytest.fixture(autouse=True)
+def _on_a_cpu() -> Iterator[None]:
+    # A GPU has no lanes.
+    with running_on("cpu"):
+        yield
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 
 from sam2_mlx.model.prompt_encoder import RandomPositions
 from sam2_mlx.ops import flash, precision, residual_norm, upsample
+from sam2_mlx.ops.device import running_on
 from sam2_mlx.ops.metal.kernel import LIMITS, Kernel, relative_error
 from sam2_mlx.ops.precision import exact_matmul, hold_float32, products_are_short
 from sam2_mlx.ops.resize import resize_maps
@@ -102,7 +103,8 @@ def test_what_kernels_are_compared_with(request: pytest.FixtureRequest, name: st
 
 def test_holding_float32(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     monkeypatch.delenv("MLX_ENABLE_TF32", raising=False)
-    hold_float32()
+    with running_on("cpu"):
+        hold_float32()
     assert "MLX_ENABLE_TF32" not in os.environ  # a CPU needs nothing
     request.getfixturevalue("short_products")
     # Too late: products are short already.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -106,14 +107,16 @@ def stages(model: Sam, inputs: StageInputs, cases: Collection[str] = tuple(MEMOR
         folded weights, without the stages that are folded away.
     """
     found: Found = {}
-    features = _encoder_stages(model, inputs, found)
-    _prompt_stages(model, inputs, found)
-    _decoder_stages(model, inputs, features, found)
-    _memory_stages(model, inputs, features, found)
-    for name in cases:
-        attended = _attention_stages(model, name, features, found)
-        if name == "seven":
-            _tracked_stages(model, attended, features, found)
+    # Within a compiled step, as on a GPU, no stage has a value.
+    with mock.patch.dict(os.environ, SAM2_MLX_COMPILE="0"):
+        features = _encoder_stages(model, inputs, found)
+        _prompt_stages(model, inputs, found)
+        _decoder_stages(model, inputs, features, found)
+        _memory_stages(model, inputs, features, found)
+        for name in cases:
+            attended = _attention_stages(model, name, features, found)
+            if name == "seven":
+                _tracked_stages(model, attended, features, found)
     return found
 
 

@@ -3,7 +3,7 @@
 MLX writes C++ into a folder `mlx` where temporary files are, runs `g++` and loads the result into
 the process. Anybody can make that folder first, and then decides what the others run; what was cut
 short in it stays for ever; and often it is emptied at every start. So MLX is given a folder that
-nobody else can write and that lasts.
+nobody else can write and that lasts. What it compiles for an NVIDIA GPU lies in the same place.
 """
 
 from __future__ import annotations
@@ -27,12 +27,20 @@ _NEEDED_BYTES = 64 * 2**20
 _SETTLED_SECONDS = 60
 
 
-def prepare_compiler() -> str | None:
+def prepare_compiler(cuda: bool = False) -> str | None:
     """Give MLX a private folder for compiled programs, or turn `mx.compile` off.
+
+    Args:
+        cuda: MLX runs on an NVIDIA GPU, for which it needs no g++, and always compiles something;
+            without a private folder it does so in each process anew.
 
     Returns:
         The reason if it was turned off, else None.
     """
+    if cuda:
+        if _use_private_folder(rehearsed=False):
+            os.environ.setdefault("MLX_PTX_CACHE_DIR", "")
+        return None
     if "MLX_DISABLE_COMPILE" in os.environ:
         return "MLX_DISABLE_COMPILE is set"
     problem = "no g++ in PATH" if shutil.which("g++") is None else _use_private_folder()
@@ -43,7 +51,7 @@ def prepare_compiler() -> str | None:
     return problem
 
 
-def _use_private_folder() -> str | None:
+def _use_private_folder(rehearsed: bool = True) -> str | None:
     """Let MLX take a private folder for the one of temporary files; returns what hinders."""
     problems = []
     # Not in SAM2_MLX_CACHE: models may be shared with others, programs may not.
@@ -55,7 +63,8 @@ def _use_private_folder() -> str | None:
             problem = str(error)
         if problem is None:
             _remove_damaged(folder)
-            rehearse_in(folder)
+            if rehearsed:
+                rehearse_in(folder)
             # In C only: Python's own temporary files stay where they are.
             ctypes.CDLL(None).setenv(b"TMPDIR", os.fsencode(folder), 1)
             return None
@@ -104,6 +113,11 @@ def _remove_damaged(folder: Path) -> None:
         with suppress(OSError):
             damaged = path.suffix != ".so" or not _is_whole(path)
             if damaged and path.stat().st_mtime < settled:
+                path.unlink()
+    # MLX writes the source last.
+    for path in folder.glob("mlx/*/ptx/**/*.ptx"):
+        with suppress(OSError):
+            if not path.with_suffix(".cu").exists() and path.stat().st_mtime < settled:
                 path.unlink()
 
 
