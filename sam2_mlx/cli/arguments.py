@@ -127,6 +127,12 @@ def add_engine_arguments(parser: argparse.ArgumentParser, otherwise: str) -> Non
     add_options(parser, str, {"--dask ADDRESS": where})
 
 
+def add_retry_argument(parser: Any) -> None:
+    """Add `--retry-failed`."""
+    help_ = "try clips again that failed before"
+    parser.add_argument("--retry-failed", action="store_true", help=help_)
+
+
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose the weights."""
     group = parser.add_argument_group("model")

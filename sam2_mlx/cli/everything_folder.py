@@ -18,7 +18,7 @@ from sam2_mlx.cli.batch.pool import Outcome, Task, TaskQueue
 from sam2_mlx.cli.errors import INVALID, UsageError, report, say
 from sam2_mlx.cli.everything_options import EverythingOptions, read_everything_options
 from sam2_mlx.cli.everything_results import DESCRIPTION
-from sam2_mlx.cli.outputs import plural
+from sam2_mlx.cli.outputs import make_folder, plural
 from sam2_mlx.cli.progress import progress_bar
 from sam2_mlx.cli.stop import StopSignals
 from sam2_mlx.files import FileError, check_regular, real_path, sha256
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     name = real_path(source).name if source.is_dir() else source.stem
     output = args.output or Path(f"{name}_everything")
     _make_folder(output, pictures)
-    with open_engine(args, output, follow=False) as engine, StopSignals() as stop:
+    with open_engine(args, output, follow=False, alone=True) as engine, StopSignals() as stop:
         begin = time.perf_counter()
         with progress_bar("pictures", len(pictures)) as bar:
             facts = {name: engine.facts[name] for name in ("model", "dtype", "image_size")}
@@ -56,12 +56,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _make_folder(output: Path, pictures: Sequence[Path]) -> None:
-    if output.exists() and not output.is_dir():
-        raise UsageError(f"{output} is a file; give --output the name of a folder")
     if real_path(output) == real_path(pictures[0]).parent:
         # Drawings among the pictures would be taken for pictures the next time.
         raise UsageError(f"{output} holds the pictures; give --output another folder")
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder("--output", output)
 
 
 def _names(pictures: Sequence[Path]) -> list[str]:

@@ -51,6 +51,18 @@ def _place(path: Path) -> Path:
     return Path(place.casefold() if sys.platform == "darwin" else place)
 
 
+def make_folder(option: str, folder: Path) -> None:
+    """Make the folder that an option names, if it is not there.
+
+    Raises:
+        UsageError: if it is a file.
+        OSError: if it cannot be made.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file; give {option} the name of a folder")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
 def plural(count: int, noun: str) -> str:
     """`1 frame`, `2 frames`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -61,7 +61,13 @@ class Dataset:
         if unknown:
             listed = ", ".join(self.names[:8]) + (", ..." if len(self.names) > 8 else "")
             raise DatasetError(f"{self.root} has no sequence {unknown[0]}; it has {listed}")
-        return replace(self, names=tuple(names))
+        return replace(self, names=tuple(dict.fromkeys(names)))
+
+    def parts(self, name: str) -> tuple[str, ...]:
+        """The folders that the files of a sequence lie in, as paths within the dataset."""
+        annotations = self.annotations / name
+        inner = _folders(annotations) if self.layout == "sav" else [annotations]
+        return tuple(str(path.relative_to(self.root)) for path in (self.frames / name, *inner))
 
     def open(self, name: str, max_frames: int | None = None) -> AnnotatedSequence:
         """One sequence, whose pictures are read one at a time.
@@ -134,7 +140,7 @@ def open_dataset(root: Path, subset: str | None = None) -> Dataset:
         raise DatasetError(f"{root} has no layout that is known; {_LAYOUTS}")
     names = [path.name for path in _folders(annotations)]
     if subset is not None:
-        names = _listed(root, subset)
+        names = list(dict.fromkeys(_listed(root, subset)))
     if not names:
         raise DatasetError(f"{annotations} holds no folders with masks, one for each sequence")
     return Dataset(root, layout, frames, annotations, tuple(names))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import astuple, dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -59,6 +60,11 @@ class SequenceScore:
     frames: int
     objects: list[ObjectScore]
     left_out: list[str]
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> SequenceScore:
+        """What `dataclasses.asdict` made a dictionary of, perhaps written as JSON since."""
+        return cls(**fields | {"objects": [ObjectScore(**one) for one in fields["objects"]]})
 
 
 @dataclass(frozen=True)

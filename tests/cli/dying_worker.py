@@ -14,7 +14,7 @@ do_task = worker.do_task
 
 
 def _do_task(task: dict[str, Any], model: Any, tell: Any) -> dict[str, Any]:
-    if "dies" in task["input"]:
+    if "dies" in task.get("sequence", task["input"]):
         os.kill(os.getpid(), signal.SIGKILL)
     if "slow" in task["input"]:
         time.sleep(3)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sam2_mlx.__main__ import main
 from sam2_mlx.cli.batch.cluster import Cluster
 from sam2_mlx.cli.batch.pool import Task
 from sam2_mlx.cli.batch.remote import Run
@@ -24,6 +25,7 @@ from tests.cli.cluster_campaign import (
     start_batch,
 )
 from tests.commands import batch
+from tests.evaluation.drawn_datasets import draw_sav
 
 pytest.importorskip("distributed")
 
@@ -76,6 +78,26 @@ def test_workers_that_will_not_do_say_why_and_others_do_their_work(
     for name in "013":
         for file in Path("whole").glob(f"{name}_mask*/*"):
             assert (folder / "out" / file.relative_to("whole")).read_bytes() == file.read_bytes()
+
+
+@pytest.mark.slow
+def test_a_dataset_is_sent_and_its_masks_come_back(
+    machines: Machines, folder: Path, monkeypatch, capsys
+) -> None:
+    monkeypatch.setenv("SAM2_MLX_LANES", "1")
+    draw_sav(folder / "sav", folder / "found", frames=(5, 9))
+    command = ["eval", str(folder / "sav"), *MODEL, "--save-masks"]
+    assert main([*command, "alone"]) == 0
+    alone = capsys.readouterr().out
+    machines.start_worker(ALONE)
+    machines.wait_for_workers(1)
+    assert main([*command, "sent", "--out", "work", "--dask", machines.address]) == 0
+    assert capsys.readouterr().out == alone
+    files = [
+        {file.relative_to(place): file.read_bytes() for file in Path(place).rglob("*.png")}
+        for place in ("alone", "sent")
+    ]
+    assert files[0] == files[1] and len(files[0]) == 3 * (5 + 9)
 
 
 def test_no_scheduler_and_no_dask(folder: Path, monkeypatch, capsys) -> None:

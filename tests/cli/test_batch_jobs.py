@@ -121,19 +121,32 @@ class TestJobs:
 
     def test_what_a_result_depends_on(self, folder: Path) -> None:
         clip = make_clip(folder / "a.mp4", Recipe(frames=3))
-        job = ClipJob("a", clip, [POINT], {"every": 1})
-        facts = [
-            fingerprint(job, digest_clip(clip), {"weights": 1}),
-            fingerprint(job, digest_clip(clip), {"weights": 2}),
-            fingerprint(ClipJob("a", clip, [], {"every": 1}), digest_clip(clip), {"weights": 1}),
-            fingerprint(
-                ClipJob("a", clip, [POINT], {"every": 2}), digest_clip(clip), {"weights": 1}
-            ),
+        prints = [
+            fingerprint(digest_clip(clip), [POINT], {"every": 1, "both": True}, {"weights": 1}),
+            fingerprint(digest_clip(clip), [POINT], {"every": 1, "both": True}, {"weights": 2}),
+            fingerprint(digest_clip(clip), [], {"every": 1, "both": True}, {"weights": 1}),
+            fingerprint(digest_clip(clip), [POINT], {"every": 2, "both": True}, {"weights": 1}),
         ]
-        assert fingerprint(ClipJob("z", clip, [POINT], {"every": 1}), digest_clip(clip),
-                           {"weights": 1}) == facts[0]  # fmt: skip
+        again = fingerprint(digest_clip(clip), [POINT], {"both": True, "every": 1}, {"weights": 1})
+        assert again == prints[0]
         make_clip(clip, Recipe(frames=4))
-        assert len({*facts, fingerprint(job, digest_clip(clip), {"weights": 1})}) == 5
+        changed = fingerprint(
+            digest_clip(clip), [POINT], {"every": 1, "both": True}, {"weights": 1}
+        )
+        assert len({*prints, changed}) == 5
+
+    def test_a_digest_of_parts_is_of_the_files_in_them(self, folder: Path) -> None:
+        for name in ("frames/a", "masks/a", "masks/b"):
+            (folder / name).mkdir(parents=True)
+            (folder / name / "0.png").write_bytes(name.encode())
+        parts = ("frames/a", "masks/a")
+        before = digest_clip(folder, parts)
+        (folder / "masks/b/0.png").write_bytes(b"changed")
+        assert digest_clip(folder, parts) == before
+        (folder / "masks/a/0.png").write_bytes(b"changed")
+        changed = digest_clip(folder, parts)
+        (folder / "masks/a/0.png").rename(folder / "masks/a/1.png")
+        assert len({before, changed, digest_clip(folder, parts)}) == 3
 
 
 class TestManifest:
@@ -155,14 +168,14 @@ class TestManifest:
             if known is None:
                 manifest.close()
                 known = manifest = Manifest(folder)
-            assert known.is_done("a", "1") and not known.is_done("a", "0")
-            assert not known.is_done("b", "2") and known.failure("b", "2") == entries[1]
-            assert known.failure("b", "0") is None and known.failure("a", "1") is None
+            assert known.earlier("a", "1", folder) == entries[0]
+            assert known.earlier("b", "2", folder) == entries[1]
+            assert known.earlier("a", "0", folder) is known.earlier("b", "0", folder) is None
             assert (known.deaths("c", "3"), known.deaths("c", "0")) == (2, 0)
         (folder / "a_masked.mp4").write_bytes(b"half")
-        assert not manifest.is_done("a", "1")
+        assert manifest.earlier("a", "1", folder) is None
         (folder / "a_masked.mp4").unlink()
-        assert not manifest.is_done("a", "1")
+        assert manifest.earlier("a", "1", folder) is None
         manifest.close()
 
     @pytest.mark.parametrize("cut", [1, 10, 60])
@@ -176,13 +189,12 @@ class TestManifest:
         file = folder / "manifest.jsonl"
         file.write_bytes(file.read_bytes()[:-cut])
         manifest = Manifest(folder)
-        assert manifest.is_done("a", "1") and manifest.failure("b", "2") == (
-            entries[1] if cut == 1 else None
-        )
+        assert manifest.earlier("a", "1", folder) == entries[0]
+        assert manifest.earlier("b", "2", folder) == (entries[1] if cut == 1 else None)
         manifest.add(Entry("d", FAILED, "4"))
         manifest.close()
         manifest = Manifest(folder)
-        assert manifest.is_done("a", "1") and manifest.failure("d", "4") is not None
+        assert manifest.earlier("a", "1", folder) and manifest.earlier("d", "4", folder)
         manifest.close()
 
     def test_one_run_at_a_time(self, folder: Path) -> None:
@@ -195,7 +207,7 @@ class TestManifest:
     def test_clips_are_read_once(self, folder: Path, monkeypatch) -> None:
         read: list[Path] = []
         monkeypatch.setattr(
-            "sam2_mlx.cli.batch.manifest.digest_clip", lambda clip: read.append(clip) or "d"
+            "sam2_mlx.cli.batch.manifest.digest_clip", lambda clip, parts: read.append(clip) or "d"
         )
         clip = folder / "a.mp4"
         clip.write_bytes(b"one")

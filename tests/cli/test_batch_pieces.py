@@ -40,13 +40,22 @@ def test_a_piece_without_those_before_it_is_refused(folder: Path) -> None:
         write_piece(folder / "a", 8, b"5678")
 
 
-@pytest.mark.parametrize("contents", [{"": b"123456789"}, {"": b""}, {"1.png": b"12345", "m": b""}])
+@pytest.mark.parametrize(
+    "contents",
+    [
+        {"": b"123456789"},
+        {"": b""},
+        {"1.png": b"12345", "m": b"", "a/1.png": b"1", "a/2.png": b"2"},
+    ],
+)
 def test_results_arrive_whole_or_not_at_all(folder: Path, contents: dict[str, bytes]) -> None:
     there, here = folder / "there", folder / "here"
     if "" not in contents:
         there.mkdir()
     for name, content in contents.items():
-        (there / name if name else there).write_bytes(content)
+        place = there / name if name else there
+        place.parent.mkdir(exist_ok=True)
+        place.write_bytes(content)
     files = list_result(there)
 
     def read(name: str, offset: int) -> bytes:
@@ -54,6 +63,12 @@ def test_results_arrive_whole_or_not_at_all(folder: Path, contents: dict[str, by
 
     fetch_result(here, files, read)
     assert list_result(here) == files
+    fetch_result(here, files, read)  # files of the same names are replaced
+    if here.is_dir():
+        (here / "a").mkdir(exist_ok=True)
+        (here / "a" / "letter.txt").touch()
+        with pytest.raises(FileError, match="holds other files"):
+            fetch_result(here, files, read)
     for damaged in (lambda name, offset: b"", lambda name, offset: b"0" + read(name, offset)[1:]):
         if any(contents.values()):
             with pytest.raises(FileError, match="whole"):

@@ -304,3 +304,65 @@ def test_an_interrupt_prints_the_scores_so_far(
     assert "interrupted; 1 of 2 sequences were scored" in said
     assert list(json.loads((tmp_path / "s.json").read_text())["sequences"]) == ["clip-0"]
     assert [path.name for path in target.iterdir()] == ["clip-0"]
+
+
+def show_objects(davis: Path) -> None:
+    """Frames on which there is something to follow."""
+    for file in (davis / "Annotations").rglob("*.png"):
+        picture = Path(str(file).replace("Annotations", "JPEGImages")).with_suffix(".jpg")
+        Image.fromarray(40 + 60 * (values(file) % 4)).convert("RGB").save(picture)
+
+
+class TestEngine:
+    """Several processes, a log of what is done, and a Dask cluster."""
+
+    @pytest.fixture(autouse=True)
+    def one_lane(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        # Sums in another order may move a pixel.
+        monkeypatch.setenv("SAM2_MLX_LANES", "1")
+        monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+
+    def test_several_processes_give_the_same_and_do_what_is_missing(
+        self, davis: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def score(*arguments: object) -> tuple[str, dict[str, Any], str]:
+            file = tmp_path / "scores.json"
+            code, table, said = run(capsys, davis, *MODEL, "--json", file, *arguments)
+            assert code == 0, said
+            content = json.loads(file.read_text())
+            del content["settings"]["seconds"]
+            return table, content, said
+
+        def entries() -> list[str]:
+            lines = (tmp_path / "work" / "manifest.jsonl").read_text().splitlines()
+            return [entry["name"] for entry in map(json.loads, lines) if "name" in entry]
+
+        show_objects(davis)
+        alone = score("--save-masks", tmp_path / "alone")
+        assert alone[1]["summary"]["J&F"] > 0.2
+        several = ("--out", tmp_path / "work", "--save-masks", tmp_path / "mine", "--workers")
+        assert score(*several, 2)[:2] == alone[:2]
+        for file in (tmp_path / "alone").rglob("*.png"):
+            other = tmp_path / "mine" / file.relative_to(tmp_path / "alone")
+            assert other.read_bytes() == file.read_bytes()
+        assert sorted(entries()) == ["clip-0", "clip-1"]
+        assert score(*several, 1)[:2] == alone[:2] and len(entries()) == 2
+        (tmp_path / "mine" / "clip-1" / "00004.png").unlink()
+        assert score(*several, 1)[:2] == alone[:2] and entries()[2:] == ["clip-1"]
+        changed = davis / "Annotations" / "480p" / "clip-0" / "00001.png"
+        save(changed, np.roll(values(changed), 9, axis=1))
+        assert score(*several, 1)[0] != alone[0] and entries()[3:] == ["clip-0"]
+
+    def test_a_sequence_that_kills_its_workers_is_set_aside(
+        self,
+        davis: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.setattr("sam2_mlx.cli.batch.pool.WORKER", "tests.cli.dying_worker")
+        for folder in ("JPEGImages", "Annotations"):
+            (davis / folder / "480p" / "clip-0").rename(davis / folder / "480p" / "dies")
+        code, table, said = run(capsys, davis, *MODEL, "--out", tmp_path / "work")
+        assert code == 2 and "dies: its worker was ended by SIGKILL, 3 times" in said
+        assert "clip-1 " in table and "left out, as it could not be scored: dies" in table

@@ -232,8 +232,9 @@ class Cluster:
         if self._sent[task.name] == _TIMES:
             raise FileError(f"{task.clip} did not arrive whole on {worker}; does it change?")
         place = [self._run.name, task.digest, *([task.clip.name] if task.clip.is_dir() else [])]
-        for piece in pieces(clip_files(task.clip)):
-            self._ask(worker, remote.receive, place, piece)
+        for part in task.parts or ("",):
+            for piece in pieces(clip_files(task.clip / part)):
+                self._ask(worker, remote.receive, [*place, *Path(part).parts], piece)
         self._sent[task.name] += 1
         self._submit(task, [worker])
 
@@ -243,7 +244,7 @@ class Cluster:
         for result in task.outputs.values():
 
             def read(name: str, offset: int, result: str = result) -> bytes:
-                there = [*place, result, *([name] if name else [])]
+                there = [*place, result, *(name.split("/") if name else [])]
                 return bytes(self._ask(worker, remote.hand_over, there, offset))
 
             if answer["files"][result]:

@@ -9,6 +9,7 @@ from sam2_mlx.cli.arguments import (
     CommandParser,
     add_engine_arguments,
     add_model_arguments,
+    add_retry_argument,
     file_path,
 )
 from sam2_mlx.cli.video import add_following_arguments
@@ -48,9 +49,7 @@ def parser() -> argparse.ArgumentParser:
         "--out", metavar="FOLDER", type=file_path, required=True, help="where the results go"
     )
     add_engine_arguments(command, "one for a GPU, else by cores and memory")
-    command.add_argument(
-        "--retry-failed", action="store_true", help="try clips again that failed before"
-    )
+    add_retry_argument(command)
     add_following_arguments(command)
     add_model_arguments(command)
     group = command.add_argument_group("results")

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -78,20 +78,22 @@ def read_jobs(place: Path, options: Mapping[str, Any]) -> list[ClipJob]:
     return _named([replace(job, options={**options, **job.options}) for job in jobs])
 
 
-def fingerprint(job: ClipJob, clip: str, settings: Mapping[str, Any]) -> str:
+def fingerprint(*facts: Any) -> str:
     """What a result depends on, as one number: where it is equal, so is the result.
 
     Args:
-        job: the job.
-        clip: the digest of its clip.
-        settings: of all jobs: weights, data type, version, kinds of results.
+        facts: all that it depends on, as JSON has it: the digest of the clip, prompts, options, and
+            of all jobs weights, data type, version, kinds of results.
     """
-    facts = [clip, job.prompts, sorted(job.options.items()), sorted(settings.items())]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def digest_clip(clip: Path) -> str:
+def digest_clip(clip: Path, parts: Sequence[str] = ()) -> str:
     """The digest of a clip's content: of the file, or of all pictures with their names.
+
+    Args:
+        clip: the clip.
+        parts: folders in it which have the pictures, if it is not the clip itself.
 
     Raises:
         FileNotFoundError: if there is no such clip.
@@ -99,8 +101,11 @@ def digest_clip(clip: Path) -> str:
     if clip.is_file():
         return sha256(clip)
     digest = hashlib.sha256()
-    for file in clip_files(clip):
-        digest.update(f"{file.name} {sha256(file)}\n".encode())
+    for part in parts or ("",):
+        for file in clip_files(clip / part):
+            # A name that is not text has its bytes as halves of pairs.
+            line = f"{Path(part, file.name)} {sha256(file)}\n"
+            digest.update(line.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ class Entry:
         files: the results, each with its size in bytes.
         notes: what the user should know.
         seconds: that it took.
+        score: what was measured.
     """
 
     name: str
@@ -38,25 +39,27 @@ class Entry:
     files: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    score: dict[str, Any] = field(default_factory=dict)
 
 
 class Manifest:
     """The log of a folder of results; no other process can have it at the same time.
 
     Args:
-        folder: the folder.
+        folder: the folder; without one nothing is noted.
 
     Raises:
         UsageError: if another run works there.
         OSError: if it cannot be written.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path | None) -> None:
         self._entries: dict[str, Entry] = {}
         self._deaths: dict[tuple[str, str], int] = {}
         self._digests: dict[str, list[Any]] = {}
-        self._file = open(folder / NAME, "a+b")
+        self._file = None if folder is None else open(folder / NAME, "a+b")
+        if self._file is None:
+            return
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -71,18 +74,12 @@ class Manifest:
             # The process died within a line; what it said is done again.
             self._write(b"\n")
 
-    def is_done(self, name: str, fingerprint: str) -> bool:
-        """Whether a job's results are there and made from the same."""
+    def earlier(self, name: str, fingerprint: str, folder: Path) -> Entry | None:
+        """How a job ended, if it was made from the same and what it wrote is in the folder."""
         entry = self._entries.get(name)
-        if entry is None or entry.state != DONE or entry.fingerprint != fingerprint:
-            return False
-        return sizes(self.folder, entry.files) == entry.files
-
-    def failure(self, name: str, fingerprint: str) -> Entry | None:
-        """How a job failed before, if it would be made from the same."""
-        entry = self._entries.get(name)
-        failed = entry is not None and entry.state == FAILED and entry.fingerprint == fingerprint
-        return entry if failed else None
+        if entry is None or entry.fingerprint != fingerprint:
+            return None
+        return entry if sizes(folder, entry.files) == entry.files else None
 
     def deaths(self, name: str, fingerprint: str) -> int:
         """How many workers a job has killed."""
@@ -93,13 +90,13 @@ class Manifest:
         self._write(json.dumps(asdict(entry)).encode() + b"\n")
         self._note(entry)
 
-    def digest(self, clip: Path) -> str:
-        """The digest of a clip; one that looks as it did is not read again."""
+    def digest(self, clip: Path, parts: Sequence[str] = ()) -> str:
+        """As `digest_clip`; a file that looks as it did is not read again."""
         facts = _facts(clip)
         before = self._digests.get(str(clip))
         if facts and before and before[:-1] == facts:
             return str(before[-1])
-        digest = digest_clip(clip)
+        digest = digest_clip(clip, parts)
         if facts:
             self._digests[str(clip)] = [*facts, digest]
             self._write(json.dumps({"clip": str(clip), "facts": [*facts, digest]}).encode() + b"\n")
@@ -107,7 +104,8 @@ class Manifest:
 
     def close(self) -> None:
         """Let others work there."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
     def _take(self, line: bytes) -> None:
         try:
@@ -127,6 +125,8 @@ class Manifest:
             self._entries[entry.name] = entry
 
     def _write(self, line: bytes) -> None:
+        if self._file is None:
+            return
         self._file.write(line)
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -138,7 +138,8 @@ def sizes(folder: Path, names: Iterable[str]) -> dict[str, int]:
     for name in names:
         path = folder / name
         if path.is_dir():
-            by_name[name] = sum(file.stat().st_size for file in path.iterdir())
+            files = (file for file in path.rglob("*") if file.is_file())
+            by_name[name] = sum(file.stat().st_size for file in files)
         elif path.is_file():
             by_name[name] = path.stat().st_size
     return by_name

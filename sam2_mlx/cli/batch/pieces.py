@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from sam2_mlx.files import FileError, StagedFile, StagedFolder, quoted, sha256
@@ -55,10 +56,11 @@ def write_piece(file: Path, offset: int, content: bytes) -> None:
 
 
 def list_result(path: Path) -> dict[str, tuple[int, str]]:
-    """Size and digest of each file of a result, by name; "" where it is a file itself."""
+    """Size and digest of each file of a result, by its path in it; "" where it is a file itself."""
     files = {"": path} if path.is_file() else {}
     if path.is_dir():
-        files = {file.name: file for file in path.iterdir()}
+        inside = (file for file in path.rglob("*") if file.is_file())
+        files = {file.relative_to(path).as_posix(): file for file in inside}
     return {name: (file.stat().st_size, sha256(file)) for name, file in files.items()}
 
 
@@ -76,9 +78,10 @@ def fetch_result(
         FileError: if something did not arrive whole, or cannot be written.
     """
     alone = "" in files
-    with StagedFile(target) if alone else StagedFolder(target, _written) as place:
+    with StagedFile(target) if alone else StagedFolder(target, partial(_written, files)) as place:
         for name, (size, digest) in files.items():
-            file, offset = place if alone else place / check_name(name), 0
+            file, offset = place if alone else place.joinpath(*plain_parts(name)), 0
+            file.parent.mkdir(parents=True, exist_ok=True)
             while offset == 0 or offset < size:
                 content = read(name, offset)
                 write_piece(file, offset, content)
@@ -87,5 +90,14 @@ def fetch_result(
                 raise FileError(f"{target} did not arrive whole")
 
 
-def _written(folder: Path) -> list[str]:
-    return [*written_masks(folder), *written_pictures(folder)]
+def plain_parts(name: str) -> list[str]:
+    """The parts of a path within a folder; raises as `check_name`."""
+    return [check_name(part) for part in name.split("/")]
+
+
+def _written(files: Iterable[str], folder: Path) -> list[str]:
+    """What is in an earlier result: masks, pictures, and what is replaced by a file of its name."""
+    there = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+    strange = {name.split("/")[0] for name in there.difference(files)}
+    ours = [entry.name for entry in folder.iterdir() if entry.name not in strange]
+    return [*ours, *written_masks(folder), *written_pictures(folder)]

@@ -36,12 +36,14 @@ class Task:
 
     Attributes:
         name: of the job.
-        command: video, or everything.
+        command: video, everything, or eval.
         clip: the input, with its whole path.
         digest: of its content.
         options: for the command; see `worker.do_task`.
         outputs: the options that name outputs, each with its file.
         folder: where these go.
+        fingerprint: what the result depends on.
+        parts: folders in the input that the task is about; none for the whole.
         deaths: workers that it ended before.
     """
 
@@ -52,6 +54,8 @@ class Task:
     options: dict[str, Any]
     outputs: dict[str, str]
     folder: Path
+    fingerprint: str = ""
+    parts: tuple[str, ...] = ()
     deaths: int = 0
 
     @property

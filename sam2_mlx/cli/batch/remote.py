@@ -127,12 +127,12 @@ def _unfit(run: Run) -> dict[str, Any]:
 
 def _do(run: Run, task: Task) -> dict[str, Any]:
     sent = _scratch(_worker(), run.name, task.digest)
-    if not (_is_shared(task.clip) and _has(task.clip, task.digest)):
+    if not (_is_shared(task.clip) and _has(task.clip, task)):
         clip = sent / check_name(task.clip.name)
-        if not _has(clip, task.digest):
+        if not _has(clip, task):
             return {"needs": True}
         task = replace(task, clip=clip)
-    place = "" if _is_shared(run.mark) else uuid.uuid4().hex
+    place = "" if not task.outputs or _is_shared(run.mark) else uuid.uuid4().hex
     try:
         if place:
             for name in task.outputs.values():
@@ -155,9 +155,9 @@ def _is_shared(path: Path) -> bool:
     return path.exists()
 
 
-def _has(clip: Path, digest: str) -> bool:
+def _has(clip: Path, task: Task) -> bool:
     try:
-        return digest_clip(clip) == digest
+        return digest_clip(clip, task.parts) == task.digest
     except (ValueError, OSError):
         return False
 

@@ -6,10 +6,9 @@ import argparse
 import os
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,15 @@ from typing import Any
 from sam2_mlx.cli.arguments import MASK_ENDINGS
 from sam2_mlx.cli.batch.engines import open_engine
 from sam2_mlx.cli.batch.jobs import OPTIONS, ClipJob, fingerprint, read_jobs
-from sam2_mlx.cli.batch.manifest import DIED, DONE, FAILED, Entry, Manifest, sizes
-from sam2_mlx.cli.batch.pool import Outcome, Task, TaskQueue
-from sam2_mlx.cli.errors import note, report, say
-from sam2_mlx.cli.outputs import check_outputs, plural
+from sam2_mlx.cli.batch.manifest import Manifest
+from sam2_mlx.cli.batch.pool import Task
+from sam2_mlx.cli.batch.work import Work
+from sam2_mlx.cli.errors import note, say
+from sam2_mlx.cli.outputs import check_outputs, make_folder, plural
 from sam2_mlx.cli.process import Interrupted
 from sam2_mlx.cli.progress import Bars
 from sam2_mlx.cli.stop import StopSignals
-from sam2_mlx.files import FileError, write_json
+from sam2_mlx.files import write_json
 from sam2_mlx.media.encodings import CLIP_ENDINGS
 
 SOME_FAILED = 3
@@ -43,25 +43,34 @@ def run(args: argparse.Namespace, default: Callable[[str], Any]) -> int:
     """
     jobs = read_jobs(args.jobs, _options(args, default))
     check_outputs([("--out", args.out)], [args.jobs, *(job.clip for job in jobs)])
-    args.out.mkdir(parents=True, exist_ok=True)
+    make_folder("--out", args.out)
     begin = time.perf_counter()
     stop, ended = StopSignals(), 0
     with closing(Manifest(args.out)) as manifest:
-        engine = open_engine(args, args.out, follow=True)
+        engine = open_engine(args, args.out, follow=True, alone=False)
         with engine, stop, Bars("clips", len(jobs)) as bars:
-            batch = _Batch(args, jobs, manifest, engine.facts, bars, stop)
+            settings = engine.facts | {"masks": args.save_masks, "scores": args.scores}
+            tasks = _Tasks(args, manifest, settings)
+            work = Work(
+                {job.name: job for job in jobs},
+                tasks.task_of,
+                manifest,
+                bars,
+                stop,
+                retry_failed=args.retry_failed,
+            )
             try:
-                for outcome in engine.run(batch.queue.next_task, bars.show):
-                    batch.take(outcome)
+                for outcome in engine.run(work.queue.next_task, bars.show):
+                    work.take(outcome)
             except Interrupted as problem:
                 # The second signal: the clips at work are dropped.
                 ended = problem.number
-    batch.say(time.perf_counter() - begin)
+    _say(work, args.out, len(jobs), time.perf_counter() - begin, engine.facts)
     ended = ended or stop.received
     if ended:
         print("sam2-mlx: interrupted; run it again to go on", file=sys.stderr)
         return 128 + ended
-    return SOME_FAILED if batch.failed else 0
+    return SOME_FAILED if work.failed else 0
 
 
 def _options(args: argparse.Namespace, default: Callable[[str], Any]) -> dict[str, Any]:
@@ -74,103 +83,31 @@ def _options(args: argparse.Namespace, default: Callable[[str], Any]) -> dict[st
     return chosen
 
 
-@dataclass
-class _Batch:
-    """What became of the jobs so far.
+@dataclass(frozen=True)
+class _Tasks:
+    """Makes the tasks of jobs.
 
     Attributes:
-        done: names of jobs, with how each ended.
-        skipped: names of jobs that were done before.
-        failed: why jobs failed, by name.
+        settings: of all jobs, on which results depend.
     """
 
     args: argparse.Namespace
-    jobs: list[ClipJob]
     manifest: Manifest
-    facts: dict[str, Any]
-    bars: Bars
-    stop: StopSignals
-    done: dict[str, Entry] = field(default_factory=dict)
-    skipped: list[str] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, Any]
 
-    def __post_init__(self) -> None:
-        self._prints: dict[str, str] = {}
-        self.queue = TaskQueue(self._all_tasks(), self.stop)
-
-    def _all_tasks(self) -> Iterator[Task]:
-        settings = self.facts | {"masks": self.args.save_masks, "scores": self.args.scores}
-        for job in self.jobs:
-            try:
-                digest = self.manifest.digest(job.clip)
-            except (FileError, OSError) as problem:
-                self._fail(job.name, "", str(problem))
-                continue
-            print_ = self._prints[job.name] = fingerprint(job, digest, settings)
-            earlier = self.manifest.failure(job.name, print_)
-            if self.manifest.is_done(job.name, print_):
-                self.skipped.append(job.name)
-                self.bars.count()
-            elif earlier is not None and not self.args.retry_failed:
-                self.failed[job.name] = f"{earlier.reason} (before; --retry-failed tries again)"
-                self.bars.count()
-            else:
-                deaths = 0 if self.args.retry_failed else self.manifest.deaths(job.name, print_)
-                clip = Path(os.path.abspath(job.clip))
-                outputs = self._outputs(job.name)
-                folder = Path(os.path.abspath(self.args.out))
-                options = {"arguments": job.arguments, "prompts": job.prompts}
-                yield Task(job.name, "video", clip, digest, options, outputs, folder, deaths)
-
-    def take(self, outcome: Outcome) -> None:
-        """Note how a task ended."""
-        name, answer = outcome.task.name, outcome.answer
-        print_ = self._prints[name]
-        if answer is None:
-            reason = outcome.reason
-            self.manifest.add(Entry(name, DIED, print_, reason, seconds=outcome.seconds))
-            if not self.queue.try_again(outcome.task):
-                self._fail(name, print_, f"{reason}, {outcome.task.deaths + 1} times")
-            return
-        if answer["code"]:
-            self._fail(name, print_, answer["error"] or f"code {answer['code']}")
-            return
-        outputs = outcome.task.outputs.values()
-        files = sizes(self.args.out, outputs)
-        if len(files) < len(outputs):
-            self._fail(name, print_, f"{min(outputs - files.keys())} is not in {self.args.out}")
-            return
-        entry = Entry(name, DONE, print_, "", files, answer["notes"], round(outcome.seconds, 2))
-        self.manifest.add(entry)
-        self.done[name] = entry
-        self.bars.count(name)
-
-    def say(self, seconds: float) -> None:
-        """Print a table, and write it as JSON."""
-        content = {
-            "done": {name: {"files": entry.files, "notes": entry.notes, "seconds": entry.seconds}
-                     for name, entry in self.done.items()},
-            "skipped": self.skipped,
-            "failed": self.failed,
-            "seconds": round(seconds, 1),
-            "model": self.facts,
-        }  # fmt: skip
-        write_json(self.args.out / REPORT, content, indent=1)
-        for name, entry in self.done.items():
-            for text in entry.notes:
-                note(f"{name}: {text}")
-        left = len(self.jobs) - len(self.done) - len(self.skipped) - len(self.failed)
-        counts = Counter(done=len(self.done), skipped=len(self.skipped), failed=len(self.failed))
-        rows = [f"{what:8} {count}" for what, count in (*counts.items(), ("left", left)) if count]
-        say("\n".join([*rows, *(f"  {name}: {why}" for name, why in self.failed.items())]))
-        say(f"{plural(len(self.jobs), 'clip')} in {seconds:.1f} s; {self.args.out / REPORT}")
-
-    def _fail(self, name: str, print_: str, reason: str) -> None:
-        self.failed[name] = reason
-        self.manifest.add(Entry(name, FAILED, print_, reason))
-        self.bars.count(name)
-        self.bars.clear()
-        report(f"{name}: {reason}")
+    def task_of(self, job: ClipJob) -> Task:
+        """The task of a job; raises if there is no such clip."""
+        digest = self.manifest.digest(job.clip)
+        return Task(
+            job.name,
+            "video",
+            Path(os.path.abspath(job.clip)),
+            digest,
+            {"arguments": job.arguments, "prompts": job.prompts},
+            self._outputs(job.name),
+            Path(os.path.abspath(self.args.out)),
+            fingerprint(digest, job.prompts, job.options, self.settings),
+        )
 
     def _outputs(self, name: str) -> dict[str, str]:
         """The options that name a job's results, each with its file."""
@@ -180,3 +117,24 @@ class _Batch:
         if self.args.scores:
             endings["--scores"] = "_scores.jsonl"
         return {option: f"{name}{ending}" for option, ending in endings.items()}
+
+
+def _say(work: Work[ClipJob], folder: Path, count: int, seconds: float, facts: Any) -> None:
+    """Print a table, and write it as JSON."""
+    content = {
+        "done": {name: {"files": entry.files, "notes": entry.notes, "seconds": entry.seconds}
+                 for name, entry in work.done.items()},
+        "skipped": list(work.skipped),
+        "failed": work.failed,
+        "seconds": round(seconds, 1),
+        "model": facts,
+    }  # fmt: skip
+    write_json(folder / REPORT, content, indent=1)
+    for name, entry in work.done.items():
+        for text in entry.notes:
+            note(f"{name}: {text}")
+    counts = {"done": len(work.done), "skipped": len(work.skipped), "failed": len(work.failed)}
+    counts["left"] = count - sum(counts.values())
+    rows = [f"{what:8} {number}" for what, number in counts.items() if number]
+    say("\n".join([*rows, *(f"  {name}: {why}" for name, why in work.failed.items())]))
+    say(f"{plural(count, 'clip')} in {seconds:.1f} s; {folder / REPORT}")

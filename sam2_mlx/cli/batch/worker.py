@@ -26,7 +26,6 @@ from sam2_mlx.cli.errors import INVALID, guarded
 from sam2_mlx.cli.model import ModelChoice, load_model
 from sam2_mlx.cli.process import Interrupted, be_command
 from sam2_mlx.cli.stop import StopSignals
-from sam2_mlx.files import FileError
 from sam2_mlx.ops.device import set_default
 from sam2_mlx.ops.dtypes import dtype_name
 
@@ -46,44 +45,49 @@ def main() -> int:
         return guarded(lambda: _work(channel))
 
 
-def do_task(task: dict[str, Any], model: Sam, tell: Callable[[int, int], None]) -> dict[str, Any]:
+def do_task(task: dict[str, Any], model: Any, tell: Callable[[int, int], None]) -> dict[str, Any]:
     """Do one task with a model.
 
     Args:
         task: `command`, `input`, and `outputs` by option. For `video` also `arguments` of that
             command and `prompts` as in a prompts file; for `everything` `search`, which are
-            `EverythingOptions`, and `info` for the document.
-        model: the model.
-        tell: called with frames done and frames in all.
+            `EverythingOptions`, and `info` for the document; for `eval` as `score_task` has it.
+        model: a `Sam`; None where the task needs none.
+        tell: called after each frame with frames done and frames in all.
 
     Returns:
         `code`, `error` and `notes` as the command said them; for `everything` also `masks`, how
-        many there are.
+        many there are; for `eval` `score`.
     """
-    if task["command"] == "everything":
-        return _find_everything(task, model)
-    return _follow(task, model, tell)
+    if task["command"] == "video":
+        return _follow(task, model, tell)
+    answer: dict[str, Any] = {"code": 0, "error": "", "notes": []}
+    try:
+        if task["command"] == "everything":
+            return answer | {"masks": _find_everything(task, model)}
+        from sam2_mlx.cli.evaluate_sequence import score_task
+
+        return answer | {"score": score_task(task, model, tell)}
+    # Damaged files; the messages of these are for the user.
+    except (ValueError, OSError) as problem:
+        return answer | {"code": INVALID, "error": " ".join(str(problem).split())}
 
 
-def _find_everything(task: dict[str, Any], model: Sam) -> dict[str, Any]:
+def _find_everything(task: dict[str, Any], model: Sam) -> int:
     from sam2_mlx.cli.everything_options import EverythingOptions
     from sam2_mlx.cli.everything_picture import write_everything
     from sam2_mlx.media import load_picture
 
     picture = Path(task["input"])
     places = {option: Path(file) for option, file in task["outputs"].items()}
-    try:
-        masks = write_everything(
-            model,
-            load_picture(picture),
-            picture.name,
-            EverythingOptions(**task["search"]),
-            **places,
-            info=task["info"],
-        )
-    except (FileError, OSError) as problem:
-        return {"code": INVALID, "error": " ".join(str(problem).split()), "notes": []}
-    return {"code": 0, "error": "", "notes": [], "masks": masks}
+    return write_everything(
+        model,
+        load_picture(picture),
+        picture.name,
+        EverythingOptions(**task["search"]),
+        **places,
+        info=task["info"],
+    )
 
 
 def _follow(task: dict[str, Any], model: Sam, tell: Callable[[int, int], None]) -> dict[str, Any]:
@@ -155,7 +159,7 @@ def _work(channel: IO[str]) -> int:
     import mlx.core as mx
 
     for line in sys.stdin:
-        answer = do_task(json.loads(line), model, lambda n, total: say({"frames": n, "of": total}))
+        answer = do_task(json.loads(line), model, _Teller(say))
         say(answer)
         if answer["code"] > 128:
             return int(answer["code"])
@@ -171,12 +175,10 @@ class _Dropping(StopSignals):
 
 
 class _Bar:
-    """Tells how far a task is, twice a second."""
+    """Stands in for a bar on the screen."""
 
-    def __init__(self, total: int, tell: Any) -> None:
+    def __init__(self, total: int, tell: Callable[[int, int], None]) -> None:
         self._frames, self._total, self._tell = 0, total, tell
-        self._last = 0.0
-        self._parent = os.getppid()
 
     def __enter__(self) -> _Bar:
         return self
@@ -185,12 +187,24 @@ class _Bar:
 
     def update(self) -> None:
         self._frames += 1
+        self._tell(self._frames, self._total)
+
+
+class _Teller:
+    """Tells how far a task is, twice a second, as long as somebody listens."""
+
+    def __init__(self, say: Callable[[dict[str, Any]], None]) -> None:
+        self._say = say
+        self._last = 0.0
+        self._parent = os.getppid()
+
+    def __call__(self, frames: int, total: int) -> None:
         if os.getppid() != self._parent:
             # Whoever asked for it is gone, and whoever comes next will ask again.
             raise Interrupted(signal.SIGHUP)
         if time.monotonic() - self._last > _PACE:
             self._last = time.monotonic()
-            self._tell(self._frames, self._total)
+            self._say({"frames": frames, "of": total})
 
 
 if __name__ == "__main__":
