@@ -66,12 +66,26 @@ def open_video(path: Path, options: dict[str, str] | None = None) -> tuple[Any, 
     return container, stream
 
 
-def read_packets(container: Any, *streams: Any) -> Iterator[Any]:
-    """The packets of some streams in the order of the file, up to its end or to damage."""
+def read_packets(
+    container: Any, *streams: Any, problems: list[av.FFmpegError] | None = None
+) -> Iterator[Any]:
+    """The packets of some streams in the order of the file, up to its end or to damage.
+
+    Args:
+        container: PyAV's.
+        streams: of it.
+        problems: gets what ended the reading early.
+    """
     try:
         yield from container.demux(*streams)
-    except av.FFmpegError:
-        pass  # what came before it is there
+    except av.FFmpegError as problem:
+        if problems is not None:
+            problems.append(problem)
+        # As at the end of a file: what came before is there, some of it still in the decoders.
+        for stream in streams:
+            packet = av.Packet()
+            packet.stream = stream
+            yield packet
 
 
 def video_streams(container: Any) -> list[Any]:

@@ -64,6 +64,7 @@ class StreamFormat:
         frame_rate: frames a second (their mean, where the rate varies).
         pixel_aspect: width of a pixel over its height.
         colors: colour tags.
+        steady: whether frame i is shown at i / frame_rate.
     """
 
     width: int
@@ -71,6 +72,7 @@ class StreamFormat:
     frame_rate: Fraction
     pixel_aspect: Fraction = Fraction(1)
     colors: ColorTags = ColorTags()
+    steady: bool = False
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ class PictureFrames(FrameSource):
         self.files = list(files)
         self.num_frames = len(self.files)
         width, height = picture_size(self.files[0])
-        self.format = StreamFormat(width, height, frame_rate)
+        self.format = StreamFormat(width, height, frame_rate, steady=True)
         stems = [file.stem for file in self.files]
         self._names = stems if len(set(stems)) == len(stems) else None
         self._bits = _common_bits(len(self.files), lambda index: deep_bits(self.files[index]))
@@ -146,7 +146,7 @@ class PageFrames(FrameSource):
         self._begins = [Fraction(0), *accumulate(delays[: len(pages)])]
         rate = self.num_frames / self._begins[-1]
         width, height = picture_size(path)
-        self.format = StreamFormat(width, height, rate)
+        self.format = StreamFormat(width, height, rate, steady=len(set(delays)) == 1)
         self.notes: list[str] = []
         if len(pages) < announced:
             self.notes.append(

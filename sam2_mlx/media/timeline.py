@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -16,6 +17,8 @@ _BACK, _AHEAD = Fraction(1, 10), Fraction(10)
 _TOGETHER = Fraction(1)
 # So many packets whose clock is elsewhere and comes back have damaged times.
 _STRAYS = 3
+# More than any codec turns round.
+_RECENT = 16
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,23 @@ class _Leap:
 
 @dataclass
 class _StreamClock:
-    """What is known of one stream: packets so far, its last one's begin and end, its jumps."""
+    """What is known of one stream: packets so far, its last one's begin and end, its jumps.
+
+    Begin and end are those of decoding; `shown` has when the last few packets end for people.
+    """
 
     packets: int = 0
     begin: Fraction | None = None
     end: Fraction = Fraction(0)
+    shown: deque[Fraction] = field(default_factory=lambda: deque(maxlen=_RECENT))
     jumps: Jumps = ()
     leap: _Leap | None = None
+
+    def gap_before(self, packet: Any) -> Fraction:
+        """Seconds by which a piece of its own, that begins with a packet, comes too early."""
+        if packet.pts is None or not self.shown:
+            return self.end - packet.dts * packet.time_base
+        return max(self.shown) - packet.pts * packet.time_base
 
 
 class JumpFinder:
@@ -76,10 +89,12 @@ class JumpFinder:
             elif back or ahead:
                 clock.leap = _Leap(clock.packets, raw, clock.end, clock.jumps)
                 if back or (self._ahead and begin > clock.end + _AHEAD):
-                    clock.jumps += ((clock.packets, self._new_offset(clock.end - raw)),)
+                    clock.jumps += ((clock.packets, self._new_offset(clock.gap_before(packet))),)
             shift(packet, _offset(clock.jumps))
             clock.begin = packet.dts * packet.time_base
             clock.end = clock.begin + (packet.duration or 0) * packet.time_base
+            if packet.pts is not None:
+                clock.shown.append((packet.pts + (packet.duration or 0)) * packet.time_base)
         clock.packets += 1
 
     def jumps(self, stream: Any) -> Jumps:

@@ -13,7 +13,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
-from sam2_mlx.media.containers import open_video
+from sam2_mlx.media.containers import open_video, read_packets
 from sam2_mlx.media.errors import MediaError
 from sam2_mlx.media.frame_source import ColorTags, FrameSource, StreamFormat
 from sam2_mlx.media.video_index import index_video
@@ -156,13 +156,17 @@ class VideoFrames(FrameSource):
 
     def _decode(self) -> Iterator[Any]:
         """Frames from where the container is; damaged packets are skipped and remembered."""
-        packets = self._index.stamped(self._container.demux(self._stream))
+        problems: list[av.FFmpegError] = []
+        packets = self._index.stamped(
+            read_packets(self._container, self._stream, problems=problems)
+        )
         while True:
             try:
                 packet = next(packets)
                 # An empty packet that is not the end of the stream would end the decoding.
                 frames = packet.decode() if packet.size or packet.dts is None else []
             except StopIteration:
+                self._problem = problems[0] if problems else self._problem
                 return
             except av.FFmpegError as problem:
                 self._problem = problem
@@ -191,7 +195,9 @@ class VideoFrames(FrameSource):
         primaries, transfer = int(context.color_primaries), int(context.color_trc)
         if _UNSPECIFIED not in (primaries, transfer) and self._matrix in _MATRICES:
             tags = ColorTags(primaries, transfer, _MATRICES[self._matrix])
-        self.format = StreamFormat(width, height, index.frame_rate, aspect, tags)
+        self.format = StreamFormat(
+            width, height, index.frame_rate, aspect, tags, steady=index.constant
+        )
         self.origin = int(index.times[0]) * index.time_base
         self.sound = index.sound
         self.notes = list(index.notes)

@@ -46,6 +46,7 @@ class Scan:
         seconds: how long the file should be by its header, or None.
         missing: how many frames it should have beyond those there are.
         end: when the last packet of any stream ends, in seconds.
+        problems: what ended the reading early.
         num_pictures: number of video streams.
         picture: which of them this is, for people.
     """
@@ -63,6 +64,7 @@ class Scan:
     seconds: Fraction | None = None
     missing: int = 0
     end: Fraction = Fraction(0)
+    problems: list[av.FFmpegError] = field(default_factory=list)
     num_pictures: int = 1
     picture: str = ""
 
@@ -107,7 +109,8 @@ def scan_video(path: Path) -> Scan:
         # AVI has times of decoding only, whatever FFmpeg makes of them.
         decoding_only = container.format.name == "avi"
         corrupt = False
-        for packet in read_packets(container, stream, *container.streams.audio):
+        streams = (stream, *container.streams.audio)
+        for packet in read_packets(container, *streams, problems=scan.problems):
             if packet.size == 0:
                 continue
             picture = packet.stream.index not in steady
@@ -142,8 +145,8 @@ def _read_header(container: Any, stream: Any) -> Scan:
         # Older PyAV only says whether there is any.
         delay=int(getattr(context, "reorder_depth", context.has_b_frames)),
         seconds=_promised_seconds(container, stream),
-        # Of the containers, only mp4's own count of frames can be relied on.
-        missing=stream.frames if "mp4" in container.format.name else 0,
+        # Of the containers, only mp4's list of frames, after its edits, can be relied on.
+        missing=len(stream.index_entries) if "mp4" in container.format.name else 0,
         num_pictures=len(video_streams(container)),
         picture=f"number {stream.index}, of {context.width}x{context.height} pixels",
     )

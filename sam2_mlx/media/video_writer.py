@@ -75,8 +75,8 @@ class VideoWriter:
         self._reformatter = VideoReformatter()
         self._durations: deque[tuple[int, int]] = deque()
         self._end = Fraction(0)
-        # Fine enough for any source's own clock; a constant rate gets exact steps.
-        self._time_base = 1 / format.frame_rate
+        # Exact steps of a constant rate; else fine enough for any source's own clock.
+        self._time_base = 1 / format.frame_rate if format.steady else Fraction(1, 90000)
         self._container: Any = None
         self._stream: Any = None
         self._staged = StagedFile(self.target) if self._pipe is None else None
@@ -114,7 +114,7 @@ class VideoWriter:
             raise ValueError(f"frames need shape {expected}; got {frame.shape}")
         with dropping(self.target, self.abort, av.FFmpegError):
             if self._container is None:
-                self._open(time, duration)
+                self._open()
             picture = self._to_yuv(frame)
             picture.pts = self._ticks(time)
             picture.time_base = self._time_base
@@ -162,7 +162,7 @@ class VideoWriter:
         if self._staged is not None:
             self._staged.discard()
 
-    def _open(self, time: Fraction, duration: Fraction) -> None:
+    def _open(self) -> None:
         container = self._open_container()
         self._container = container
         format, tags, encoding = self._format, self._format.colors, self._encoding
@@ -172,9 +172,6 @@ class VideoWriter:
         stream.width = format.width + self._missing(format.width)
         stream.height = format.height + self._missing(format.height)
         stream.pix_fmt = encoding.pixels
-        steps = (time / self._time_base, duration / self._time_base)
-        if any(step.denominator != 1 for step in steps):
-            self._time_base = Fraction(1, 90000)
         stream.time_base = stream.codec_context.time_base = self._time_base
         stream.codec_context.sample_aspect_ratio = format.pixel_aspect
         stream.codec_context.color_primaries = tags.primaries
@@ -206,8 +203,7 @@ class VideoWriter:
         if below or right:
             frame = np.pad(frame, ((0, below), (0, right), (0, 0)), mode="edge")
         if not self._encoding.alpha:
-            planes = rgb_to_yuv420(frame, self._format.colors.matrix)
-            return av.VideoFrame.from_numpy_buffer(planes, format="yuv420p")
+            return rgb_to_yuv420(frame, self._format.colors.matrix)
         picture = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(frame), format="rgba")
         return self._reformatter.reformat(
             picture,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
+import av
 import cv2
 import numpy as np
 
@@ -13,7 +15,7 @@ _RED_BLUE = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 9: (0.26
 _STEPS = 1024
 
 
-def rgb_to_yuv420(picture: np.ndarray, matrix: int) -> np.ndarray:
+def rgb_to_yuv420(picture: np.ndarray, matrix: int) -> Any:
     """A picture as planes of luma and of colour at half the size, in video range.
 
     It takes half the time of FFmpeg's own conversion, which knows no short way from RGB.
@@ -23,19 +25,22 @@ def rgb_to_yuv420(picture: np.ndarray, matrix: int) -> np.ndarray:
         matrix: code of H.273: 1, 5, 6 or 9; see `ColorTags`.
 
     Returns:
-        uint8 (3 * H / 2, W): luma in the first H rows, then the two planes of colour; in FFmpeg's
-        words yuv420p.
+        PyAV's frame of the same size, yuv420p.
     """
     height, width = picture.shape[:2]
+    frame = av.VideoFrame(width, height, "yuv420p")
+    luma, *colors = (
+        np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, -1)[:, : plane.width]
+        for plane in frame.planes
+    )
     rows = _rows(matrix)
-    planes = np.empty((height * 3 // 2, width), np.uint8)
     # Three channels are converted faster than one.
-    cv2.extractChannel(cv2.transform(picture, rows), 0, planes[:height])
+    cv2.extractChannel(cv2.transform(picture, rows), 0, luma)
     half = cv2.resize(picture, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-    colors = cv2.transform(half, rows)
-    for channel, plane in enumerate(planes[height:].reshape(2, height // 2, width // 2), 1):
-        cv2.extractChannel(colors, channel, plane)
-    return planes
+    halved = cv2.transform(half, rows)
+    for channel, plane in enumerate(colors, 1):
+        cv2.extractChannel(halved, channel, plane)
+    return frame
 
 
 @lru_cache(maxsize=4)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterator
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 
 from sam2_mlx.media import open_frames
+from sam2_mlx.media.containers import read_packets
+from sam2_mlx.media.video_index import _spread
 from tests.media.h264_fields import make_field_clip
 from tests.media.media_clips import (
     Recipe,
@@ -112,6 +118,24 @@ def test_pieces_whose_clock_starts_anew_follow_each_other(tmp_path: Path) -> Non
         assert source.times == pytest.approx([number / 25 for number in range(90)], abs=0.001)
 
 
+def test_joined_matroska_files_follow_each_other(tmp_path: Path) -> None:
+    pieces = [make_clip(tmp_path / f"{n}.mkv", Recipe(frames=24, gop=12)) for n in range(2)]
+    path = tmp_path / "joined.mkv"
+    path.write_bytes(b"".join(piece.read_bytes() for piece in pieces))
+    numbers(path, [*range(24), *range(24)])
+    with open_frames(path) as source:
+        assert source.times == pytest.approx([number / 25 for number in range(48)])
+
+
+def test_times_that_are_off_the_pace_are_put_right() -> None:
+    times = np.arange(40) * 3600
+    # As program streams have them where one packet holds several small frames.
+    times[20:25] = [70200, 70200, 70200, 75600, 79200]
+    spread = _spread(times)
+    assert spread is not None
+    assert np.array_equal(spread, np.arange(40) * 3_600_000)
+
+
 def test_pieces_that_overlap_a_little_keep_their_clock(tmp_path: Path) -> None:
     """As recorders cut: the second piece begins two frames before the first one ends."""
     one = make_clip(tmp_path / "one.ts", Recipe(frames=30, audio="aac"))
@@ -182,6 +206,43 @@ def test_a_file_that_was_cut_off_says_so(tmp_path: Path, name: str) -> None:
         assert 18 <= source.num_frames <= 20
         assert source.note is not None and "ends early" in source.note
     numbers(whole, list(range(source.num_frames)))
+
+
+@pytest.mark.parametrize(("begin", "seconds"), [(0.0, 0.8), (0.5, 0.8), (0.88, 0.6)])
+def test_what_an_edit_hides_is_not_missing(tmp_path: Path, begin: float, seconds: float) -> None:
+    path = make_clip(tmp_path / "clip.mp4", Recipe(frames=40, gop=8))
+    data = bytearray(path.read_bytes())
+    place = data.index(b"elst") + 12
+    length, media_time = struct.unpack(">Ii", data[place : place + 8])
+    assert length == 1600
+    # The length counts milliseconds, the place the track's ticks (512 a frame).
+    edit = struct.pack(">Ii", round(1000 * seconds), media_time + round(512 * 25 * begin))
+    data[place : place + 8] = edit
+    path.write_bytes(bytes(data))
+    first = round(25 * begin + 0.499)
+    with open_frames(path) as source:
+        assert source.note is None
+    numbers(path, list(range(first, first + round(25 * seconds))))
+
+
+def test_after_damage_the_frames_within_the_decoder_come(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.mkv", Recipe(frames=24, gop=24, bframes=2))
+
+    class Breaking:
+        def __init__(self, container: Any) -> None:
+            self.container = container
+
+        def demux(self, stream: Any) -> Iterator[Any]:
+            yield from islice(self.container.demux(stream), 20)
+            raise av.InvalidDataError(1, "broken")
+
+    problems: list[av.FFmpegError] = []
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "FRAME"
+        packets = read_packets(Breaking(container), stream, problems=problems)
+        frames = [frame for packet in packets for frame in packet.decode()]
+    assert len(frames) == 20 and len(problems) == 1
 
 
 def test_a_hole_in_the_middle_is_named_and_what_follows_is_kept(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from sam2_mlx.media import FrameSource, MediaError, open_frames
 from sam2_mlx.media.encodings import H264, PRORES_4444, WEBM_ALPHA, Encoding
@@ -87,7 +88,6 @@ def test_odd_sizes_repeat_the_last_row_and_column(tmp_path: Path) -> None:
     random = np.random.default_rng(0).integers(0, 255, (5, 7, 3), dtype=np.uint8)
     picture = np.kron(random, np.ones((9, 9, 1), np.uint8))  # 45 x 63
     (tmp_path / "frames").mkdir()
-    from PIL import Image
 
     Image.fromarray(picture).save(tmp_path / "frames" / "0.png")
     with (
@@ -100,8 +100,31 @@ def test_odd_sizes_repeat_the_last_row_and_column(tmp_path: Path) -> None:
         assert np.abs(last[:, -1] - last[:, -2]).mean() < 6
 
 
+@pytest.mark.parametrize("size", [(1, 1), (33, 50), (96, 62), (64, 270)])
+def test_pictures_of_any_height_are_written_whole(tmp_path: Path, size: tuple[int, int]) -> None:
+    width, height = size
+    rows = np.linspace(0, 255, height).astype(np.uint8)
+    picture = np.broadcast_to(rows[:, None, None], (height, width, 3)).copy()
+    picture[: height // 2, :, 2] = 0
+    (tmp_path / "frames").mkdir()
+    Image.fromarray(picture).save(tmp_path / "frames" / "0.png")
+    with (
+        open_frames(tmp_path / "frames") as source,
+        open_frames(copy(source, tmp_path / "out.mp4")) as written,
+    ):
+        frame = written.read(0)[:height, :width].astype(int)
+        assert np.abs(frame - picture).mean() < 6
+
+
+def test_varying_times_that_begin_as_at_their_mean_rate(tmp_path: Path) -> None:
+    stamps = [0, 40, 50, 55, 60, 120, 200, 260, 330, 360]
+    path = make_clip(tmp_path / "in.mkv", Recipe(frames=10, stamps=stamps))
+    with open_frames(path) as source, open_frames(copy(source, tmp_path / "out.mp4")) as written:
+        assert source.frame_rate == 25
+        assert [round(1000 * time) for time in written.times] == stamps
+
+
 def test_colours_survive(tmp_path: Path) -> None:
-    from PIL import Image
 
     colors = [(200, 60, 30), (20, 180, 90), (40, 70, 220), (128, 128, 128), (250, 240, 20)]
     for number, color in enumerate(colors):
