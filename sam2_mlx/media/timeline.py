@@ -42,21 +42,21 @@ class _Leap:
 class _StreamClock:
     """What is known of one stream: packets so far, its last one's begin and end, its jumps.
 
-    Begin and end are those of decoding; `shown` has when the last few packets end for people.
+    Begin and end are those of decoding; `recent` has when the last few packets end for people.
     """
 
     packets: int = 0
     begin: Fraction | None = None
     end: Fraction = Fraction(0)
-    shown: deque[Fraction] = field(default_factory=lambda: deque(maxlen=_RECENT))
+    recent: deque[Fraction] = field(default_factory=lambda: deque(maxlen=_RECENT))
     jumps: Jumps = ()
     leap: _Leap | None = None
 
     def gap_before(self, packet: Any) -> Fraction:
         """Seconds by which a piece of its own, that begins with a packet, comes too early."""
-        if packet.pts is None or not self.shown:
+        if packet.pts is None or not self.recent:
             return self.end - packet.dts * packet.time_base
-        return max(self.shown) - packet.pts * packet.time_base
+        return max(self.recent) - packet.pts * packet.time_base
 
 
 class JumpFinder:
@@ -94,7 +94,7 @@ class JumpFinder:
             clock.begin = packet.dts * packet.time_base
             clock.end = clock.begin + (packet.duration or 0) * packet.time_base
             if packet.pts is not None:
-                clock.shown.append((packet.pts + (packet.duration or 0)) * packet.time_base)
+                clock.recent.append((packet.pts + (packet.duration or 0)) * packet.time_base)
         clock.packets += 1
 
     def jumps(self, stream: Any) -> Jumps:

@@ -259,7 +259,8 @@ def _spread(times: np.ndarray) -> np.ndarray | None:
     good = np.append(times[:-1] < later[1:], True)
     # Where most lie at one pace, those that do not are wrong, even if they rise.
     pace = np.median(np.diff(times))
-    even = np.abs(times - times[0] - pace * np.arange(len(times))) <= max(1, _LATE * pace)
+    offsets = times - pace * np.arange(len(times))
+    even = np.abs(offsets - np.median(offsets)) <= max(1, _LATE * pace)
     if np.count_nonzero(even) >= _MOST * len(times) and even[-1]:
         good &= even
     if np.count_nonzero(good) < _MOST * len(times) or len(times) < 2:

@@ -236,7 +236,11 @@ def _turn_of(frame: Any) -> tuple[int, bool]:
     Returns:
         Quarter turns counter-clockwise, and whether to mirror left to right before turning.
     """
-    data = frame.side_data.get("DISPLAYMATRIX")
+    try:
+        data = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:
+        # A kind that PyAV does not know stands beside it (EXIF, the view of a spatial video).
+        return round(frame.rotation / 90) % 4, False
     if data is None:
         return 0, False
     a, b, _, c, d = struct.unpack("<5i", bytes(data)[:20])

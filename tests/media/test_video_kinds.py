@@ -12,6 +12,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from sam2_mlx.media import open_frames
 from sam2_mlx.media.containers import read_packets
@@ -127,10 +128,18 @@ def test_joined_matroska_files_follow_each_other(tmp_path: Path) -> None:
         assert source.times == pytest.approx([number / 25 for number in range(48)])
 
 
-def test_times_that_are_off_the_pace_are_put_right() -> None:
+@pytest.mark.parametrize(
+    ("begin", "stamps"),
+    [
+        # As program streams have them where one packet holds several small frames.
+        (20, [70200, 70200, 70200, 75600, 79200]),
+        # As FFmpeg makes them of a stream without any, before it knows how frames are turned round.
+        (0, [-3600, 3600, 7200, 0]),
+    ],
+)
+def test_times_that_are_off_the_pace_are_put_right(begin: int, stamps: list[int]) -> None:
     times = np.arange(40) * 3600
-    # As program streams have them where one packet holds several small frames.
-    times[20:25] = [70200, 70200, 70200, 75600, 79200]
+    times[begin : begin + len(stamps)] = stamps
     spread = _spread(times)
     assert spread is not None
     assert np.array_equal(spread, np.arange(40) * 3_600_000)
@@ -223,6 +232,26 @@ def test_what_an_edit_hides_is_not_missing(tmp_path: Path, begin: float, seconds
     with open_frames(path) as source:
         assert source.note is None
     numbers(path, list(range(first, first + round(25 * seconds))))
+
+
+def test_frames_with_what_pyav_does_not_know_beside_them(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "a camera"
+    part = b"Exif\0\0" + exif.tobytes().removeprefix(b"Exif\0\0")
+    part = b"\xff\xe1" + struct.pack(">H", len(part) + 2) + part
+
+    def with_exif(packet: av.Packet, time: float) -> av.Packet:
+        data = bytes(packet)
+        fresh = av.Packet(data[:2] + part + data[2:])
+        for name in ("time_base", "pts", "dts", "duration", "is_keyframe"):
+            setattr(fresh, name, getattr(packet, name))
+        return fresh
+
+    whole = make_clip(tmp_path / "whole.mov", Recipe(frames=5, codec="mjpeg", bframes=0))
+    path = remux(whole, tmp_path / "clip.mov", with_exif)
+    with av.open(str(path)) as container, pytest.raises(ValueError, match="not a valid Type"):
+        _ = next(container.decode(video=0)).side_data
+    numbers(path, list(range(5)))
 
 
 def test_after_damage_the_frames_within_the_decoder_come(tmp_path: Path) -> None:
