@@ -17,8 +17,9 @@ from sam2_mlx.media.errors import MediaError
 from sam2_mlx.media.frame_source import FrameSource, StreamFormat, check_pixels
 from sam2_mlx.media.pictures import (
     DAMAGE,
+    Levels,
     damaged,
-    deep_bits,
+    deep_levels,
     image_to_rgb,
     is_cut_webp,
     open_picture,
@@ -85,7 +86,7 @@ class PictureFrames(FrameSource):
         self.format = StreamFormat(width, height, frame_rate, steady=True)
         stems = [file.stem for file in self.files]
         self._names = stems if len(set(stems)) == len(stems) else None
-        self._bits = _common_bits(len(self.files), lambda index: deep_bits(self.files[index]))
+        self._levels = _common_levels(len(self.files), lambda index: deep_levels(self.files[index]))
         self._last: tuple[int, np.ndarray] | None = None
 
     def time(self, index: int) -> Fraction:
@@ -102,7 +103,7 @@ class PictureFrames(FrameSource):
         if self._last is not None and self._last[0] == index:
             return self._last[1]
         file = self.files[index]
-        frame = read_picture(file, self._bits)
+        frame = read_picture(file, self._levels)
         if frame.shape[:2] != (self.height, self.width):
             raise MediaError(
                 f"frame {index} ({file.name}) has {frame.shape[1]}x{frame.shape[0]} pixels but "
@@ -152,7 +153,7 @@ class PageFrames(FrameSource):
             self.notes.append(
                 f"{path} ends early: it should hold {announced} pictures, {len(pages)} are there"
             )
-        self._bits = _common_bits(len(pages), lambda index: deep_bits(path, pages[index]))
+        self._levels = _common_levels(len(pages), lambda index: deep_levels(path, pages[index]))
         self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
         self._room = max(1, _CACHE_BYTES // (3 * width * height))
 
@@ -186,7 +187,7 @@ class PageFrames(FrameSource):
             with quiet():
                 self._image.seek(self._pages[index])
                 check_pixels(self.path, self._image.size)
-                frame = image_to_rgb(self._image, str(self.path), self._bits)
+                frame = image_to_rgb(self._image, str(self.path), self._levels)
         except MediaError:
             raise
         except DAMAGE as problem:
@@ -248,11 +249,12 @@ def _png_delays(data: bytes) -> Iterator[Fraction]:
         place += 12 + size
 
 
-def _common_bits(count: int, bits_of: Callable[[int], int | None]) -> int | None:
-    """How many bits the values of a clip's deep pictures take; None if they have 8."""
-    bits = bits_of(0)
-    if bits is not None:
+def _common_levels(count: int, levels_of: Callable[[int], Levels | None]) -> Levels | None:
+    """What becomes black and white in all of a clip's deep pictures; None if they have 8 bits."""
+    levels = levels_of(0)
+    if levels is not None:
         for index in {*range(0, count, -(-count // _SAMPLES)), count - 1}:
             with suppress(MediaError, OSError):
-                bits = max(bits, bits_of(index) or 0)
-    return bits
+                black, white = levels_of(index) or levels
+                levels = min(levels[0], black), max(levels[1], white)
+    return levels

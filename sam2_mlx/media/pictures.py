@@ -31,6 +31,8 @@ _ORIENTATION = 0x0112
 # Tags of a TIFF.
 _BITS_A_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
 _WHITE_IS_ZERO = 0
+Levels = tuple[int, int]
+"""The values of deep pictures that become black and white."""
 # Pixels that are taken out of a picture at once.
 _PORTION = 2**22
 DAMAGE = (
@@ -55,7 +57,7 @@ def load_picture(
 
     Orientation tags are applied; grey, palette and CMYK pictures become RGB; what is transparent
     is shown on white, as a viewer does. Of values of 16 or 32 bits the largest decides how many
-    bits are used (12, say), and those become 8.
+    bits are used (12, say), and those become 8; black is zero, or as far below it as values lie.
 
     Args:
         picture: a file, a PIL image, or an array (H, W, 3), (H, W, 4), (H, W, 1) or (H, W) of
@@ -77,12 +79,12 @@ def load_picture(
     return read_picture(expanded(picture), upright=upright)
 
 
-def read_picture(path: Path, bits: int | None = None, upright: bool = True) -> np.ndarray:
+def read_picture(path: Path, levels: Levels | None = None, upright: bool = True) -> np.ndarray:
     """Read a picture file as `load_picture` does.
 
     Args:
         path: the file.
-        bits: how many bits the values of a 16-bit picture take; as many as it has by default.
+        levels: of a deep picture the values that become black and white; its own by default.
         upright: see `load_picture`.
 
     Returns:
@@ -96,18 +98,18 @@ def read_picture(path: Path, bits: int | None = None, upright: bool = True) -> n
             raise MediaError(f"{path} is a folder; give one picture in it")
         raise FileNotFoundError(f"no file {path}; check the path")
     with open_picture(path) as image, quiet(), _damage_named(path):
-        return image_to_rgb(image, str(path), bits, upright)
+        return image_to_rgb(image, str(path), levels, upright)
 
 
-def deep_bits(path: Path, page: int = 0) -> int | None:
-    """How many bits the values of a 16-bit or 32-bit picture take.
+def deep_levels(path: Path, page: int = 0) -> Levels | None:
+    """What becomes black and white of a picture of 16 or 32 bits, or of signed values.
 
     Args:
         path: the picture.
         page: which one, in a file of several.
 
     Returns:
-        8 or more; None for a picture of 8 bits.
+        The two values; None for a picture of 8 bits.
 
     Raises:
         MediaError: if it is no picture or is damaged.
@@ -115,7 +117,7 @@ def deep_bits(path: Path, page: int = 0) -> int | None:
     with open_picture(path) as image, quiet(), _damage_named(path):
         image.seek(page)
         values = _deep_values(image)
-    return None if values is None else _bits(values)
+    return None if values is None else _levels(values)
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -272,7 +274,7 @@ def _whole_webp(path: Path) -> BytesIO | None:
 
 
 def image_to_rgb(
-    image: Image.Image, name: str, bits: int | None = None, upright: bool = True
+    image: Image.Image, name: str, levels: Levels | None = None, upright: bool = True
 ) -> np.ndarray:
     """One picture, or the page at hand of several, as RGB; see `read_picture`."""
     if image.mode == "F":
@@ -283,7 +285,7 @@ def image_to_rgb(
     if values is not None:
         # Pillow's own conversion would clip grey at 255, and keep of colours the upper half.
         negative = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO
-        pixels = _to_8_bits(values, bits)
+        pixels = _to_8_bits(values, levels)
         image = Image.fromarray(255 - pixels if negative else pixels)
         image.getexif()[_ORIENTATION] = turn
     # Pillow would copy the whole picture even where it lies as it should.
@@ -296,25 +298,27 @@ def image_to_rgb(
 
 
 def _deep_values(image: Image.Image) -> np.ndarray | None:
-    """The values of a picture with more than 8 bits, (H, W) or (H, W, 3 or 4); else None."""
+    """Values of more than 8 bits or with signs, (H, W) or (H, W, 3 or 4); else None."""
+    tags = getattr(image, "tag_v2", {})
+    # Pillow takes 32 bits for signed and 8 for unsigned, whatever the file says.
+    kind = tags.get(_BITS_A_SAMPLE, (1,)), tags.get(_SAMPLE_FORMAT, (1,))
     if image.mode.startswith("I"):
         grey = np.asarray(image)
-        tags = getattr(image, "tag_v2", {})
-        # Pillow takes 32 bits for signed, whatever the file says.
-        unsigned = tags.get(_BITS_A_SAMPLE) == (32,) and tags.get(_SAMPLE_FORMAT, (1,)) == (1,)
-        return grey.view(np.uint32) if unsigned else grey
+        return grey.view(np.uint32) if kind == ((32,), (1,)) else grey
+    if image.mode == "L" and kind == ((8,), (2,)):
+        return np.asarray(image).view(np.int8)
     tiles = getattr(image, "tile", None)
     if not tiles or ";16" not in str(tiles[0].args) or image.mode not in ("RGB", "RGBA"):
         return None
     # Of colours with 16 bits Pillow gives the upper half; FFmpeg gives all of it.
     import av
 
-    kind = {"PNG": "png_pipe", "TIFF": "tiff_pipe"}.get(image.format or "")
+    pipe = {"PNG": "png_pipe", "TIFF": "tiff_pipe"}.get(image.format or "")
     path = getattr(image, "filename", "")
-    if not kind or not path:
+    if not pipe or not path:
         return None
     try:
-        with av.open(f"file:{os.fspath(path)}", format=kind) as container:
+        with av.open(f"file:{os.fspath(path)}", format=pipe) as container:
             stream = container.streams.video[0]
             if image.format == "TIFF":
                 stream.codec_context.options = {"page": str(image.tell() + 1)}
@@ -326,19 +330,27 @@ def _deep_values(image: Image.Image) -> np.ndarray | None:
     return values
 
 
-def _bits(values: np.ndarray) -> int:
-    """How many bits the largest value takes, at least 8; alpha does not count."""
+def _levels(values: np.ndarray) -> Levels:
+    """From 0, or minus a power of two, to what the bits of the largest hold, at least 8 in all."""
+    if values.dtype == np.int8:
+        return -128, 127
+    # Alpha does not count.
     colors = values[..., :3] if values.ndim == 3 else values
-    return max(8, int(colors.max(initial=0)).bit_length())
+    least, most = int(colors.min(initial=0)), int(colors.max(initial=0))
+    black = -(2 ** (-1 - least).bit_length()) if least < 0 else 0
+    return black, max(black + 255, 2 ** most.bit_length() - 1)
 
 
-def _to_8_bits(values: np.ndarray, bits: int | None = None) -> np.ndarray:
-    """Values of so many bits as 8: by default of as many as the largest takes."""
-    bits = _bits(values) if bits is None else bits
+def _to_8_bits(values: np.ndarray, levels: Levels | None = None) -> np.ndarray:
+    """Values as 8 bits, scaled so that `levels`, by default their own, are black and white."""
+    black, white = _levels(values) if levels is None else levels
     grey = values if values.ndim == 2 else values[..., :3]
-    if bits > 16:
-        grey, bits = grey >> (bits - 16), 16
-    top = 2**bits - 1
+    if black:
+        grey = grey.astype(np.int64) - black
+    spare = max(0, (white - black).bit_length() - 16)
+    if spare:
+        grey = grey >> spare
+    top = (white - black) >> spare
     table = ((np.arange(top + 1) * 255 + top // 2) // top).astype(np.uint8)
     scaled = table[np.clip(grey, 0, top)]
     if values.ndim == 3 and values.shape[2] == 4:

@@ -99,19 +99,27 @@ def deep(top: int, width: int = 256) -> np.ndarray:
     return np.linspace(0, top, width).round().astype(np.uint16)[None].repeat(4, axis=0)
 
 
+def write_tiff(path: Path, values: np.ndarray, more: dict[int, int]) -> Path:
+    """Grey values (H, W) as one strip, with tags that Pillow would not write."""
+    height, width = values.shape
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    # The size, no compression, black is zero, one strip of all rows, one sample a pixel.
+    plain = {256: width, 257: height, 259: 1, 262: 1, 273: 0, 277: 1, 278: height}
+    for tag, value in {**plain, 279: values.nbytes, **more}.items():
+        tags[tag] = value
+    file = BytesIO()
+    tags.save(file)
+    path.write_bytes(file.getvalue() + values.tobytes())
+    return path
+
+
 @pytest.mark.parametrize("bits", [12, 32])
 def test_grey_tiffs_that_pillow_takes_for_others(tmp_path: Path, bits: int) -> None:
     """White is zero in 16 bits, and 32 bits without a sign."""
     ramp = np.linspace(0, 2**bits - 1, 256).round()[None].repeat(4, axis=0)
-    tags = TiffImagePlugin.ImageFileDirectory_v2()
-    # The size, the kind of samples, one strip, and that there is no sign.
-    tags[256], tags[257], tags[258], tags[259], tags[262] = 256, 4, max(16, bits), 1, bits // 32
-    tags[273], tags[277], tags[278], tags[339] = 0, 1, 4, 1
-    values = ramp.astype(np.uint16 if bits == 12 else np.uint32).tobytes()
-    tags[279] = len(values)
-    file = BytesIO()
-    tags.save(file)
-    (tmp_path / "grey.tif").write_bytes(file.getvalue() + values)
+    values = ramp.astype(np.uint16 if bits == 12 else np.uint32)
+    # There is no sign.
+    write_tiff(tmp_path / "grey.tif", values, {258: max(16, bits), 262: bits // 32, 339: 1})
     expected = np.arange(256) if bits == 32 else np.arange(255, -1, -1)
     assert np.array_equal(load_picture(tmp_path / "grey.tif")[0, :, 0], expected)
 
@@ -143,6 +151,24 @@ def test_eight_bits_in_sixteen_and_more_than_sixteen(tmp_path: Path) -> None:
     picture = load_picture(tmp_path / "wide.tif")
     assert picture[0, 0, 0] == 0 and picture[0, -1, 0] == 255
     assert np.abs(picture[0, :, 0].astype(int) - np.arange(256)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("dtype", "black", "white"),
+    [(np.int8, -128, 127), (np.int16, -(2**15), 2**15 - 1), (np.int16, -1024, 4095)],
+)
+def test_values_below_zero_do_not_wrap(tmp_path: Path, dtype: type, black: int, white: int) -> None:
+    ramp = np.linspace(black, white, 256).round().astype(dtype)[None].repeat(4, axis=0)
+    tags = {258: ramp.itemsize * 8, 339: 2}
+    path = write_tiff(tmp_path / "signed.tif", ramp, tags)
+    assert np.abs(load_picture(path)[0, :, 0].astype(int) - np.arange(256)).max() <= 1
+    # In a clip together with others that lie above zero.
+    (tmp_path / "clip").mkdir()
+    write_tiff(tmp_path / "clip" / "0.tif", ramp // 2 - black // 2, tags)
+    path.rename(tmp_path / "clip" / "1.tif")
+    with open_frames(tmp_path / "clip") as source:
+        zero = round(-255 * black / (white - black))
+        assert [int(frame[0, 0, 0]) for frame in source] == [zero, 0]
 
 
 def test_deep_colours_are_turned_as_the_camera_says(tmp_path: Path) -> None:
