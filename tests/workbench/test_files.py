@@ -47,7 +47,7 @@ def test_a_clip_is_sent_in_parts_and_opened(bench: Workbench) -> None:
         assert Path(path) == bench.home / "uploads" / "_my_clip.mp4"
         assert page.call("open", path=path)[0]["frames"] == 120
         again = page.call("upload", data, offset=0, **fields)[0]["path"]
-        assert Path(again).name == "_my_clip 2.mp4"
+        assert Path(again).name == "_my_clip_1.mp4"
         frame = {"name": "1.png", "folder": "..", "size": 3}
         path = page.call("upload", b"abc", offset=0, **frame)[0]["path"]
         assert Path(path) == bench.home / "uploads" / "file" / "1.png"

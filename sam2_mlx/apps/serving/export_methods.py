@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import count
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 
 from sam2_mlx.apps.fields import Refusal, choice, path_name, several
+from sam2_mlx.apps.serving.access import free_path
 from sam2_mlx.apps.serving.conversation import MAX_CREDIT, Conversation, Job, Video, Work
 from sam2_mlx.apps.serving.method import NUMBER, Engine, method
 from sam2_mlx.apps.serving.video_methods import FRAME, OBJECT
@@ -114,6 +114,4 @@ def _free_name(engine: Engine, video: Video, form: str) -> Path:
     """A name in the folder of exports, of the project where there is one, that nothing has yet."""
     assert video.source is not None
     home = video.saving_to.parent if video.saving_to is not None else engine.access.home
-    stem = video.source.path.stem or "clip"
-    names = (f"{stem}{f'_{number}' if number else ''}{FORMS[form]}" for number in count())
-    return next(home / "exports" / name for name in names if not (home / "exports" / name).exists())
+    return free_path(home / "exports", video.source.path.stem or "clip", FORMS[form])

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 from sam2_mlx.apps.fields import Refusal, integer, path_name, text
+from sam2_mlx.apps.serving.access import free_path
 from sam2_mlx.apps.serving.conversation import Answer, Conversation, Upload
 from sam2_mlx.apps.serving.messages import Blob
 from sam2_mlx.apps.serving.method import Engine, method
@@ -94,15 +92,10 @@ def _begin(home: Path, name: str, folder: str | None, size: int) -> Upload:
         raise Refusal("failed", f"the disk is too full for {size} bytes more; free some space")
     target = place / name
     if folder is None:
-        target = next(place / one for one in _names(name) if not (place / one).exists())
+        target = free_path(place, target.stem, target.suffix)
     return Upload(name, size, StagedFile(target))
 
 
 def _plain(name: str) -> str:
     """A name without what means something in paths."""
     return _ODD.sub("_", name).lstrip(".") or "file"
-
-
-def _names(name: str) -> Iterator[str]:
-    stem, suffix = os.path.splitext(name)
-    return (name if number == 1 else f"{stem} {number}{suffix}" for number in count(1))

@@ -1,5 +1,7 @@
 /** Pictures of frames: those looked at lately, the one wanted now, and the ones after it. */
 
+import { inTurn } from "./loading.js";
+
 const MAX_PIXELS = 96 * 2 ** 20; // of all bitmaps together, 4 bytes each
 const WIDTHS = [640, 1280, 1920, 2560, 3840];
 const AHEAD = 6;
@@ -22,16 +24,17 @@ export class FrameStore {
     /** Width in pixels that the stage can show. */
     this.width = WIDTHS[1];
     this.direction = 1;
-    this.loading = false;
+    /** Load what is looked at, and what comes next. */
+    this.fetch = inTurn(() => this.next(), (frame) => this.load(frame));
     state.on(["clip"], () => this.clear());
-    state.on(["frame"], () => this.pump());
+    state.on(["frame"], this.fetch);
   }
 
   clear() {
     for (const { bitmap } of this.pictures.values()) bitmap.close();
     this.pictures.clear();
     this.pixels = 0;
-    this.pump();
+    this.fetch();
   }
 
   /** @param {number} pixels that a frame's width takes on the screen */
@@ -39,7 +42,7 @@ export class FrameStore {
     const width = WIDTHS.find((one) => one >= pixels) ?? Infinity;
     if (width === this.width) return;
     this.width = width;
-    this.pump();
+    this.fetch();
   }
 
   /**
@@ -56,18 +59,6 @@ export class FrameStore {
     const { clip } = this.state;
     const picture = this.pictures.get(frame);
     return !!clip && !!picture && picture.width >= Math.min(this.width, clip.width);
-  }
-
-  /** Load what is needed next, one picture after the other: what was passed by is left out. */
-  async pump() {
-    if (this.loading) return;
-    this.loading = true;
-    try {
-      for (let frame = this.next(); frame !== null; frame = this.next()) await this.load(frame);
-    } catch {
-      // Without a connection there is nothing to load; it is told elsewhere.
-    }
-    this.loading = false;
   }
 
   /** @returns {number|null} */

@@ -1,5 +1,6 @@
 /** Masks of the frames that were looked at, within a bound; the worker has the others. */
 
+import { inTurn } from "./loading.js";
 import { enlargeBox } from "./logits.js";
 import { Scores } from "./scores.js";
 
@@ -51,8 +52,9 @@ export class MaskStore {
     this.bytes = 0;
     /** Grows with every change, so that what was drawn of it can be told from what is new. */
     this.revision = 0;
-    this.loading = false;
-    state.on(["frame"], () => this.fetch());
+    /** Ask for what is looked at, and for what comes next. */
+    this.fetch = inTurn(() => this.next(), (frame) => this.load(frame));
+    state.on(["frame"], this.fetch);
   }
 
   /** Forget what was computed; the scores are those of a clip with so many frames.
@@ -108,23 +110,6 @@ export class MaskStore {
     return this.frames.has(frame) || !this.scores.isTracked(frame);
   }
 
-  /** Ask for what is looked at, and for what comes next; frames that were passed by are left out. */
-  async fetch() {
-    if (this.loading) return;
-    this.loading = true;
-    try {
-      for (let frame = this.next(); frame !== null; frame = this.next()) {
-        const { clip } = this.state;
-        const fields = { session: clip?.session, frame, masks: LOGITS };
-        const message = await this.socket.request("masks", fields);
-        if (this.state.clip === clip) this.take(message);
-      }
-    } catch {
-      // The frame is shown without; the loss of the connection is told elsewhere.
-    }
-    this.loading = false;
-  }
-
   /**
    * While a job runs the answer would come after its end; it sends masks by itself.
    * @returns {number|null}
@@ -135,6 +120,13 @@ export class MaskStore {
     const last = Math.min(frame + AHEAD, clip.frames - 1);
     for (let one = frame; one <= last; one++) if (!this.isReady(one)) return one;
     return null;
+  }
+
+  /** @param {number} frame */
+  async load(frame) {
+    const { clip } = this.state;
+    const message = await this.socket.request("masks", { session: clip?.session, frame, masks: LOGITS });
+    if (this.state.clip === clip) this.take(message);
   }
 
   /**
