@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from sam2_mlx import __version__
-from sam2_mlx.cli.errors import INVALID, check_address_space, guarded
+from sam2_mlx.cli.errors import INVALID, check_address_space, guarded, tell
 from sam2_mlx.cli.process import be_command
 
 # name: (module of the package, what it does). A module is imported only when its command is called.
@@ -65,7 +65,7 @@ def _dispatch(arguments: list[str]) -> int:
         print(f"sam2-mlx {__version__}")
         return 0
     if name not in COMMANDS:
-        print(f"sam2-mlx: {_unknown(name)}", file=sys.stderr)
+        tell(_unknown(name))
         return INVALID
     if not {"-h", "--help"} & set(rest):
         check_address_space()

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sam2_mlx.cli.errors import UsageError
+from sam2_mlx.cli.errors import INVALID, UsageError, note, report
 from sam2_mlx.config import MODELS
-from sam2_mlx.files import FileError, expanded, printable
+from sam2_mlx.files import FileError, expanded
 
 DTYPES = ("float32", "float16", "bfloat16")
 DEVICES = ("auto", "gpu", "cpu", "mps", "cuda")
@@ -55,15 +54,15 @@ class CommandParser(argparse.ArgumentParser):
         if options.device != "auto":
             from sam2_mlx.ops.device import set_default
 
-            note = set_default(options.device)
-            if note:
-                print(f"sam2-mlx: note: {note}", file=sys.stderr)
+            problem = set_default(options.device)
+            if problem:
+                note(problem)
         return options
 
     def error(self, message: str) -> NoReturn:
         """Print one line and leave with exit code 2."""
-        print(f"sam2-mlx: error: {printable(message)}; see --help", file=sys.stderr)
-        raise SystemExit(2)
+        report(f"{message}; see --help")
+        raise SystemExit(INVALID)
 
 
 _PROMPTS = {

@@ -13,6 +13,8 @@ from sam2_mlx.cli.process import Handling, interrupt, silence_stdout
 from sam2_mlx.files import printable
 
 INVALID = 2
+PREFIX = "sam2-mlx: "
+NOTE, ERROR = PREFIX + "note: ", PREFIX + "error: "
 # Shared libraries alone take 1 GB of it, the bundled model another half.
 _LEAST_ADDRESS_SPACE = 2 * 10**9
 
@@ -40,7 +42,7 @@ def guarded(work: Callable[[], int]) -> int:
     except KeyboardInterrupt as problem:
         # A signal that came when all was done changes nothing.
         if code is None:
-            print("sam2-mlx: interrupted; nothing was written", file=sys.stderr)
+            tell("interrupted; nothing was written")
             code = 128 + getattr(problem, "number", signal.SIGINT)
     except BrokenPipeError:
         silence_stdout()
@@ -84,15 +86,19 @@ def say(text: str, stream: TextIO | None = None) -> None:
     print(*map(printable, text.split("\n")), sep="\n", file=stream)
 
 
+def tell(text: str, prefix: str = PREFIX) -> None:
+    """Print a line about the command itself, on standard error."""
+    print(f"{prefix}{printable(text)}", file=sys.stderr, flush=True)
+
+
 def note(text: str) -> None:
     """Print what the user should know though all went on."""
-    print(f"sam2-mlx: note: {printable(text)}", file=sys.stderr)
+    tell(text, NOTE)
 
 
 def report(problem: object) -> None:
     """Print a problem as one line."""
-    text = printable(" ".join(str(problem).split())) or type(problem).__name__
-    print(f"sam2-mlx: error: {text}", file=sys.stderr)
+    tell(" ".join(str(problem).split()) or type(problem).__name__, ERROR)
 
 
 def _warn(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import tempfile
 import time
 from contextlib import closing, suppress
@@ -18,7 +17,7 @@ from sam2_mlx.cli.batch.manifest import NAME as MANIFEST
 from sam2_mlx.cli.batch.manifest import Manifest
 from sam2_mlx.cli.batch.pool import Task
 from sam2_mlx.cli.batch.work import Work
-from sam2_mlx.cli.errors import INVALID, UsageError, say
+from sam2_mlx.cli.errors import INVALID, UsageError, say, tell
 from sam2_mlx.cli.outputs import check_outputs, make_folder, plural
 from sam2_mlx.cli.process import Interrupted
 from sam2_mlx.cli.progress import Bars
@@ -63,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     say(table(scores, dataset.layout, work.failed))
     if stop.received:
         scored = f"{len(scores)} of {plural(len(dataset.names), 'sequence')}"
-        print(f"sam2-mlx: interrupted; {scored} were scored", file=sys.stderr)
+        tell(f"interrupted; {scored} were scored")
         return 128 + stop.received
     return INVALID if work.failed else 0
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,7 @@ from typing import Any
 
 from sam2_mlx.cli.batch.engines import open_engine
 from sam2_mlx.cli.batch.pool import Outcome, Task, TaskQueue
-from sam2_mlx.cli.errors import INVALID, UsageError, report, say
+from sam2_mlx.cli.errors import INVALID, UsageError, report, say, tell
 from sam2_mlx.cli.everything_options import EverythingOptions, read_everything_options
 from sam2_mlx.cli.everything_results import DESCRIPTION
 from sam2_mlx.cli.outputs import make_folder, plural
@@ -50,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
                 work.take(outcome)
         _say(work.tally, output, time.perf_counter() - begin)
     if stop.received:
-        print("sam2-mlx: interrupted; run it again to go on", file=sys.stderr)
+        tell("interrupted; run it again to go on")
         return 128 + stop.received
     return INVALID if work.tally["failed"] else 0
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from sam2_mlx.cli.errors import tell
+
 PATIENCE_SECONDS = 2.0
 
 
@@ -33,11 +35,7 @@ def said_if_slow(what: str) -> Iterator[None]:
     Args:
         what: is being done, such as `loading tiny`.
     """
-
-    def say() -> None:
-        print(f"sam2-mlx: {what} ...", file=sys.stderr, flush=True)
-
-    timer = threading.Timer(PATIENCE_SECONDS, say)
+    timer = threading.Timer(PATIENCE_SECONDS, tell, [f"{what} ..."])
     timer.daemon = True
     timer.start()
     try:

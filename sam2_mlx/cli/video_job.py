@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sam2_mlx.apps.projects.prompt_files import Prompted
-from sam2_mlx.cli.errors import INVALID, note, report, say
+from sam2_mlx.cli.errors import INVALID, note, report, say, tell
 from sam2_mlx.cli.everything_clip import follow_everything
 from sam2_mlx.cli.follow import (
     DamagedClip,
@@ -179,6 +179,6 @@ class VideoJob:
             report(f"{damage}; {rest}")
             return INVALID
         if stop.received:
-            say(f"sam2-mlx: interrupted; {rest}", sys.stderr)
+            tell(f"interrupted; {rest}")
             return 128 + stop.received
         return 0

@@ -20,10 +20,13 @@ def mask_box(mask: np.ndarray) -> Box | None:
         (x0, y0, x1, y1) in pixels, x1 and y1 excluded, so that `mask[y0:y1, x0:x1]` has all of
         it; None for an empty mask.
     """
-    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
-    if not len(columns):
-        return None
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    return sides_box(mask.any(axis=0), mask.any(axis=1))
+
+
+def sides_box(columns: np.ndarray, rows: np.ndarray) -> Box | None:
+    """As `mask_box`, of which columns (W,) and rows (H,) have something of the mask."""
+    x, y = np.flatnonzero(columns), np.flatnonzero(rows)
+    return (int(x[0]), int(y[0]), int(x[-1]) + 1, int(y[-1]) + 1) if len(x) else None
 
 
 def mask_boxes(masks: mx.array) -> mx.array:

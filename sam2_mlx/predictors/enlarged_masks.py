@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import mlx.core as mx
 import numpy as np
 
-from sam2_mlx.ops.masks import Box, mask_boxes, stability_areas, stability_scores
+from sam2_mlx.ops.masks import Box, mask_boxes, sides_box, stability_areas, stability_scores
 from sam2_mlx.predictors.enlarger import Enlarger, Window
 
 
@@ -46,10 +46,10 @@ class EnlargedMasks:
         mx.eval(sides)
         boxes = np.zeros((len(sides), 4), np.int64)
         for box, window, (columns, rows) in zip(boxes, self.windows, sides, strict=True):
-            x, y = np.flatnonzero(np.array(columns)), np.flatnonzero(np.array(rows))
-            if len(x):
+            own = sides_box(np.array(columns), np.array(rows))
+            if own is not None:
                 left, top = window.columns[0], window.rows[0]
-                box[:] = (left + x[0], top + y[0], left + x[-1], top + y[-1])
+                box[:] = np.add(own, (left, top, left - 1, top - 1))
         return boxes
 
     def counts(self, crop: Box, size: tuple[int, int]) -> list[np.ndarray]:

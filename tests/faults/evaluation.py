@@ -37,8 +37,8 @@ FAULTS = (
     ),
     Fault(
         "ops/masks.py",
-        "int(columns[-1]) + 1, int(rows[-1]) + 1",
-        "int(columns[-1]), int(rows[-1])",
+        "int(x[-1]) + 1, int(y[-1]) + 1",
+        "int(x[-1]), int(y[-1])",
         "tests/ops/test_masks.py::test_the_box_of_a_mask",
     ),
 )

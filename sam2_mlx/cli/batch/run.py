@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -19,7 +18,7 @@ from sam2_mlx.cli.batch.jobs import OPTIONS, ClipJob, fingerprint, read_jobs
 from sam2_mlx.cli.batch.manifest import Manifest
 from sam2_mlx.cli.batch.pool import Task
 from sam2_mlx.cli.batch.work import Work
-from sam2_mlx.cli.errors import note, say
+from sam2_mlx.cli.errors import note, say, tell
 from sam2_mlx.cli.outputs import check_outputs, make_folder, plural
 from sam2_mlx.cli.process import Interrupted
 from sam2_mlx.cli.progress import Bars
@@ -68,7 +67,7 @@ def run(args: argparse.Namespace, default: Callable[[str], Any]) -> int:
     _say(work, args.out, len(jobs), time.perf_counter() - begin, engine.facts)
     ended = ended or stop.received
     if ended:
-        print("sam2-mlx: interrupted; run it again to go on", file=sys.stderr)
+        tell("interrupted; run it again to go on")
         return 128 + ended
     return SOME_FAILED if work.failed else 0
 

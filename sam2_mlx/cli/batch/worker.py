@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import sam2_mlx  # noqa: F401 - before anything imports MLX
-from sam2_mlx.cli.errors import INVALID, guarded
+from sam2_mlx.cli.errors import ERROR, INVALID, NOTE, guarded
 from sam2_mlx.cli.model import ModelChoice, load_model
 from sam2_mlx.cli.process import Interrupted, be_command
 from sam2_mlx.cli.stop import StopSignals
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 # Seconds between two words on how far a task is.
 _PACE = 0.5
-_ERROR, _NOTE = "sam2-mlx: error: ", "sam2-mlx: note: "
 
 
 def main() -> int:
@@ -109,8 +108,8 @@ def _follow(task: dict[str, Any], model: Sam, tell: Callable[[int, int], None]) 
         except SystemExit as stopped:
             code = int(stopped.code or 0)
     lines = said.getvalue().replace(f"{folder}/prompts", "prompts").splitlines()
-    errors = [line.removeprefix(_ERROR) for line in lines if line.startswith(_ERROR)]
-    notes = [line.removeprefix(_NOTE) for line in lines if line.startswith(_NOTE)]
+    errors = [line.removeprefix(ERROR) for line in lines if line.startswith(ERROR)]
+    notes = [line.removeprefix(NOTE) for line in lines if line.startswith(NOTE)]
     return {"code": code, "error": errors[-1] if errors else "", "notes": notes}
 
 

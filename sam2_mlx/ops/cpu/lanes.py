@@ -29,8 +29,9 @@ _MOST = 8
 _LEAST_VALUES = 2**17
 # A group has many operations, so fewer values are worth one.
 _LEAST_GROUPED = 2**14
-# Values of a group: intermediate results are a few times as large, and many passes go over them.
-_GROUP_VALUES = 2**20
+# Values of the groups that a lane takes at once: intermediate results are many times as large, and
+# many passes go over them.
+_GROUP_VALUES = 2**16
 # A smaller picture is not worth cutting into strips.
 _LEAST_PIXELS = 2**16
 
