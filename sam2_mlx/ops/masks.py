@@ -186,9 +186,7 @@ def stability_scores(areas: np.ndarray) -> np.ndarray:
     Returns:
         float32 (...) in [0, 1]; 0 where both are empty.
 
-    Source: sam2/utils/amg.py, calculate_stability_score.
-
-    Differs: the reference gives NaN for an empty mask.
+    Source: sam2/utils/amg.py, calculate_stability_score, which gives NaN for an empty mask.
     """
     inner, outer = areas[..., 0].astype(np.float32), areas[..., 1].astype(np.float32)
     return np.divide(inner, outer, out=np.zeros_like(inner), where=outer > 0)
