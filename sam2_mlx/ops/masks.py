@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import mlx.core as mx
 import numpy as np
+from numpy.typing import ArrayLike
 
 Box = tuple[int, int, int, int]
 
@@ -23,7 +24,7 @@ def mask_box(mask: np.ndarray) -> Box | None:
     return sides_box(mask.any(axis=0), mask.any(axis=1))
 
 
-def sides_box(columns: np.ndarray, rows: np.ndarray) -> Box | None:
+def sides_box(columns: ArrayLike, rows: ArrayLike) -> Box | None:
     """As `mask_box`, of which columns (W,) and rows (H,) have something of the mask."""
     x, y = np.flatnonzero(columns), np.flatnonzero(rows)
     return (int(x[0]), int(y[0]), int(x[-1]) + 1, int(y[-1]) + 1) if len(x) else None
