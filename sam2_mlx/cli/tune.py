@@ -15,6 +15,7 @@ from sam2_mlx.cli.arguments import CommandParser, add_options, read_count
 if TYPE_CHECKING:
     import mlx.core as mx
 
+    from sam2_mlx.cli.stop import StopSignals
     from sam2_mlx.model.sam import Sam
     from sam2_mlx.ops.profile import Profile
 
@@ -26,7 +27,8 @@ what is tried
   on a Mac, the forms of the attention to the memory
 
 What gives other numbers than the plain form, beyond rounding, is not taken. The outcome lies beside
-the weights, and `sam2-mlx info` shows it; SAM2_MLX_PROFILE=0 ignores it.
+the weights, and `sam2-mlx info` shows it; SAM2_MLX_PROFILE=0 ignores it. Ctrl-C ends it early, with
+what was taken until then.
 
 examples
   sam2-mlx tune
@@ -45,11 +47,12 @@ _LIMITS = {"float32": 1e-3, "float16": 2e-2, "bfloat16": 2e-2}
 
 
 def main(argv: list[str]) -> int:
-    """Run the command; the exit code is 0."""
+    """Run the command; the exit code is 0, or 128 and the number of the signal that ended it."""
     options = _parser().parse_args(argv)
     from sam2_mlx.checkpoints.load import load, load_auto, profile_place
     from sam2_mlx.checkpoints.profiles import profile_key
     from sam2_mlx.cli.progress import said_if_slow
+    from sam2_mlx.cli.stop import StopSignals
     from sam2_mlx.files import check_target
     from sam2_mlx.ops.cpu.allocator import keep_freed_memory
     from sam2_mlx.ops.cpu.rehearsal import compile_at_once
@@ -68,55 +71,79 @@ def main(argv: list[str]) -> int:
     place = profile_place(name)
     place.parent.mkdir(parents=True, exist_ok=True)
     check_target(place)  # before it takes minutes
-    outcome = tune(model, options.objects)
-    keep(place, profile_key(model), outcome)
+    with StopSignals() as stop:
+        outcome = tune(model, options.objects, stop)
+        if stop.received and not outcome["choices"]:
+            print("nothing was taken so far, and nothing is written")
+            return 128 + stop.received
+        keep(place, profile_key(model), outcome)
     tuned, default = outcome["tuned_ms"], outcome["default_ms"]
     print(f"{tuned:.1f} ms a frame, {default:.1f} with the defaults: {active()}")
     print(f"wrote {place}")
-    return 0
+    return 128 + stop.received if stop.received else 0
 
 
-def tune(model: Sam, objects: int) -> dict[str, Any]:
+def tune(model: Sam, objects: int, stop: StopSignals) -> dict[str, Any]:
     """Find the fastest choices for a model, and print each that is tried.
 
     Args:
         model: the model.
         objects: followed at once.
+        stop: may end it early, with what was taken until then.
 
     Returns:
         `choices` by name; `default_ms` and `tuned_ms` of a frame, measured in turn; `objects`; what
         was `tried`, each with its time as a `share` of that of the form it would replace, or its
-        `fault`; and on a Mac the verdicts on `attention`.
+        `fault`, and whether it was `taken`; and on a Mac the verdicts on `attention`.
     """
+    from sam2_mlx.cli.progress import said_if_slow
     from sam2_mlx.ops.profile import Profile, use
 
-    frame = _TimedFrame(model, objects)
     default = best = Profile()
+    with said_if_slow("following a frame in the plain form"):
+        frame = _TimedFrame(model, objects, stop)
     attention = _race_attention()
-    frame.fault(default)
-    tried = []
-    for choices in list(_alternatives()):
-        other = replace(best, **choices)
-        print(f"  {Profile(**choices)!s:32}", end="", flush=True)
-        fault = frame.fault(other)
-        rounds = [] if fault else frame.measure(best, other)
-        share = round(_share(rounds), 3) if rounds else None
-        faster = _is_faster(rounds)
-        best = other if faster else best
-        print(fault or f"{share:.2f} of the time", "- taken" if faster else "", flush=True)
-        tried.append({"choices": choices, "share": share, "fault": fault})
-    rounds = frame.measure(default, best)
-    if not _is_faster(rounds):
-        best, rounds = default, [(before, before) for before, _ in rounds]
+    with said_if_slow("following a frame with the defaults"):
+        frame.fault(default)
+        print(f"  the defaults                    {frame.time(default):.1f} ms a frame", flush=True)
+    tried: list[dict[str, Any]] = []
+    for ladder in _alternatives():
+        for choices in ladder:
+            trial = _try(frame, best, choices)
+            if stop.received:
+                break
+            tried.append(trial)
+            if not trial["taken"]:
+                break
+            best = replace(best, **choices)
+        if stop.received:
+            break
+    rounds = frame.measure(default, best) if best != default else []
+    if rounds and not stop.received and not _is_faster(rounds):
+        best = default
     use(best)
+    usual = [before for before, _ in rounds] or frame.times[default]
+    tuned = [after for _, after in rounds] or frame.times[best]
     return {
         "choices": best.chosen(),
         "objects": objects,
-        "default_ms": round(statistics.median(before for before, _ in rounds), 2),
-        "tuned_ms": round(statistics.median(after for _, after in rounds), 2),
+        "default_ms": round(statistics.median(usual), 2),
+        "tuned_ms": round(statistics.median(usual if best == default else tuned), 2),
         "tried": tried,
         "attention": attention,
     }
+
+
+def _try(frame: _TimedFrame, best: Profile, choices: dict[str, Any]) -> dict[str, Any]:
+    """Whether choices make the best form so far faster; printed as it comes out."""
+    print(f"  {type(best)(**choices)!s:32}", end="", flush=True)
+    other = replace(best, **choices)
+    fault = frame.fault(other)
+    rounds = [] if fault else frame.measure(best, other)
+    share, taken = round(_share(rounds), 3) if rounds else None, _is_faster(rounds)
+    print(fault or ("not measured" if share is None else f"{share:.2f} of the time"), end="")
+    print(" - taken" if taken else "", flush=True)
+    return {"choices": choices, "share": share, "fault": fault, "taken": taken}
 
 
 def _share(rounds: list[tuple[float, float]]) -> float:
@@ -126,12 +153,19 @@ def _share(rounds: list[tuple[float, float]]) -> float:
 
 def _is_faster(rounds: list[tuple[float, float]]) -> bool:
     """Whether the second form is faster beyond what others on the machine may have done."""
-    slower = sum(after >= before for before, after in rounds)
-    return bool(rounds) and _share(rounds) < _WORTH and slower <= len(rounds) // 7
+    return bool(rounds) and _share(rounds) < _WORTH and _may_be_faster(rounds, len(rounds))
 
 
-def _alternatives() -> Iterator[dict[str, Any]]:
-    """Choices beside the defaults, one kind after the other."""
+def _may_be_faster(rounds: list[tuple[float, float]], wanted: int) -> bool:
+    """Whether the second form can still be the faster one in nearly all of so many rounds."""
+    return sum(after >= before for before, after in rounds) <= wanted // 7
+
+
+def _alternatives() -> Iterator[list[dict[str, Any]]]:
+    """Choices beside the defaults, one kind after the other.
+
+    Those of a list go ever further: where one is not taken, the next need not be tried.
+    """
     from sam2_mlx.ops import flash
     from sam2_mlx.ops.cpu import attention, lanes
     from sam2_mlx.ops.cpu.blas import threads_are_given, usable_cores
@@ -142,11 +176,12 @@ def _alternatives() -> Iterator[dict[str, Any]]:
     fixed = threads_are_given() or "SAM2_MLX_LANES" in os.environ
     if on_cpu() and sys.platform == "linux" and not fixed:
         for count in sorted({1, -(-cores // 2), cores} - {lanes.lane_count()}):
-            yield {"lanes": count, "blas_threads": max(cores // count, 1)}
+            yield [{"lanes": count, "blas_threads": max(cores // count, 1)}]
     usual = attention.SCORES if on_cpu() else flash.SCORES
-    yield from ({"scores": int(usual * factor)} for factor in (0.25, 0.5, 2, 4))
+    for factors in ((0.5, 0.25), (2, 4)):
+        yield [{"scores": int(usual * factor)} for factor in factors]
     if not {"SAM2_MLX_COMPILE", "MLX_DISABLE_COMPILE"} & os.environ.keys():
-        yield {"compile": not compile_wanted()}
+        yield [{"compile": not compile_wanted()}]
 
 
 def _race_attention() -> dict[str, str]:
@@ -165,15 +200,21 @@ class _TimedFrame:
     Args:
         model: the model.
         objects: followed at once.
+        stop: may end the measuring after a round.
+
+    Attributes:
+        times: milliseconds that were measured, by form.
     """
 
     _run: Callable[..., list[mx.array]]
 
-    def __init__(self, model: Sam, objects: int) -> None:
+    def __init__(self, model: Sam, objects: int, stop: StopSignals) -> None:
         from sam2_mlx.cli.bench.timing import TrackedFrame, noise
         from sam2_mlx.ops.profile import Profile
         from sam2_mlx.ops.random_state import random_numbers_kept
 
+        self.times: dict[Profile, list[float]] = {}
+        self._stop = stop
         memory, side = model.config.memory, model.config.image_size
         with random_numbers_kept():
             if memory is None:
@@ -215,13 +256,21 @@ class _TimedFrame:
         return ""
 
     def measure(self, before: Profile, after: Profile) -> list[tuple[float, float]]:
-        """Milliseconds of a frame in each of two forms that ran before, measured in turn."""
+        """Milliseconds of a frame in each of two forms that ran before, measured in turn.
+
+        It ends once the second cannot turn out to be the faster one.
+        """
         rounds: list[tuple[float, float]] = []
         wanted = 1
-        while len(rounds) < wanted:
-            rounds.append((self._milliseconds(before), self._milliseconds(after)))
+        while len(rounds) < wanted and _may_be_faster(rounds, wanted) and not self._stop.received:
+            rounds.append((self.time(before), self.time(after)))
             wanted = next(count for limit, count in _ROUNDS if min(rounds[0]) <= limit)
         return rounds
+
+    def time(self, profile: Profile) -> float:
+        """Milliseconds of a frame in a form that ran before."""
+        self.times.setdefault(profile, []).append(self._milliseconds(profile))
+        return self.times[profile][-1]
 
     def _milliseconds(self, profile: Profile) -> float:
         start = time.perf_counter()

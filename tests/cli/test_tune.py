@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from sam2_mlx.__main__ import main
 from sam2_mlx.cli import tune
+from sam2_mlx.cli.stop import StopSignals
 from sam2_mlx.ops import flash, traces
 from sam2_mlx.ops.cpu import attention, blas
 from sam2_mlx.ops.profile import Profile, active, use
@@ -30,10 +32,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     # Whether it is compiled is a matter of the clock here.
     monkeypatch.setattr(traces.Traces, "run", lambda self, key, step, *arrays: step(*arrays))
 
-    def tuned(clock: Clock) -> Any:
+    def tuned(clock: Clock, code: int = 0) -> Any:
         monkeypatch.setattr(tune._TimedFrame, "_milliseconds", lambda self, profile: clock(profile))
-        assert main(["tune", "nano", "--image-size", "64"]) == 0
+        assert main(["tune", "nano", "--image-size", "64"]) == code
         file = tmp_path / "cache" / "models" / "nano" / "profile.json"
+        if not file.exists():
+            return None
         (entry,) = json.loads(file.read_text()).values()
         assert active() == Profile(**entry["choices"])
         return entry
@@ -95,7 +99,7 @@ def test_what_only_seemed_faster_is_not_kept(run: Any) -> None:
     def clock(profile: Profile) -> float:
         calls.append(profile)
         # The first comparison of one lane had luck; the last, against the defaults, has none.
-        return 50.0 if profile.lanes == 1 and len(calls) < 19 else 100.0
+        return 50.0 if profile.lanes == 1 and len(calls) < 20 else 100.0
 
     entry = run(clock)
     assert entry["tried"][0]["share"] == 0.5 and entry["choices"] == {}
@@ -106,6 +110,43 @@ def test_faster_in_most_rounds_is_not_enough(run: Any) -> None:
     times = itertools.cycle((90.0, 90.0, 120.0))
     entry = run(lambda profile: next(times) if profile.chosen() else 100.0)
     assert entry["choices"] == {} and entry["tried"][0]["share"] == 0.9
+
+
+def test_what_loses_is_measured_no_further(run: Any) -> None:
+    calls: list[Profile] = []
+
+    def clock(profile: Profile) -> float:
+        calls.append(profile)
+        return 9000.0 if profile.chosen() else 8000.0
+
+    tried = [each["choices"] for each in run(clock)["tried"]]
+    usual = attention.SCORES
+    assert tried == [
+        {"lanes": 1, "blas_threads": 2},
+        {"scores": usual // 2},  # so a quarter is not tried
+        {"scores": 2 * usual},
+        {"compile": True},
+    ]
+    assert len(calls) == 1 + 2 * len(tried)
+
+
+@pytest.mark.parametrize("lucky", [True, False])
+def test_an_interrupt_keeps_what_was_taken(
+    run: Any, lucky: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def clock(profile: Profile) -> float:
+        if profile.scores is not None:
+            signal.raise_signal(signal.SIGINT)
+        return 50.0 if profile.lanes == 1 and lucky else 100.0
+
+    entry = run(clock, 130)
+    said = capsys.readouterr().out
+    if lucky:
+        assert entry["choices"] == {"lanes": 1, "blas_threads": 2}
+        assert (entry["default_ms"], entry["tuned_ms"]) == (100, 50)
+        assert len(entry["tried"]) == 1
+    else:
+        assert entry is None and "nothing was taken so far, and nothing is written" in said
 
 
 @pytest.mark.parametrize(
@@ -128,6 +169,7 @@ def test_a_model_without_a_memory_is_tuned_too() -> None:
     from sam2_mlx.cli.bench.models import seeded_model
     from sam2_mlx.config import MODELS
 
-    frame = tune._TimedFrame(seeded_model(MODELS["mobile-sam"].with_image_size(64), mx.float32), 1)
+    model = seeded_model(MODELS["mobile-sam"].with_image_size(64), mx.float32)
+    frame = tune._TimedFrame(model, 1, StopSignals())
     assert frame.fault(Profile(scores=2**18)) == ""
     use(Profile())
