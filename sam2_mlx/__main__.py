@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from sam2_mlx import __version__
-from sam2_mlx.cli.errors import INVALID, check_address_space, guarded, tell
+from sam2_mlx.cli.errors import INVALID, check_process, guarded, tell
 from sam2_mlx.cli.process import be_command
 
 # name: (module of the package, what it does). A module is imported only when its command is called.
@@ -68,7 +68,7 @@ def _dispatch(arguments: list[str]) -> int:
         tell(_unknown(name))
         return INVALID
     if not {"-h", "--help"} & set(rest):
-        check_address_space()
+        check_process()
     module, _ = COMMANDS[name]
     command: Callable[[list[str]], int] = import_module(f"sam2_mlx.{module}").main
     return command(rest)

@@ -153,27 +153,17 @@ def read_json(path: Path) -> object:
 
 
 def parse_json(data: bytes | str) -> object:
-    """The value of a JSON text in UTF-8.
+    """The value of a JSON text in UTF-8, with the mark that Windows puts before it or without.
 
     Raises:
         FileError: nested too deeply, or not JSON.
     """
     try:
-        return json.loads(data.decode("utf-8") if isinstance(data, bytes) else data)
+        return json.loads(data.decode("utf-8-sig") if isinstance(data, bytes) else data)
     except RecursionError:
         raise FileError("it is nested too deeply") from None
     except ValueError as problem:
         raise FileError(f"it is not JSON: {quoted(str(problem))}") from problem
-
-
-def listed_in(path: Path, key: str) -> list[object] | None:
-    """The list under a key in a JSON file that lies beside what it lists; None without the file."""
-    try:
-        content = read_json(path)
-    except (FileError, OSError):
-        return None
-    entries = content.get(key) if isinstance(content, dict) else None
-    return entries if isinstance(entries, list) else []
 
 
 def check_target(target: Path) -> None:
@@ -302,7 +292,8 @@ class StagedFolder(_Staged):
 
     Args:
         target: where the finished folder goes. An existing one is replaced only if all that it
-            holds is of an earlier run, so that nobody's own files are lost.
+            holds is of an earlier run, so that nobody's own files are lost; what is put there
+            meanwhile stays.
         written: names of the files that an earlier run wrote into a folder, read from the folder.
 
     Raises:
@@ -313,20 +304,22 @@ class StagedFolder(_Staged):
         _check_parent(target)
         if target.is_symlink() or (target.exists() and not target.is_dir()):
             raise FileError(f"{target} is a file or a link; give the name of a folder")
-        if target.is_dir():
-            # A folder that was looked at on a Mac holds .DS_Store.
-            others = {entry.name for entry in target.iterdir()} - {".DS_Store"}
-            others -= set(written(target)) if others else set()
-            if others:
-                raise FileError(
-                    f"{target} holds other files and will not be replaced ({min(others)!r} for "
-                    "example); name a new or empty folder"
-                )
+        self._written = written
+        if target.is_dir() and (others := self._others(target)):
+            raise FileError(
+                f"{target} holds other files and will not be replaced ({min(others)!r} for "
+                "example); name a new or empty folder"
+            )
         super().__init__(target)
         try:
             self.path.mkdir()
         except OSError as problem:
             raise writing_failed(target, problem) from problem
+
+    def _others(self, folder: Path) -> set[str]:
+        # A folder that was looked at on a Mac holds .DS_Store.
+        names = {entry.name for entry in folder.iterdir()} - {".DS_Store"}
+        return names - set(self._written(folder)) if names else names
 
     def _replace(self) -> None:
         # Not a partial name: should the process end between the two, nobody must remove it.
@@ -340,6 +333,9 @@ class StagedFolder(_Staged):
                 os.replace(old, self.target)
             raise
         if old.is_dir():
+            for name in self._others(old):
+                if not (self.target / name).exists():
+                    os.replace(old / name, self.target / name)
             # Now it may go, and if that is cut short the next run does the rest.
             os.replace(old, self.path)
 

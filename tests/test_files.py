@@ -99,6 +99,19 @@ def test_a_folder_is_replaced_only_where_all_of_it_is_ours(tmp_path: Path) -> No
         StagedFolder(tmp_path / "link", lambda _: ("a", "mine"))
 
 
+def test_what_is_put_into_a_folder_while_a_run_goes_on_stays(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    for text in ("one", "two"):
+        with StagedFolder(target, lambda _: ("a", "b")) as path:
+            (path / "a").write_text(text)
+            if text == "two":
+                (target / "mine").mkdir()
+                (target / "mine" / "notes").write_text("mine")
+                (target / "b").write_text("ours, not in the new one")
+    assert names(target) == ["a", "mine"] and (target / "a").read_text() == "two"
+    assert (target / "mine" / "notes").read_text() == "mine" and names(tmp_path) == ["out"]
+
+
 def test_a_folder_that_cannot_be_renamed_leaves_the_earlier_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,6 +187,8 @@ def test_only_files_are_opened(tmp_path: Path) -> None:
 def test_json_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.json"
     path.write_text('{"a": [1, 2.5, null]}')
+    assert read_json(path) == {"a": [1, 2.5, None]}
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())  # as Notepad on Windows writes it
     assert read_json(path) == {"a": [1, 2.5, None]}
     monkeypatch.setattr(files, "MAX_JSON_BYTES", 10**6)
     for text, words in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import sys
@@ -60,14 +61,18 @@ def guarded(work: Callable[[], int]) -> int:
     return code
 
 
-def check_address_space() -> None:
-    """Check that the process may have the memory that the libraries under it need.
+def check_process() -> None:
+    """Check that the process has a folder to be in and the memory that the libraries need.
 
-    Where it runs out they end the process in ways that cannot be caught.
+    Where memory runs out they end the process in ways that cannot be caught.
 
     Raises:
-        UsageError: if it may not.
+        UsageError: if it has not.
     """
+    try:
+        os.getcwd()
+    except OSError:
+        raise UsageError("the current folder is gone or closed to you; change to another") from None
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     if limit != resource.RLIM_INFINITY and limit < _LEAST_ADDRESS_SPACE:
         raise UsageError(

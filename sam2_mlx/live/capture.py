@@ -12,6 +12,7 @@ from sam2_mlx.live.feeds import Feed, FeedEnded
 from sam2_mlx.media.errors import MediaError
 
 _RETRY_SECONDS = 1.0
+_PAUSE_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,10 @@ class Capture:
             self._stand_still()
             try:
                 image = self._feed.read()
-            except MediaError as problem:
+            except (MediaError, OSError) as problem:
                 self.problem = str(problem)
+                # A driver may give such frames as fast as they are read.
+                self._stop.wait(_PAUSE_SECONDS)
                 continue
             except FeedEnded as problem:
                 self._wait_for_more(str(problem))

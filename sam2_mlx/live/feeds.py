@@ -87,7 +87,12 @@ class CameraFeed(Feed):
         more, image = self._capture.read()
         if not more or image is None:
             raise FeedEnded(f"{self.name} gives no more frames")
-        return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+        try:
+            return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+        except cv2.error:
+            raise MediaError(
+                f"{self.name} gives no colour picture but {image.dtype} {image.shape}"
+            ) from None
 
     def restart(self) -> None:
         """Open the camera again."""

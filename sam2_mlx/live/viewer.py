@@ -72,6 +72,9 @@ class Viewer:
 
         Args:
             frames: stop after so many frames; None does not.
+
+        Raises:
+            MediaError: if what was recorded at the end cannot be written; nobody would see it.
         """
         followed = 0
         try:
@@ -85,8 +88,10 @@ class Viewer:
                 if not self._listen():
                     break
         finally:
-            self._stop_recording()
-            self._window.close()
+            try:
+                self._finish_recording()
+            finally:
+                self._window.close()
         return followed
 
     def _next_frame(self) -> Captured | None:
@@ -203,15 +208,18 @@ class Viewer:
             self._notice = f"{self._notice}; {problem}"
 
     def _stop_recording(self) -> None:
-        recording, self._recording = self._recording, None
-        if recording is None:
-            return
         try:
-            count = recording.finish()
+            self._finish_recording()
         except MediaError as problem:
             self._notice = str(problem)
-            return
-        self._notice = f"{recording.target} has {count} frames" if count else "nothing was recorded"
+
+    def _finish_recording(self) -> None:
+        recording, self._recording = self._recording, None
+        if recording is not None:
+            count = recording.finish()
+            self._notice = (
+                f"{recording.target} has {count} frames" if count else "nothing was recorded"
+            )
 
     def _save(self) -> None:
         if not self.views:

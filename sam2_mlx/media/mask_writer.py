@@ -20,9 +20,10 @@ from typing import IO, Any
 import cv2
 import numpy as np
 
-from sam2_mlx.files import FileError, StagedFile, StagedFolder, listed_in, open_regular
+from sam2_mlx.files import FileError, StagedFile, StagedFolder, open_regular
 from sam2_mlx.media.errors import MediaError, dropping
 from sam2_mlx.media.palette import MAX_VALUE, palette_image
+from sam2_mlx.media.png_sequence import listed_in
 from sam2_mlx.ops import rle
 
 _MARKER = "masks.json"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sam2_mlx.files import StagedFolder, listed_in
+from sam2_mlx.files import FileError, StagedFolder, read_json
 from sam2_mlx.media.errors import dropping
 
 _MARKER = "frames.json"
@@ -83,6 +83,16 @@ def written_pictures(folder: Path) -> list[str]:
     """Names of the files that an earlier run put into a folder."""
     seconds = listed_in(folder / _MARKER, "seconds")
     return [] if seconds is None else [_MARKER, *map(_name, range(len(seconds)))]
+
+
+def listed_in(path: Path, key: str) -> list[object] | None:
+    """The list under a key in a JSON file that lies beside what it lists; None without the file."""
+    try:
+        content = read_json(path)
+    except (FileError, OSError):
+        return None
+    entries = content.get(key) if isinstance(content, dict) else None
+    return entries if isinstance(entries, list) else []
 
 
 def _name(number: int) -> str:

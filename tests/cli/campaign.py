@@ -179,7 +179,7 @@ class Campaign:
                 case "lacking":
                     yield self.lacking()
                 case "camera":
-                    yield self.camera(15)
+                    yield self.camera(60)
                 case _:
                     yield self.signals(signal.Signals[f"SIG{kind.upper()}"], SIGNALS[kind])
 
@@ -257,32 +257,36 @@ class Campaign:
     def camera(self, full: int) -> Row:
         """The webcam demo and the preview: camera gone, window closed, Ctrl-C, a full disk."""
         row = Row("webcam and preview")
-        full_disk = Fault("", "", limits={resource.RLIMIT_FSIZE: 20_000})
         for number in self.runs(full):
-            keys = "." * self.random.randint(3, 12) + "r" + "." * self.random.randint(30, 200)
-            frames = self.random.randint(1, 400)
-            model = "--model nano --image-size 64"
-            for kind, command in (
-                ("window closed", f"webcam {frames} {keys} {model}"),
-                ("disk full", f"webcam 9999 {keys} {model}"),
-                ("Ctrl-C", f"webcam 9999 {keys}{'.' * 100_000} {model}"),
-                ("preview", f"preview {frames % 9 + 1} demo --point 9,9 {model} --output p.mp4"),
-            ):
-                place = self.folder / "run"
-                place.mkdir()
-                limit = limiting(full_disk) if kind == "disk full" else hear_signals
-                process = start(f"-m tests.cli.fake_camera {command}", place, preexec_fn=limit)
-                if kind == "Ctrl-C":
-                    time.sleep(self.random.uniform(0, 2 * self.seconds))
-                    process.send_signal(signal.SIGINT)
-                ended = end(process)
-                problems = [*ended.problems, *(f"left behind: {name}" for name in hidden(place))]
-                for file in place.glob("*.mp4"):
-                    with open_frames(file) as video:
-                        if not sum(1 for _ in video):
-                            problems.append(f"{file.name} is empty")
-                self._take(row, ended, problems, f"{kind} {number}")
-                shutil.rmtree(place)
+            kind = ("gone", "stuck", "empty", "grey", "larger", "ever", "disk full", "Ctrl-C",
+                    "preview", "preview, disk full")[number % 10]  # fmt: skip
+            keys = "." * self.random.randint(0, 9) + "r" + "." * self.random.randint(30, 150)
+            frames, model = self.random.randint(2, 120), "--model nano --image-size 64"
+            if kind.startswith("preview"):
+                command = f"preview {frames % 9 + 1} demo --point 9,9 {model} --output p.mp4"
+            else:
+                camera = "ever" if kind in ("disk full", "Ctrl-C") else kind
+                keys += "." * 100_000 * (kind == "Ctrl-C")
+                command = f"{camera} {frames} {keys} {model}"
+            size = self.random.randint(0, 100_000)
+            full_disk = Fault("", "", limits={resource.RLIMIT_FSIZE: size})
+            limit = limiting(full_disk) if "disk full" in kind else hear_signals
+            place = self.folder / "run"
+            place.mkdir()
+            process = start(f"-m tests.cli.fake_camera {command}", place, preexec_fn=limit)
+            if kind == "Ctrl-C":
+                time.sleep(self.random.uniform(0, 3 * self.seconds))
+                process.send_signal(signal.SIGINT)
+            ended = end(process)
+            problems = [*ended.problems, *(f"left behind: {name}" for name in hidden(place))]
+            for file in place.glob("*.mp4"):
+                with open_frames(file) as video:
+                    if not sum(1 for _ in video):
+                        problems.append(f"{file.name} is empty")
+            if ended.code == 0 and not list(place.glob("*.mp4")) and "disk full" not in kind:
+                problems.append(f"nothing was recorded: {ended.err[-200:]}")
+            self._take(row, ended, problems, f"{kind} {number}")
+            shutil.rmtree(place)
         return row
 
     def _wait(self, process: subprocess.Popen[str], place: Path) -> str:

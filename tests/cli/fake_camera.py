@@ -1,9 +1,11 @@
 """The webcam demo and the preview with a camera and a window that are not there.
 
-    python -m tests.cli.fake_camera webcam FRAMES KEYS ARGUMENTS   the camera ends after FRAMES
-    python -m tests.cli.fake_camera preview FRAMES ARGUMENTS       the window closes after FRAMES
+    python -m tests.cli.fake_camera gone FRAMES KEYS ARGUMENTS      the camera ends after FRAMES
+    python -m tests.cli.fake_camera preview FRAMES ARGUMENTS        the window closes after FRAMES
 
-KEYS are pressed one after the other, one a look at the window, `.` for none; then it is closed.
+In place of `gone`: `stuck` (no answer any more), `empty`, `grey` or `larger` pictures, `ever`.
+KEYS are pressed one after the other, one a look at the window once it shows the camera's picture,
+`.` for none; then it is closed.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ from __future__ import annotations
 import runpy
 import signal
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,17 @@ ROOT = Path(__file__).resolve().parents[2]
 SIZE = (64, 96)
 
 
+AFTER: dict[str, Callable[[Any], tuple[bool, Any]]] = {
+    "gone": lambda frame: (False, None),
+    "stuck": lambda frame: (False, time.sleep(3600)),
+    "empty": lambda frame: (True, frame[:0]),
+    "grey": lambda frame: (True, frame[..., 0]),
+    "larger": lambda frame: (True, frame.repeat(2, 0)),
+    "ever": lambda frame: (True, frame),
+}
+"""What the camera gives after its frames."""
+
+
 def main() -> None:
     import cv2
     import numpy as np
@@ -29,20 +44,22 @@ def main() -> None:
     limit = int(frames)
 
     class Camera:
-        """Gives `limit` frames, then nothing, and cannot be opened again."""
+        """Gives `limit` noisy frames, 200 a second, and then what `kind` says."""
 
         left = limit
+        noise = np.random.default_rng(1)
 
         def __init__(self, device: Any) -> None: ...
 
         def isOpened(self) -> bool:
-            return Camera.left > 0
+            return kind != "gone" or Camera.left > 0
 
         def read(self) -> tuple[bool, Any]:
+            time.sleep(0.005)
             Camera.left -= 1
-            frame = np.full((*SIZE, 3), 90, np.uint8)
+            frame = Camera.noise.integers(0, 120, (*SIZE, 3), np.uint8)
             frame[20:40, 30:50] = 220
-            return (True, frame) if Camera.left >= 0 else (False, None)
+            return (True, frame) if Camera.left >= 0 else AFTER[kind](frame)
 
         def set(self, name: int, value: int) -> None: ...
 
@@ -53,20 +70,23 @@ def main() -> None:
     keys = iter("" if kind == "preview" else rest.pop(0))
 
     class Window:
+        live = False
+
         def __init__(self, title: str) -> None: ...
 
         def show(self, canvas: Any) -> bool:
             nonlocal limit
+            self.live |= canvas.shape[:2] == SIZE
             limit -= 1
             return limit > 0
 
         def poll(self, controls: Any, scale: float) -> str | None:
-            key = next(keys, None)
+            key = next(keys, None) if self.live else "."
             return "" if key == "." else key
 
         def close(self) -> None: ...
 
-    if kind == "webcam":
+    if kind != "preview":
         cv2.VideoCapture = Camera  # type: ignore[misc,assignment]
         window.HighguiWindow = Window  # type: ignore[misc,assignment]
         sys.argv = ["webcam.py", *rest]

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from sam2_mlx.cli.errors import check_address_space, guarded
+from sam2_mlx.cli.errors import check_process, guarded
 from sam2_mlx.cli.process import Handling, Interrupted, interrupt
 from sam2_mlx.cli.stop import StopSignals
 from tests.cli.machine_faults import hear_signals
@@ -212,7 +212,21 @@ def test_too_little_address_space_is_said_before_libraries_fail(repository, monk
     assert process.returncode == 2
     assert said.startswith("sam2-mlx: error: this process may have 1.0 GB of address space")
     monkeypatch.setattr("resource.getrlimit", lambda kind: (resource.RLIM_INFINITY,) * 2)
-    check_address_space()
+    check_process()
+
+
+def test_a_current_folder_that_is_gone_is_said(repository, tmp_path: Path) -> None:
+    place = tmp_path / "gone"
+    place.mkdir()
+    command = "rmdir $PWD; exec $PYTHON -m sam2_mlx video demo --point 9,9"
+    environment = {**os.environ, "PYTHONPATH": str(repository), "PYTHON": sys.executable}
+    done = subprocess.run(
+        command, shell=True, cwd=place, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "sam2-mlx: error: the current folder is gone or closed to you; change to another\n"
+    )
 
 
 def test_a_library_that_cannot_be_loaded_is_one_line(capsys) -> None:

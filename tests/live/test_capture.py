@@ -197,3 +197,32 @@ def test_feeds_that_do_not_exist() -> None:
         open_feed("nowhere.mp4")
     with pytest.raises(MediaError, match="camera 98 cannot be opened; is it connected"):
         open_feed("98")
+
+
+def test_a_camera_that_gives_no_colour_picture_is_read_on(start, monkeypatch) -> None:
+    import cv2
+
+    class Camera:
+        frames = iter([np.zeros((4, 6, 2), np.uint8), np.zeros((0, 6, 3), np.uint8)])
+
+        def __init__(self, device: int) -> None: ...
+
+        def isOpened(self) -> bool:
+            return True
+
+        def set(self, name: int, value: int) -> None: ...
+
+        def release(self) -> None: ...
+
+        def read(self) -> tuple[bool, np.ndarray]:
+            time.sleep(0.01)
+            return True, next(self.frames, np.full((4, 6, 3), (9, 8, 7), np.uint8))
+
+    monkeypatch.setattr(cv2, "VideoCapture", Camera)
+    feed = open_feed("0")
+    for shape in (r"\(4, 6, 2\)", r"\(0, 6, 3\)"):
+        with pytest.raises(MediaError, match=f"camera 0 gives no colour picture but uint8 {shape}"):
+            feed.read()
+    Camera.frames = iter([np.zeros((4, 6, 2), np.uint8)])
+    following = start(feed).take(5)
+    assert following is not None and following.image[0, 0].tolist() == [7, 8, 9]

@@ -17,7 +17,7 @@ from sam2_mlx.live.controls import Button, Controls
 from sam2_mlx.live.drawing import Status, draw_scene, draw_status
 from sam2_mlx.live.feeds import Feed, FeedEnded
 from sam2_mlx.live.objects import ObjectView, ObjectViews
-from sam2_mlx.live.saving import Recording, fresh_name, save_masks
+from sam2_mlx.live.saving import Recording
 from sam2_mlx.live.viewer import Viewer
 from sam2_mlx.media import open_frames
 from sam2_mlx.media.errors import MediaError
@@ -228,6 +228,21 @@ def test_closing_the_window_finishes_the_recording(model, tmp_path: Path) -> Non
         assert source.num_frames >= 2
 
 
+def test_a_recording_that_is_lost_at_the_end_is_an_error(
+    model, tmp_path: Path, monkeypatch
+) -> None:
+    def full(self) -> None:
+        raise MediaError("the disk is full")
+
+    monkeypatch.setattr(Recording, "finish", full)
+    window = ScriptedWindow(nothing, key("r"), nothing)
+    with pytest.raises(MediaError, match="the disk is full"):
+        run(model, window, tmp_path)
+    assert window.closed
+    # While the window is there it says so.
+    run(model, ScriptedWindow(nothing, key("r"), nothing, key("r"), nothing), tmp_path)
+
+
 def test_what_is_pointed_at_belongs_to_its_frame(model, tmp_path: Path, monkeypatch) -> None:
     session = TrackingSession(model)
     prompts: list[tuple[int | None, int]] = []
@@ -364,28 +379,3 @@ def test_a_small_picture_takes_all_that_is_drawn() -> None:
     status = Status(30, 0.02, 3, True, True, True, 1, "a message", (1, 1, 20, 20))
     canvas = drawn((30, 40), status)
     assert canvas.shape == (30, 40, 3) and (canvas != 90).any()
-
-
-def test_a_recording_keeps_times(tmp_path: Path) -> None:
-    recording = Recording(tmp_path / "a.mp4", (32, 48))
-    for moment in (5.0, 5.1, 5.1, 5.4):
-        recording.add(np.zeros((32, 48, 3), np.uint8), moment)
-    with pytest.raises(MediaError, match="from 48x32 to 24x16"):
-        recording.add(np.zeros((16, 24, 3), np.uint8), 6)
-    assert recording.finish() == 3
-    with open_frames(tmp_path / "a.mp4") as source:
-        assert [round(time, 3) for time in source.times] == [0, 0.1, 0.4]
-
-
-def test_names_are_not_used_twice(tmp_path: Path) -> None:
-    for _ in range(3):
-        fresh_name(tmp_path, "masks", ".png").touch()
-    assert len(list(tmp_path.iterdir())) == 3
-
-
-def test_saved_masks_hold_ids(tmp_path: Path) -> None:
-    first, second = np.zeros((2, 8, 8), bool)
-    first[:4], second[3:6] = True, True
-    save_masks(tmp_path / "m.png", [ObjectView(3, first), ObjectView(7, second)])
-    values = np.array(Image.open(tmp_path / "m.png"))
-    assert values[0, 0] == 3 and values[3, 0] == 7 and values[7, 7] == 0
