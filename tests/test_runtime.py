@@ -20,7 +20,7 @@ from sam2_mlx.ops.cpu import blas as _blas
 from sam2_mlx.ops.cpu import compiler as _compiler
 from sam2_mlx.ops.device import on_gpu
 
-on_a_cpu = pytest.mark.skipif(on_gpu(), reason="MLX's CUDA build has a BLAS of its own")
+on_a_cpu = pytest.mark.skipif(on_gpu(), reason="MLX's CUDA build has a BLAS and a compiler")
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="the BLAS is a Linux matter")
 
 MEASURE = """
@@ -153,13 +153,15 @@ print(round(y[0, 0].item(), 3), sam2_mlx.ops.runtime.prepare().compile_problem)
 
 
 @linux_only
+@on_a_cpu
 def test_it_works_without_a_compiler(tmp_path: Path) -> None:
     said = python(GELU, PATH=str(tmp_path), TMPDIR=str(tmp_path), MLX_DISABLE_COMPILE=None)
     assert said.strip() == "0.841 no g++ in PATH"
 
 
 needs_compiler = pytest.mark.skipif(
-    sys.platform != "linux" or shutil.which("g++") is None, reason="needs Linux and g++"
+    sys.platform != "linux" or on_gpu() or shutil.which("g++") is None,
+    reason="needs Linux, g++ and MLX for a CPU",
 )
 
 

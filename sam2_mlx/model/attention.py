@@ -68,8 +68,8 @@ class Attention(nn.Module):
             (B*Nq, dims).
         """
         batch = max(q.shape[0], k.shape[0])
-        # Projected once where all share it, and only then repeated.
-        q, k, v = (mx.broadcast_to(part, (batch, *part.shape[1:])) for part in (q, k, v))
+        # Projected once where all share it, and only then repeated; so are queries.
+        k, v = (mx.broadcast_to(part, (batch, *part.shape[1:])) for part in (k, v))
         return self.out_proj(heads_to_rows(attention(q, k, v)))
 
 

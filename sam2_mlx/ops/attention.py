@@ -33,13 +33,18 @@ def attention(q: mx.array, k: mx.array, v: mx.array, scale: float | None = None)
     scale = q.shape[-1] ** -0.5 if scale is None else scale
     if on_cpu():
         return cpu.attention(q, k, v, scale)
-    if v.shape[-1] == q.shape[-1] <= max(FUSED_WIDTHS) and q.shape[0] == k.shape[0]:
-        # On an NVIDIA GPU MLX gives the result the layout of the queries, and cuDNN refuses that of
-        # queries that a batch shares (0.32.4).
-        q = mx.contiguous(q) if mx.cuda.is_available() else q
+    if v.shape[-1] == q.shape[-1] <= max(FUSED_WIDTHS):
+        q = _repeated(q, k.shape[0])
         return mx.fast.scaled_dot_product_attention(q, k, v, scale=scale)
     # Wider heads have no fused kernel in MLX.
     return wide_attention(q, k, v, scale)
+
+
+def _repeated(q: mx.array, batch: int) -> mx.array:
+    if q.shape[0] < batch and mx.cuda.is_available():
+        # MLX gives the result the layout of the queries, and cuDNN refuses that of a view (0.32.4).
+        return mx.repeat(q, batch, axis=0)
+    return mx.broadcast_to(q, (batch, *q.shape[1:]))
 
 
 def fused_width(dims: int) -> int:

@@ -15,6 +15,7 @@ from sam2_mlx.checkpoints import profiles
 from sam2_mlx.checkpoints.convert import convert_checkpoint
 from sam2_mlx.checkpoints.load import BUNDLED_FOLDER, load, profile_place
 from sam2_mlx.ops.cpu import lanes
+from sam2_mlx.ops.device import on_gpu
 from sam2_mlx.ops.metal import verdicts
 from sam2_mlx.ops.profile import Profile, active, read_profile, use
 from sam2_mlx.ops.traces import compile_wanted
@@ -47,7 +48,7 @@ def test_it_holds_for_its_size_alone() -> None:
     assert active() == Profile(**CHOICES)
     assert compile_wanted() and lanes.lane_count() in (1, 3)
     load("nano", image_size=64)
-    assert active() == Profile() and not compile_wanted()
+    assert active() == Profile() and compile_wanted() == on_gpu()
 
 
 @pytest.mark.parametrize("setting", ["SAM2_MLX_LANES", "OPENBLAS_NUM_THREADS"])

@@ -16,10 +16,14 @@ import pytest
 from sam2_mlx.cli import progress
 from sam2_mlx.ops.compiled import compiled
 from sam2_mlx.ops.cpu import rehearsal
+from sam2_mlx.ops.device import on_gpu
 
 COMPILES = pytest.mark.skipif(
-    sys.platform != "linux" or shutil.which("g++") is None or "MLX_DISABLE_COMPILE" in os.environ,
-    reason="needs Linux and g++",
+    sys.platform != "linux"
+    or on_gpu()
+    or shutil.which("g++") is None
+    or "MLX_DISABLE_COMPILE" in os.environ,
+    reason="needs Linux, g++ and MLX for a CPU",
 )
 FOLLOW = """
 import sam2_mlx, numpy as np, mlx.core as mx
