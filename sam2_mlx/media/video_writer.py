@@ -166,6 +166,10 @@ class VideoWriter:
         container = self._open_container()
         self._container = container
         format, tags, encoding = self._format, self._format.colors, self._encoding
+        if encoding.codec not in av.codecs_available:
+            raise MediaError(
+                f"PyAV has no encoder {encoding.codec} here; install the av package from PyPI"
+            )
         stream: Any = container.add_stream(
             encoding.codec, rate=format.frame_rate, options=dict(encoding.options)
         )

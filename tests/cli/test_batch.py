@@ -99,11 +99,12 @@ def test_failures_are_told_and_tried_again_when_asked(jobs: Path, capsys) -> Non
         {"clip": "gone.mp4", "prompts": [POINT]},
         {"clip": "b.mp4", "prompts": [{"points": [[300, 20]]}]},
         {"clip": "c.mp4", "prompts": [POINT], "options": {"memory": "odd"}},
+        {"clip": "c.mp4", "prompts": [POINT], "options": {"format": "prores4444"}, "name": "cut"},
     )
     command = [str(jobs), "--out", "out", *MODEL]
     assert batch(command) == 3
     out = capsys.readouterr().out
-    assert "done     1\nfailed   3" in out
+    assert "done     2\nfailed   3" in out and Path("out/cut_cutout.mov").is_file()
     assert "gone: no file or folder" in out and "b: prompts, prompt 1: points must lie" in out
     assert "c: argument --memory: invalid choice" in out
     assert batch(command) == 3

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import queue
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -11,7 +14,7 @@ from typing import Any
 import pytest
 
 from sam2_mlx.__main__ import main
-from sam2_mlx.cli.batch.cluster import Cluster
+from sam2_mlx.cli.batch.cluster import Cluster, _Submitted
 from sam2_mlx.cli.batch.pool import Task
 from sam2_mlx.cli.batch.remote import Run
 from sam2_mlx.cli.errors import UsageError
@@ -36,6 +39,9 @@ BARE = (
 )
 FULL = ALONE + (
     "def full(*_):\n    raise OSError(28, 'No space left on device')\nremote.write_piece = full\n"
+)
+NO_ENCODER = (
+    "from sam2_mlx.media.encodings import H264\nobject.__setattr__(H264, 'codec', 'none')\n"
 )
 DYING = "import sam2_mlx.cli.batch.pool as pool\npool.WORKER = 'tests.cli.dying_worker'\n"
 
@@ -81,6 +87,46 @@ def test_workers_that_will_not_do_say_why_and_others_do_their_work(
 
 
 @pytest.mark.slow
+def test_a_worker_without_an_encoder_is_left_out(machines: Machines, folder: Path) -> None:
+    jobs = draw_jobs(folder, [2, 2])
+    machines.start_worker(NO_ENCODER)
+    machines.start_worker()
+    machines.wait_for_workers(2)
+    more = ["--dask", machines.address]
+    out, said = start_batch(jobs, folder / "out", *more).communicate(timeout=PATIENCE)
+    assert out.startswith("done     2\n2 clips in "), out + said
+    assert "is left out: " in said and "PyAV has no encoder none here" in said
+
+
+def test_what_failed_is_tried_on_other_workers_alone_and_anywhere_once_they_are_lost(
+    folder: Path,
+) -> None:
+    submitted: list[dict[str, Any]] = []
+
+    class Client:
+        def submit(self, *_: object, **options: Any) -> Future[dict[str, Any]]:
+            submitted.append(options)
+            future: Future[dict[str, Any]] = Future()
+            future.key = options["key"]
+            return future
+
+    cluster = Cluster.__new__(Cluster)
+    cluster._client, cluster._run = Client(), Run("r", {}, folder)
+    cluster._tasks, cluster._failures, cluster._sent = {}, {}, Counter()
+    cluster._events, cluster._numbers = queue.SimpleQueue(), itertools.count()
+    cluster._fit = ["a", "b"]
+    cluster._submit(Task("clip", "video", folder / "clip.mp4", "0", {}, {}, folder))
+    future = cluster._tasks["r-0"].future
+    future.set_result({"worker": "a", "code": 2, "error": "no codec"})
+    assert cluster._outcome(future) is None
+    cluster._move_from_lost({"a", "b"})
+    cluster._move_from_lost({"a", "c"})
+    options = [(one["workers"], one["allow_other_workers"]) for one in submitted]
+    assert options == [(["a", "b"], True), (["b"], False), (["a", "b"], True)]
+    assert list(cluster._tasks) == ["r-2"]
+
+
+@pytest.mark.slow
 def test_a_dataset_is_sent_and_its_masks_come_back(
     machines: Machines, folder: Path, monkeypatch, capsys
 ) -> None:
@@ -121,6 +167,7 @@ def test_a_scheduler_that_is_gone_while_results_come_fails_no_clip(folder: Path)
     future.key = "1"
     future.set_result({"worker": "w", "code": 0, "place": "0", "files": files})
     cluster = Cluster.__new__(Cluster)
-    cluster._client, cluster._tasks, cluster._run = Gone(), {"1": task}, Run("r", {}, folder)
+    cluster._client, cluster._run = Gone(), Run("r", {}, folder)
+    cluster._tasks = {"1": _Submitted(task, future, ())}
     with pytest.raises(UsageError, match="the Dask scheduler is gone"):
         cluster._outcome(future)

@@ -13,6 +13,7 @@ from PIL import Image
 from sam2_mlx.cli.batch.jobs import ClipJob, digest_clip, fingerprint, read_jobs
 from sam2_mlx.cli.batch.manifest import DIED, DONE, FAILED, Entry, Manifest
 from sam2_mlx.cli.errors import UsageError
+from sam2_mlx.files import FileError
 from sam2_mlx.ops import rle
 from tests.cli.fake_session import SIZE, disc
 from tests.commands import batch
@@ -58,6 +59,17 @@ class TestJobs:
         ]
         assert b.prompts == [{"object": 1, "frame": "0", "points": [[1, 2]], "labels": [1]}]
 
+    def test_tables_as_spreadsheets_write_them(self, folder: Path) -> None:
+        for content in (
+            "\ufeffclip,x,y\na.mp4,30,20\n",
+            "clip;x;y\r\na.mp4;30;20\r\n",
+            "clip\tx\ty\na.mp4\t30\t20\n",
+            'clip, x, y\n"a.mp4", 30, 20\n',
+        ):
+            Path("a.csv").write_text(content)
+            (job,) = read_jobs(Path("a.csv"), {})
+            assert job.clip.name == "a.mp4" and job.prompts[0]["points"] == [[30, 20]]
+
     def test_a_folder(self, folder: Path) -> None:
         (folder / "shots").mkdir()
         Image.new("RGB", SIZE).save("shots/0.png")
@@ -93,8 +105,16 @@ class TestJobs:
             ('{"clip": "a", "options": {"output": "x"}}', "'output' is no option of a job"),
             ('{"clip": "a", "options": {"model": "x"}}', "'model' is no option of a job"),
             ('{"clip": "a", "name": "../a"}', "'../a' is no name for results"),
+            ('{"clip": "a", "name": ".."}', "'..' is no name for results"),
+            (json.dumps({"clip": "a", "name": "a\n"}), "'a\\n' is no name for results"),
+            (json.dumps({"clip": "a", "name": "a" * 201}), "is no name for results"),
+            (json.dumps({"clip": "a\0"}), "line 1: 'a\\x00' is no name that a file can have"),
+            (json.dumps({"clip": "a\ud800"}), "is no name that a file can have"),
+            (json.dumps({"clip": "a/" * 3000}), "line 1: [Errno 36]"),
+            ('{"clip": "http://a/b.mp4"}', "line 1: http://a/b.mp4 is an address"),
             ('{"clip": "a", "prompts": [{"mask": "no.png"}]}', "no mask file"),
             ('{"clip": "a"}\n{"clip": "a"}', "is there twice"),
+            ('{"clip": "a", "name": "x"}\n{"clip": "a", "name": "X"}', "is there twice"),
         ],
     )
     def test_mistakes_in_a_list(self, folder: Path, capsys, content: str, message: str) -> None:
@@ -105,10 +125,17 @@ class TestJobs:
     def test_mistakes_in_a_table_or_a_folder(self, folder: Path) -> None:
         for content, message in (
             ("clip,x\na,1\n", "needs a first line with clip, object"),
-            ("clip,x,y\na,1,b\n", "line 2: could not convert"),
+            ("clip,x,y\na,1,b\n", r"line 2 needs .*; got \['a', '1', 'b'\]"),
+            ("clip,x,y\na,1\n", "line 2 needs"),
+            ("clip,x,y\na,1,2,3\n", "line 2 needs"),
+            ("clip,x,y\n,1,2\n", "line 2 needs"),
+            ("clip,object,x,y\na," + "9" * 5000 + ",1,2\n", "line 2 needs"),
+            ("clip,x,y\n" + "a" * 200_000 + ",1,2\n", "is no CSV: field larger"),
+            ('clip,x,y\n"a,1,2\n', "is no CSV: unexpected end"),
+            ("clip,x,y\na\0,1,2\n", "is no name that a file can have|NUL"),
         ):
             Path("a.csv").write_text(content)
-            with pytest.raises(UsageError, match=message):
+            with pytest.raises(ValueError, match=message):
                 read_jobs(Path("a.csv"), {})
         Path("clips").mkdir()
         Path("clips/a.prompts.json").write_text("{}")
@@ -196,6 +223,20 @@ class TestManifest:
         manifest = Manifest(folder)
         assert manifest.earlier("a", "1", folder) and manifest.earlier("d", "4", folder)
         manifest.close()
+
+    def test_one_that_is_no_file_is_refused(self, folder: Path) -> None:
+        (folder / "manifest.jsonl").symlink_to("/dev/zero")
+        with pytest.raises(FileError, match="is a device or a pipe"):
+            Manifest(folder)
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is full")
+    def test_a_full_disk_is_told(self, folder: Path) -> None:
+        manifest = Manifest(folder)
+        with open("/dev/full", "wb", buffering=0) as full:
+            manifest._file, whole = full, manifest._file
+            with pytest.raises(FileError, match="the disk is full: .*manifest.jsonl was not"):
+                manifest.add(Entry("a", DONE, "1"))
+        whole.close()
 
     def test_one_run_at_a_time(self, folder: Path) -> None:
         manifest = Manifest(folder)

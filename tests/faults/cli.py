@@ -85,6 +85,13 @@ FAULTS = (
         "::test_a_scheduler_that_is_gone_while_results_come_fails_no_clip",
     ),
     Fault(
+        "cli/batch/cluster.py",
+        "allow_other_workers=not only,",
+        "allow_other_workers=True,",
+        "tests/cli/test_batch_cluster.py"
+        "::test_what_failed_is_tried_on_other_workers_alone_and_anywhere_once_they_are_lost",
+    ),
+    Fault(
         "cli/batch/jobs.py",
         '            line = f"{Path(part, file.name)} {sha256(file)}\\n"\n',
         '            line = f"{Path(part, file.name)}\\n"\n',

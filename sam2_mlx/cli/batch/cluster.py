@@ -8,9 +8,9 @@ import os
 import queue
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,15 @@ _TIMES = 3  # that a clip is sent to workers, of whom none gets it whole
 
 class WorkerLost(Exception):
     """A worker that is gone, or cannot do what it is asked for."""
+
+
+@dataclass(frozen=True)
+class _Submitted:
+    """A task that Dask has; only some workers may do it, or any where none are named."""
+
+    task: Task
+    future: Any
+    only: tuple[str, ...]
 
 
 class Cluster:
@@ -60,7 +69,7 @@ class Cluster:
         # Futures that have ended, and words on how far a task is.
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._numbers = itertools.count()
-        self._tasks: dict[str, Task] = {}
+        self._tasks: dict[str, _Submitted] = {}
         # By name: how often a clip was sent, and on which worker a task failed and why.
         self._sent: Counter[str] = Counter()
         self._failures: dict[str, tuple[str, str]] = {}
@@ -82,7 +91,7 @@ class Cluster:
         while True:
             self._look_at_workers()
             while len(self._tasks) < len(self._fit) and (task := next_task()) is not None:
-                self._submit(task, self._fit)
+                self._submit(task)
             if not self._tasks:
                 return
             if (outcome := self._wait(progress)) is not None:
@@ -123,10 +132,19 @@ class Cluster:
                         self._refuse(worker, f"it has version {theirs}, this machine {ours}")
             self._fit = sorted(workers - self._refused)
             if self._fit:
+                self._move_from_lost(workers)
                 return
             if workers or time.monotonic() > end:
                 raise UsageError("the cluster has no worker that will do; start one and run again")
             time.sleep(_PACE / 10)
+
+    def _move_from_lost(self, workers: Set[str]) -> None:
+        """Give to any worker what only workers may do that are gone: Dask waits for these."""
+        for key, submitted in list(self._tasks.items()):
+            if submitted.only and not workers & set(submitted.only):
+                del self._tasks[key]
+                submitted.future.cancel()
+                self._submit(submitted.task)
 
     def _wait(self, progress: Callable[[str, int, int], None]) -> Outcome | None:
         """The next outcome, if it comes before the workers are to be looked at again."""
@@ -148,27 +166,28 @@ class Cluster:
     def _first_facts(self) -> dict[str, Any]:
         while True:
             self._look_at_workers()
-            answer = _answer(self._start(remote.describe, self._run, workers=self._fit))
+            answer = _answer(self._start(remote.describe, self._run))
             if "facts" in answer:
                 return dict(answer["facts"])
             if "unfit" not in answer:
                 raise UsageError(answer["error"])
             self._refuse(answer["worker"], answer["unfit"])
 
-    def _start(self, function: Callable[..., Any], *args: Any, workers: list[str]) -> Any:
-        """Have something done on one of some workers, or on another where these are gone."""
+    def _start(self, function: Callable[..., Any], *args: Any, only: Sequence[str] = ()) -> Any:
+        """Have something done on one of some workers; without them on one that will do."""
         return self._client.submit(
             function,
             *args,
             key=f"{self._run.name}-{next(self._numbers)}",
-            workers=workers,
-            allow_other_workers=True,
+            workers=only or self._fit,
+            # Where those that will do are gone; and an idle one takes what waits for a busy one.
+            allow_other_workers=not only,
             pure=False,
         )
 
-    def _submit(self, task: Task, workers: list[str]) -> None:
-        future = self._start(remote.do_task, self._run, task, workers=workers)
-        self._tasks[future.key] = task
+    def _submit(self, task: Task, only: Sequence[str] = ()) -> None:
+        future = self._start(remote.do_task, self._run, task, only=only)
+        self._tasks[future.key] = _Submitted(task, future, tuple(only))
         future.add_done_callback(self._events.put)
 
     def _ask(self, worker: str, function: Callable[..., Any], *args: Any) -> Any:
@@ -185,11 +204,13 @@ class Cluster:
 
     def _outcome(self, future: Any) -> Outcome | None:
         """What came of a task; None where it is not at an end."""
-        task = self._tasks.pop(future.key)
-        answer = _answer(future)
+        submitted = self._tasks.pop(future.key, None)
+        if submitted is None:
+            return None  # it was given to another worker meanwhile
+        task, answer = submitted.task, _answer(future)
         if "unfit" in answer:
             self._refuse(answer["worker"], answer["unfit"])
-            self._submit(task, self._others(answer["worker"]))
+            self._submit(task)
             return None
         try:
             if "needs" in answer:
@@ -198,7 +219,7 @@ class Cluster:
             if "files" in answer:
                 self._fetch(task, answer)
         except WorkerLost:
-            self._submit(task, self._fit)
+            self._submit(task)
             return None
         except (FileError, OSError) as problem:
             answer |= _failure(str(problem))
@@ -280,7 +301,10 @@ def _connect(address: str, count: int) -> tuple[Any, Any]:
         return Client(cluster or address, timeout=_PATIENCE), cluster
     # Dask has a TypeError for an address with TLS and no certificates.
     except (OSError, ValueError, TypeError) as problem:
-        raise UsageError(f"no Dask scheduler at {address}: {problem}") from problem
+        raise UsageError(
+            f"no Dask scheduler at {address} ({problem}); check address and TLS, or start one "
+            "(docs/scaling.md)"
+        ) from problem
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sam2_mlx.cli.errors import UsageError
-from sam2_mlx.files import FileError, expanded, open_regular, read_json, real_path, sha256
+from sam2_mlx.files import FileError, expanded, open_regular, quoted, read_json, real_path, sha256
 from sam2_mlx.media.pictures import PICTURE_SUFFIXES, picture_size
 from sam2_mlx.media.reader import CLIP_SUFFIXES, is_pattern
 
@@ -23,6 +24,8 @@ OPTIONS = frozenset(
     "find-every points-per-side min-area crops min-iou min-stability refine".split()
 )
 _MAX_LIST_BYTES = 2**30
+# A file's name may have 255 bytes on most disks.
+_LONGEST_NAME = 200
 _COLUMNS = ("clip", "object", "frame", "x", "y", "label")
 
 
@@ -132,7 +135,9 @@ def _named(jobs: list[ClipJob]) -> list[ClipJob]:
             facts = json.dumps([str(job.clip), job.prompts, job.options], sort_keys=True)
             job = replace(job, name=f"{job.name}-{hashlib.sha256(facts.encode()).hexdigest()[:8]}")
         named.append(job)
-    twice = [name for name, count in Counter(job.name for job in named).items() if count > 1]
+    # Some disks take two names that differ in their case alone for the same.
+    counts = Counter(job.name.lower() for job in named)
+    twice = [job.name for job in named if counts[job.name.lower()] > 1]
     if twice:
         raise UsageError(f"the job {twice[0]} is there twice, with the same prompts; leave one out")
     return named
@@ -144,7 +149,7 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
             raise UsageError(f"{file} is longer than a gigabyte; split it")
         opened.seek(0)
         for number, line in enumerate(opened, 1):
-            text = line.decode("utf-8", "surrogateescape").strip()
+            text = line.decode("utf-8", "surrogateescape").removeprefix("\ufeff").strip()
             if text:
                 yield number, text
 
@@ -167,11 +172,36 @@ def _in_line(file: Path, number: int, line: str) -> ClipJob:
     strange = options.keys() - OPTIONS
     if strange:
         raise UsageError(f"{place}: {min(strange)!r} is no option of a job; {_known_options()}")
-    clip = file.parent / expanded(entry["clip"])
-    name = entry.get("name", _stem(clip))
-    if not isinstance(name, str) or not name or Path(name).name != name:
-        raise UsageError(f"{place}: {name!r} is no name for results")
+    try:
+        clip = _clip(file, entry["clip"])
+        name = entry.get("name", _stem(clip))
+    except (FileError, OSError) as problem:
+        raise UsageError(f"{place}: {problem}") from problem
+    if "name" in entry and not _is_name(name):
+        raise UsageError(f"{place}: {quoted(name)} is no name for results")
     return ClipJob(name, clip, _with_masks(prompts, file.parent, place), options)
+
+
+def _clip(file: Path, name: str) -> Path:
+    """The clip that a list names.
+
+    Raises:
+        FileError: if no file can have that name, or it is an address.
+    """
+    try:
+        if "\0" not in name:
+            os.fsencode(name)
+            return file.parent / expanded(name)
+    except UnicodeEncodeError:
+        pass
+    raise FileError(f"{quoted(name)} is no name that a file can have")
+
+
+def _is_name(name: object) -> bool:
+    """Whether files can be named so: in one folder, with room for an ending, and to be read."""
+    if not isinstance(name, str) or not name.isprintable():
+        return False
+    return Path(name).name == name != ".." and len(name.encode()) <= _LONGEST_NAME
 
 
 def _known_options() -> str:
@@ -181,24 +211,42 @@ def _known_options() -> str:
 def _in_csv(file: Path) -> list[ClipJob]:
     """Points, one a line, gathered by clip."""
     prompts: dict[str, dict[tuple[int, str], dict[str, Any]]] = {}
-    rows = csv.DictReader(line for _, line in _lines(file))
-    if not {"clip", "x", "y"} <= set(rows.fieldnames or ()) <= set(_COLUMNS):
-        raise UsageError(f"{file} needs a first line with {', '.join(_COLUMNS)}")
-    for number, row in enumerate(rows, 2):
-        try:
-            point = [float(row["x"]), float(row["y"])]
-            label = int(row.get("label") or 1)
-            who, frame = int(row.get("object") or 1), row.get("frame") or "0"
-        except (ValueError, TypeError) as problem:
-            raise UsageError(f"{file}, line {number}: {problem}") from problem
-        entry: dict[str, Any] = {"object": who, "frame": frame, "points": [], "labels": []}
-        entry = prompts.setdefault(row["clip"], {}).setdefault((who, frame), entry)
-        entry["points"].append(point)
-        entry["labels"].append(label)
-    clips = {clip: file.parent / expanded(clip) for clip in prompts}
+    lines = [line for _, line in _lines(file)]
+    # Spreadsheets write what their country has between values.
+    between = max(",;\t", key=lines[0].count) if lines else ","
+    rows = csv.DictReader(lines, delimiter=between, skipinitialspace=True, strict=True)
+    try:
+        if not {"clip", "x", "y"} <= set(rows.fieldnames or ()) <= set(_COLUMNS):
+            raise UsageError(f"{file} needs a first line with {', '.join(_COLUMNS)}")
+        for row in rows:
+            _add_point(prompts, row, f"{file}, line {rows.line_num}")
+    except csv.Error as problem:
+        raise UsageError(f"{file}, line {rows.line_num} is no CSV: {problem}") from problem
+    clips = {clip: _clip(file, clip) for clip in prompts}
     return [
         ClipJob(_stem(clips[clip]), clips[clip], list(prompts[clip].values())) for clip in prompts
     ]
+
+
+def _add_point(
+    prompts: dict[str, dict[tuple[int, str], dict[str, Any]]], row: dict[str, Any], place: str
+) -> None:
+    """Add the point of a row to the prompts of its clip, by object and frame."""
+    try:
+        if not row["clip"] or None in row:
+            raise ValueError
+        point = [float(row["x"]), float(row["y"])]
+        label = int(row.get("label") or 1)
+        who, frame = int(row.get("object") or 1), row.get("frame") or "0"
+    except (ValueError, TypeError):
+        values = quoted([value for value in row.values() if value is not None])
+        raise UsageError(
+            f"{place} needs a clip, numbers for x and y, and no more than its columns; got {values}"
+        ) from None
+    entry: dict[str, Any] = {"object": who, "frame": frame, "points": [], "labels": []}
+    entry = prompts.setdefault(row["clip"], {}).setdefault((who, frame), entry)
+    entry["points"].append(point)
+    entry["labels"].append(label)
 
 
 def _in_folder(folder: Path, everything: bool) -> Iterator[ClipJob]:

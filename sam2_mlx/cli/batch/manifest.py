@@ -7,13 +7,17 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from sam2_mlx.cli.batch.jobs import digest_clip
 from sam2_mlx.cli.errors import UsageError
+from sam2_mlx.files import check_regular, writing_failed
 
 NAME = "manifest.jsonl"
+# Scores of ten objects over two hours; what is longer is not ours, and no result.
+_LONGEST_LINE = 2**26
 DONE, FAILED, DIED = "done", "failed", "died"
 
 
@@ -50,27 +54,32 @@ class Manifest:
 
     Raises:
         UsageError: if another run works there.
-        OSError: if it cannot be written.
+        FileError, OSError: if it cannot be written.
     """
 
     def __init__(self, folder: Path | None) -> None:
         self._entries: dict[str, Entry] = {}
         self._deaths: dict[tuple[str, str], int] = {}
         self._digests: dict[str, list[Any]] = {}
-        self._file = None if folder is None else open(folder / NAME, "a+b")
-        if self._file is None:
+        self._file: FileIO | None = None
+        if folder is None:
             return
+        self._path = folder / NAME
+        if self._path.exists():
+            check_regular(self._path)
+        # Not buffered: what a full disk refuses would be written once more when it is closed.
+        self._file = open(self._path, "ab", buffering=0)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._file.close()
             raise UsageError(f"another run works in {folder}; wait for it") from None
-        self._file.seek(0)
-        whole = True
-        for line in self._file:
-            whole = line.endswith(b"\n")
-            self._take(line)
-        if not whole:
+        last = b"\n"
+        with open(self._path, "rb") as earlier:
+            while line := earlier.readline(_LONGEST_LINE):
+                last = line
+                self._take(line)
+        if not last.endswith(b"\n"):
             # The process died within a line; what it said is done again.
             self._write(b"\n")
 
@@ -127,9 +136,12 @@ class Manifest:
     def _write(self, line: bytes) -> None:
         if self._file is None:
             return
-        self._file.write(line)
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        try:
+            while line:
+                line = line[self._file.write(line) :]
+            os.fsync(self._file.fileno())
+        except OSError as problem:
+            raise writing_failed(self._path, problem) from problem
 
 
 def sizes(folder: Path, names: Iterable[str]) -> dict[str, int]:

@@ -103,19 +103,21 @@ class _Tasks:
             Path(os.path.abspath(job.clip)),
             digest,
             {"arguments": job.arguments, "prompts": job.prompts},
-            self._outputs(job.name),
+            self._outputs(job),
             Path(os.path.abspath(self.args.out)),
             fingerprint(digest, job.prompts, job.options, self.settings),
         )
 
-    def _outputs(self, name: str) -> dict[str, str]:
+    def _outputs(self, job: ClipJob) -> dict[str, str]:
         """The options that name a job's results, each with its file."""
-        endings = {"--output": CLIP_ENDINGS[self.args.format]}
+        # A format that there is not is refused where the video command's options are read.
+        format_ = str(job.options.get("format"))
+        endings = {"--output": CLIP_ENDINGS.get(format_, CLIP_ENDINGS["video"])}
         if self.args.save_masks:
             endings["--save-masks"] = MASK_ENDINGS[self.args.save_masks]
         if self.args.scores:
             endings["--scores"] = "_scores.jsonl"
-        return {option: f"{name}{ending}" for option, ending in endings.items()}
+        return {option: f"{job.name}{ending}" for option, ending in endings.items()}
 
 
 def _say(work: Work[ClipJob], folder: Path, count: int, seconds: float, facts: Any) -> None:
@@ -128,7 +130,6 @@ def _say(work: Work[ClipJob], folder: Path, count: int, seconds: float, facts: A
         "seconds": round(seconds, 1),
         "model": facts,
     }  # fmt: skip
-    write_json(folder / REPORT, content, indent=1)
     for name, entry in work.done.items():
         for text in entry.notes:
             note(f"{name}: {text}")
@@ -136,4 +137,5 @@ def _say(work: Work[ClipJob], folder: Path, count: int, seconds: float, facts: A
     counts["left"] = count - sum(counts.values())
     rows = [f"{what:8} {number}" for what, number in counts.items() if number]
     say("\n".join([*rows, *(f"  {name}: {why}" for name, why in work.failed.items())]))
+    write_json(folder / REPORT, content, indent=1)
     say(f"{plural(count, 'clip')} in {seconds:.1f} s; {folder / REPORT}")
