@@ -12,8 +12,13 @@ from sam2_mlx.media.errors import MediaError
 from sam2_mlx.media.frame_source import MAX_PIXELS, check_pixels
 from sam2_mlx.media.mp4_tables import check_tables
 
-# FFmpeg's demuxers for text and playlists take files that are no videos.
-_NOT_VIDEO = frozenset({"tty", "concat", "hls", "dash", "txt"})
+# FFmpeg's demuxers that open what a file names or what lies beside it, and those that draw text.
+_OTHERS = frozenset("concat hls dash imf sdp rtp rtsp sap vobsub image2".split())
+_TEXT = frozenset("tty txt bin xbin adf idf".split())
+_OPTIONS = {
+    "protocol_whitelist": "file",
+    "format_whitelist": ",".join(sorted(av.formats_available - _OTHERS - _TEXT)),
+}
 
 
 def open_container(path: Path) -> Any:
@@ -24,9 +29,8 @@ def open_container(path: Path) -> Any:
     """
     check_tables(path)
     try:
-        # The prefix keeps a name such as `a:b.mp4` from being read as an address, and a playlist
-        # must not make us open network addresses.
-        return av.open(f"file:{path}", mode="r", options={"protocol_whitelist": "file"})
+        # The prefix keeps a name such as `a:b.mp4` from being read as an address.
+        return av.open(f"file:{path}", mode="r", options=_OPTIONS)
     except (av.FFmpegError, OSError, ValueError) as problem:
         raise MediaError(_cannot_open(path, problem)) from problem
 
@@ -47,7 +51,7 @@ def open_video(path: Path, options: dict[str, str] | None = None) -> tuple[Any, 
     """
     container = open_container(path)
     streams = video_streams(container)
-    if container.format.name in _NOT_VIDEO or not streams:
+    if not streams:
         container.close()
         raise MediaError(f"{path} holds no video; give a video file, a picture or a folder of them")
     stream = max(streams, key=_rank)

@@ -201,6 +201,23 @@ def test_what_is_no_clip_is_refused_in_one_line(tmp_path: Path) -> None:
         open_frames(tmp_path / "missing.mp4")
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nclip.ts\n#EXT-X-ENDLIST\n"),
+        ("list.mp4", "ffconcat version 1.0\nfile clip.ts\n"),
+        ("list.sdp", "v=0\ns=x\nc=IN IP4 127.0.0.1\nm=video 9 RTP/AVP 96\n"),
+        ("art.bin", "hello\n" * 400),
+    ],
+)
+def test_no_file_opens_another_one(tmp_path: Path, name: str, text: str) -> None:
+    make_clip(tmp_path / "clip.ts")
+    (tmp_path / name).write_text(text)
+    # It is refused for what it is, before anything that it names is looked at.
+    with pytest.raises(MediaError, match="not a video that can be read .Invalid argument"):
+        open_frames(tmp_path / name)
+
+
 def test_sound_alone_is_no_clip(tmp_path: Path) -> None:
     import av
 
