@@ -35,12 +35,16 @@ def open_container(path: Path) -> Any:
         raise MediaError(_cannot_open(path, problem)) from problem
 
 
-def open_video(path: Path, options: dict[str, str] | None = None) -> tuple[Any, Any]:
+def open_video(
+    path: Path, options: dict[str, str] | None = None, *, one_by_one: bool = False
+) -> tuple[Any, Any]:
     """Open a video file.
 
     Args:
         path: an existing file.
         options: options of the decoder.
+        one_by_one: decode one frame at a time. Where one is damaged, PyAV loses those that other
+            threads have at hand.
 
     Returns:
         PyAV's container, and of its video streams the default one or else the largest; never a
@@ -64,7 +68,7 @@ def open_video(path: Path, options: dict[str, str] | None = None) -> tuple[Any, 
     except MediaError:
         container.close()
         raise
-    context.thread_type = "AUTO"
+    context.thread_type = "SLICE" if one_by_one else "AUTO"
     # The size may change in the middle.
     context.options = {"max_pixels": str(MAX_PIXELS), **(options or {})}
     return container, stream

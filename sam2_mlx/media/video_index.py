@@ -47,6 +47,7 @@ class VideoIndex:
         jumps: where the clock of the file jumps.
         sound: the sound streams.
         notes: what is wrong with the file.
+        damaged: whether some of it could not be decoded when frames were counted.
     """
 
     times: np.ndarray
@@ -59,6 +60,7 @@ class VideoIndex:
     jumps: Jumps = ()
     sound: tuple[SoundStream, ...] = ()
     notes: tuple[str, ...] = ()
+    damaged: bool = False
 
     def __len__(self) -> int:
         return len(self.times)
@@ -154,6 +156,7 @@ def index_video(path: Path) -> VideoIndex:
         stamps,
         scan.jumps,
         scan.sound,
+        damaged=scan.damaged,
     )
     return replace(index, notes=tuple(_notes(path, scan, index)))
 
@@ -168,9 +171,9 @@ def _unique(stamps: Sequence[int | None]) -> bool:
     return None not in stamps and len(set(stamps)) == len(stamps)
 
 
-def _decode(path: Path, scan: Scan) -> tuple[list[int], list[bool]]:
+def _decode(path: Path, scan: Scan, one_by_one: bool = False) -> tuple[list[int], list[bool]]:
     """The packet of each frame in the order they are shown, and whether it is a keyframe."""
-    container, stream = open_video(path, _COUNTING)
+    container, stream = open_video(path, _COUNTING, one_by_one=one_by_one)
     packets: list[int] = []
     keys: list[bool] = []
     sent = 0
@@ -184,6 +187,9 @@ def _decode(path: Path, scan: Scan) -> tuple[list[int], list[bool]]:
             try:
                 frames = packet.decode()
             except av.FFmpegError:
+                if not one_by_one:
+                    return _decode(path, scan, one_by_one=True)
+                scan.damaged = True
                 continue
             packets += [sent - 1 if frame.pts is None else frame.pts for frame in frames]
             keys += [bool(frame.key_frame) for frame in frames]

@@ -20,6 +20,8 @@ from sam2_mlx.media.video_index import index_video
 
 _MATRICES = {1: 1, 5: 5, 6: 5, 9: 9, 10: 9}
 _UNSPECIFIED = 2
+# To decode on from where one is.
+_HERE = -1
 
 
 class VideoFrames(FrameSource):
@@ -50,6 +52,8 @@ class VideoFrames(FrameSource):
         self._reformatter = VideoReformatter()
         self._other_sizes: set[tuple[int, int]] = set()
         self._index = index_video(path)
+        self._one_by_one = self._index.damaged
+        self._lost: set[int] = set()
         self._describe(self._restart_and_peek())
 
     def __reduce__(self) -> tuple[type[VideoFrames], tuple[Path, int]]:
@@ -61,14 +65,17 @@ class VideoFrames(FrameSource):
         return self._index.time(index)
 
     def read(self, index: int) -> np.ndarray:
-        """One frame; see `FrameSource.read`."""
+        """One frame, or the one before it where it is damaged; see `FrameSource.read`."""
         index = self.check_index(index)
-        if index not in self._cache:
-            # A step back from the last frame is taken as the start of a backward pass.
-            backward = index == self._last - 1
-            room = max(1, self._cache_bytes // (3 * self.width * self.height))
-            self._fill(max(0, index - room + 1) if backward else index, index)
+        # A step back from the last frame is taken as the start of a backward pass.
+        backward = index == self._last - 1
         self._last = index
+        room = max(1, self._cache_bytes // (3 * self.width * self.height))
+        while index in self._lost or (
+            index not in self._cache
+            and not self._fill(max(0, index - room + 1) if backward else index, index)
+        ):
+            index -= 1
         return self._cache[index]
 
     def close(self) -> None:
@@ -81,27 +88,56 @@ class VideoFrames(FrameSource):
 
     # --- decoding ------------------------------------------------------------------------------
 
-    def _fill(self, first: int, last: int) -> None:
-        """Put the frames first..last into the cache, which holds nothing else afterwards."""
+    def _fill(self, first: int, last: int) -> bool:
+        """Put the frames first..last into the cache, which holds nothing else afterwards.
+
+        Returns:
+            False if the last one is damaged, but not those after it.
+        """
         self._cache.clear()
         key = self._index.keyframe_at(first)
         starts = [key, self._index.keyframe_at(max(0, key - 1)), 0]
         if self._next <= first and (key <= self._next or not self._index.seekable):
-            starts.insert(0, -1)
-        for start in dict.fromkeys(starts):
-            if start >= 0:
-                self._start_at(start)
-            if self._collect(first, last):
-                return
-            self._cache.clear()
+            starts.insert(0, _HERE)
+        reached = -1
+        for one_by_one in dict.fromkeys((self._one_by_one, True)):
+            if one_by_one != self._one_by_one:
+                self._one_by_one = True
+                self._restart()
+                starts = starts[-3:]
+            for start in dict.fromkeys(starts):
+                if start == 0 < key and reached > last:
+                    break
+                if start != _HERE:
+                    self._start_at(start)
+                reached = max(reached, self._collect(first, last))
+                if last in self._cache:
+                    return True
+                self._cache.clear()
+        if reached > last:
+            self._lose(last, reached)
+            return False
         reason = f": {self._problem}" if self._problem else ""
         raise MediaError(
             f"frame {last} of {self.path} cannot be decoded{reason}; the file is damaged there, "
             f"frames 0 to {last - 1} may be good"
         ) from self._problem
 
-    def _collect(self, first: int, last: int) -> bool:
-        """Decode on until frame `last`; False if it does not come."""
+    def _lose(self, first: int, end: int) -> None:
+        """Remember frames that cannot be decoded, up to one that can."""
+        self._lost.update(range(first, end))
+        which = f"frame {first}" if end == first + 1 else f"frames {first} to {end - 1}"
+        self.notes.append(
+            f"{which} of {self.path} cannot be decoded; the one before is taken instead"
+        )
+
+    def _collect(self, first: int, last: int) -> int:
+        """Decode on until frame `last` or one that follows it.
+
+        Returns:
+            Its number; -1 if none comes, or none before it (seeking went too far).
+        """
+        passing = False
         for frame in self._frames:
             number = self._number(frame)
             if number is None:
@@ -110,8 +146,9 @@ class VideoFrames(FrameSource):
             if first <= number <= last:
                 self._cache[number] = self._to_rgb(frame, number)
             if number >= last:
-                return number == last
-        return False
+                return number if passing or number == last else -1
+            passing = True
+        return -1
 
     def _number(self, frame: Any) -> int | None:
         """The number of a decoded frame; None if the index does not know it."""
@@ -135,7 +172,7 @@ class VideoFrames(FrameSource):
         """Decode from the start of the file."""
         if self._container is not None:
             self._container.close()
-        self._container, self._stream = open_video(self.path)
+        self._container, self._stream = open_video(self.path, one_by_one=self._one_by_one)
         self._problem = None
         self._next = 0
         self._frames = self._decode()
@@ -144,6 +181,9 @@ class VideoFrames(FrameSource):
         """Decode the first frame that can be shown and make it frame 0."""
         self._restart()
         first = next(self._frames, None)
+        if first is None and not self._one_by_one:
+            self._one_by_one = True
+            return self._restart_and_peek()
         if first is None:
             reason = f": {self._problem}" if self._problem else ""
             self.close()

@@ -47,6 +47,7 @@ class Scan:
         missing: how many frames it should have beyond those there are.
         end: when the last packet of any stream ends, in seconds.
         problems: what ended the reading early.
+        damaged: whether something could not be decoded, as far as that was tried.
         num_pictures: number of video streams.
         picture: which of them this is, for people.
     """
@@ -65,6 +66,7 @@ class Scan:
     missing: int = 0
     end: Fraction = Fraction(0)
     problems: list[av.FFmpegError] = field(default_factory=list)
+    damaged: bool = False
     num_pictures: int = 1
     picture: str = ""
 

@@ -6,6 +6,7 @@ import random
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -113,7 +114,6 @@ def test_a_phone_s_rotation_is_applied(tmp_path: Path, matrix: tuple, turned: ob
 
 def test_colours_follow_the_tags(tmp_path: Path) -> None:
     """The same picture, once tagged BT.709 and once BT.601, comes out with the same colours."""
-    import av
 
     color = np.full((64, 96, 3), (200, 60, 30), np.uint8)
     seen = []
@@ -219,7 +219,6 @@ def test_no_file_opens_another_one(tmp_path: Path, name: str, text: str) -> None
 
 
 def test_sound_alone_is_no_clip(tmp_path: Path) -> None:
-    import av
 
     path = tmp_path / "sound.m4a"
     with av.open(str(path), "w", format="mp4") as container:
@@ -248,7 +247,6 @@ def test_a_file_that_was_cut_off(tmp_path: Path) -> None:
 
 
 def test_a_file_whose_header_promises_more(tmp_path: Path) -> None:
-    import av
 
     path = tmp_path / "fast.mp4"
     with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
@@ -266,18 +264,40 @@ def test_a_file_whose_header_promises_more(tmp_path: Path) -> None:
             assert read_number(source.read(index)) == index
 
 
-def test_damage_in_the_middle_names_the_frame(tmp_path: Path) -> None:
+def test_damage_in_the_middle_is_passed_over(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "clip.mov", Recipe(codec="png", bframes=0, frames=10))
     data = bytearray(path.read_bytes())
     starts = [at for at in range(len(data) - 4) if data[at : at + 4] == b"\x89PNG"]
     data[starts[6] : starts[6] + 40] = bytes(40)
     path.write_bytes(bytes(data))
     with open_frames(path) as source:
-        for index in range(6):
-            assert read_number(source.read(index)) == index
+        assert [read_number(frame) for frame in source] == [0, 1, 2, 3, 4, 5, 5, 7, 8, 9]
+        assert source.note is not None and "frame 6 of" in source.note
+        assert [read_number(source.read(n)) for n in (9, 8, 7, 6, 5)] == [9, 8, 7, 5, 5]
+    # Where nothing follows the damage, the clip ends there.
+    for start in starts[7:]:
+        data[start : start + 40] = bytes(40)
+    path.write_bytes(bytes(data))
+    with open_frames(path) as source:
+        assert [read_number(source.read(index)) for index in range(6)] == list(range(6))
         with pytest.raises(MediaError, match=r"frame 6 of .*clip\.mov cannot be decoded"):
             source.read(6)
-        assert read_number(source.read(7)) == 7
+
+
+@pytest.mark.parametrize("share", [0.8, 0.9])
+def test_a_cut_packet_takes_no_other_frame_with_it(tmp_path: Path, share: float) -> None:
+    """Threads of the decoder lose the frames that they have at hand."""
+    recipe = Recipe(frames=40, gop=40, bframes=3, muxer={"movflags": "+faststart"})
+    path = make_clip(tmp_path / "clip.mp4", recipe)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
+    with open_frames(path) as source:
+        assert source.note is not None and "ends early" in source.note
+        numbers = [read_number(frame) for frame in source]
+    with av.open(str(path)) as container:
+        packets = sum(packet.size > 0 for packet in container.demux(video=0))
+    assert len(numbers) == packets - 1
+    assert numbers == sorted(set(numbers))
 
 
 def test_frame_numbers_outside_the_clip(tmp_path: Path) -> None:
