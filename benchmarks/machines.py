@@ -62,6 +62,7 @@ def row(report: dict[str, Any]) -> str:
     times = {each["what"]: each for each in report["bench"]}
     about = report["bench"][0]
     gigabytes = report["memory_bytes"] / 2**30
+    failed = len(report["selftest"]["failed"])
     memory = f", {gigabytes:.0f} GiB" if gigabytes else ""
     cells = [
         f"{report['device_name'] or report['device']}{memory}, {report['cores']} cores",
@@ -70,9 +71,17 @@ def row(report: dict[str, Any]) -> str:
         f"{report['gflops']:.0f}",
         *(_cell(times.get(what)) for what in _SHOWN),
         report["kernels"],
-        f"{len(report['selftest']['failed'])} failed" if report["selftest"]["failed"] else "agrees",
+        "; ".join([f"{failed} failed" if failed else "agrees", *_official(report)]),
     ]
     return f"| {' | '.join(' '.join(cell.replace('|', '/').split()) for cell in cells)} |\n"
+
+
+def _official(report: dict[str, Any]) -> list[str]:
+    """What `selftest --official` gave there: none in reports of earlier versions."""
+    return [
+        f"{key.partition(',')[0]}: {each['total'] - len(each['off'])} of {each['total']} published"
+        for key, each in report.get("official", {}).items()
+    ]
 
 
 def _cell(measured: dict[str, Any] | None) -> str:

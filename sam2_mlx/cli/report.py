@@ -18,6 +18,15 @@ from sam2_mlx.cli.errors import UsageError
 
 FORMAT_VERSION = 1
 _KEPT = ("version", "python", "packages", "device", "device_name", "default_dtype", "float32")
+# Those of docs/settings.md, and what others read; their values are words and numbers, or paths.
+SETTINGS = (
+    *(
+        f"SAM2_MLX_{name}"
+        for name in ("CACHE", "KERNELS", "COMPILE", "PROFILE", "FOLD", "LANES", "BLAS")
+    ),
+    *("MLX_DISABLE_COMPILE", "MLX_ENABLE_TF32", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"),
+)
+_WORD = re.compile(r"auto|check|off|[0-9]{1,4}")
 # A path, in whatever Metal or a file of verdicts says.
 _PATH = re.compile(r"(?:~|\b[A-Za-z]:)?[/\\][^\s'\"]*")
 
@@ -54,10 +63,12 @@ def collect(model: str, quick: bool) -> dict[str, Any]:
 
     Returns:
         Plain values: the machine, versions, what is in force, verdicts on kernels and forms, what
-        `tune` found, the selftest, and times in seconds.
+        `tune` found, the selftest, the last `selftest --official` of each model, and times in
+        seconds.
     """
     from sam2_mlx.checkpoints.load import profile_place
     from sam2_mlx.cli import info
+    from sam2_mlx.cli.official import results_file
     from sam2_mlx.files import FileError, read_json
     from sam2_mlx.ops.cpu.blas import usable_cores
     from sam2_mlx.ops.metal.verdicts import all_of, verdict_file
@@ -78,10 +89,11 @@ def collect(model: str, quick: bool) -> dict[str, Any]:
         "blas": facts["blas"]["origin"],
         "compile": facts["compile"]["on"],
         "kernels": facts["kernels"],
-        "settings": {key: os.environ[key] for key in _settings() if key in os.environ},
+        "settings": _settings(),
         "verdicts": verdicts,
         "profile": all_of(profile_place(model)),
         "selftest": _selftest(quick),
+        "official": all_of(results_file()),
         "bench": _bench(model, quick, facts["gflops"]),
     }
     without_paths: dict[str, Any] = _without_paths(report)
@@ -101,10 +113,10 @@ def _memory_bytes() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def _settings() -> tuple[str, ...]:
-    """Variables that change how fast or how exact it is; their values are words and numbers."""
-    own = ("KERNELS", "COMPILE", "FOLD", "LANES")
-    return (*(f"SAM2_MLX_{name}" for name in own), "MLX_ENABLE_TF32", "MLX_DISABLE_COMPILE")
+def _settings() -> dict[str, str]:
+    """The settings that are made; three dots for a value that is no word or number."""
+    values = {key: os.environ[key].lower() for key in SETTINGS if os.environ.get(key)}
+    return {key: value if _WORD.fullmatch(value) else "..." for key, value in values.items()}
 
 
 def _selftest(quick: bool) -> dict[str, Any]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import getpass
 import json
 import platform
+import re
 from pathlib import Path
 
 import pytest
 
 from benchmarks import machines
 from sam2_mlx.__main__ import main
+from sam2_mlx.cli import report as report_command
+from sam2_mlx.ops.metal.verdicts import keep
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +26,11 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cache = folder / "cache"
     cache.mkdir()
     (cache / "kernels.json").write_text(json.dumps({"a kernel": verdict}))
+    keep(cache / "official.json", "tiny, as it was", {"total": 20, "off": ["truck"]})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SAM2_MLX_CACHE", str(cache))
         patch.setenv("MLX_ENABLE_TF32", str(folder))
+        patch.setenv("SAM2_MLX_PROFILE", "0")
         assert main(["report", "--quick", "--output", str(file)]) == 0
     return file
 
@@ -53,7 +58,11 @@ def test_what_it_says(report: Path) -> None:
     assert values["verdicts"] == {"a kernel": "it cannot be run: no library at ... it's gone"}
     # Without a compiler on the machine the other one is set too.
     compiled = {"MLX_DISABLE_COMPILE": "1"}
-    assert values["settings"] | compiled == {"MLX_ENABLE_TF32": "...", **compiled}
+    settings = {"MLX_ENABLE_TF32": "...", "SAM2_MLX_CACHE": "...", "SAM2_MLX_PROFILE": "0"}
+    others = {name for name in report_command.SETTINGS if "THREADS" in name or "LANES" in name}
+    values["settings"] = {k: v for k, v in values["settings"].items() if k not in others}
+    assert values["settings"] | compiled == {**settings, **compiled}
+    assert values["official"] == {"tiny, as it was": {"total": 20, "off": ["truck"]}}
     rows = {row["what"]: row["median_s"] for row in values["bench"]}
     assert rows.keys() >= {"image", "frame, 7 mem., 1 obj.", "clip, 1 obj."}
     assert min(rows.values()) > 0
@@ -73,7 +82,16 @@ def test_reports_become_a_table(report: Path, tmp_path: Path) -> None:
     assert machines.main([str(report.parent), "--page", str(page)]) == 0
     *_, row = page.read_text().splitlines()
     assert row.count("|") == page.read_text().splitlines()[-2].count("|")
-    assert "nano at 64, float32" in row and row.endswith("| agrees |")
+    assert "nano at 64, float32" in row
+    assert row.endswith("| agrees; tiny: 19 of 20 published |")
+
+
+def test_every_setting_is_in_the_report() -> None:
+    sources = "".join(path.read_text() for path in (machines.ROOT / "sam2_mlx").rglob("*.py"))
+    table = (machines.ROOT / "docs" / "settings.md").read_text()
+    own = {name for name in report_command.SETTINGS if name.startswith("SAM2_MLX_")}
+    assert own == set(re.findall(r"SAM2_MLX_[A-Z]+(?![A-Z]*_)", sources)) - {"SAM2_MLX_"}
+    assert own == set(re.findall(r"^\| `(SAM2_MLX_\w+)`", table, re.MULTILINE))
 
 
 @pytest.mark.parametrize(

@@ -132,9 +132,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Hub, Path
 
 
 def selftest(
-    served: tuple[Hub, Path], cache: Path, fault: str = "", *more: str
+    served: tuple[Hub, Path], cache: Path, fault: str = "", own: bool = True
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command against the hub, with caches of its own."""
+    """Run the command against the hub, with caches of its own; the table is one's own or not."""
     hub, table = served
     environment = {
         **os.environ,
@@ -144,8 +144,10 @@ def selftest(
         "SAM2_MLX_CACHE": str(cache / "ours"),
         "PYTHONPATH": str(Path(__file__).parents[2]),
     }
+    if not own:
+        fault += f"\nimport sam2_mlx.evaluation.published as p; p.OFFICIAL = p.Path({str(table)!r})"
     command = [sys.executable, "-c", f"import sys, numpy as np\n{fault}\n{RUN}"]
-    command += ["selftest", "--official", "tiny", "--table", str(table), *more]
+    command += ["selftest", "--official", "tiny", *(["--table", str(table)] if own else [])]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500)
 
 
@@ -160,18 +162,26 @@ def test_the_right_weights_pass_and_are_fetched_once(served: Any, cache: Path) -
     assert "all 16 agree" in done.stdout and "FAILED" not in done.stdout
     asked = served[0].asked
     assert asked == 3
+    outcomes = cache / "ours" / "official.json"
+    assert not outcomes.exists()  # of a table of one's own nothing goes into a report
     served[0].cut_at = 0  # as good as no network
     try:
-        assert selftest(served, cache).returncode == 0 and served[0].asked == asked
+        again = selftest(served, cache, own=False)
     finally:
         served[0].cut_at = None
+    assert again.returncode == 0 and served[0].asked == asked
+    ((key, outcome),) = json.loads(outcomes.read_text()).items()
+    assert key.startswith("tiny, sam2_mlx ") and " at 256 on the " in key
+    assert (outcome["total"], outcome["off"]) == (16, []) and 0 < outcome["worst_of_limit"] <= 1
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_found(served: Any, cache: Path, fault: str) -> None:
-    done = selftest(served, cache, FAULTS[fault])
+    done = selftest(served, cache, FAULTS[fault], own=False)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "FAILED" in done.stdout and " are off" in done.stdout
+    (outcome,) = json.loads((cache / "ours" / "official.json").read_text()).values()
+    assert outcome["off"] and outcome["worst_of_limit"] > 1
 
 
 def test_an_interrupted_download_is_one_line_and_goes_on(served: Any, tmp_path: Path) -> None:
