@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -181,6 +181,15 @@ class FrameSource(ABC):
             IndexError: if there is no such frame.
             MediaError: if the frame cannot be decoded.
         """
+
+    def decoded(self, index: int) -> Any | None:
+        """One of the frames read last as the file has it, where a video can be written of it.
+
+        Returns:
+            As of `yuv.rgb_to_yuv420`, with the matrix of `format.colors`; not to be changed. None
+            where frames are in another form, or others were read since.
+        """
+        return None
 
     @abstractmethod
     def close(self) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from sam2_mlx.media.cutout import cut_out_frame
 from sam2_mlx.media.encodings import ENCODINGS, H264, h264
 from sam2_mlx.media.frame_source import FrameSource
 from sam2_mlx.media.mask_writer import MaskRecord
-from sam2_mlx.media.overlay import draw_masks
+from sam2_mlx.media.overlay import draw_masks, draw_on_decoded
 
 if TYPE_CHECKING:
     from sam2_mlx.media.png_sequence import PngSequence
@@ -102,8 +102,17 @@ class VideoSink:
             self._begin = now
             # Where the backward pass was cut short, the sound starts later too.
             self._writer.start_sound_at(self._source.origin + now)
-        picture = frame.cutout if self._alone else frame.drawn
-        self._writer.write(picture, now - self._begin, after - now)
+        self._writer.write(self._picture(frame), now - self._begin, after - now)
+
+    def _picture(self, frame: ShownFrame) -> Any:
+        """What is written of a frame: drawn on what was decoded, where that can be."""
+        if self._alone:
+            return frame.cutout
+        decoded = self._source.decoded(frame.index)
+        if decoded is None:
+            return frame.drawn
+        matrix = self._source.format.colors.matrix
+        return draw_on_decoded(decoded, frame.image, frame.masks, matrix)
 
     def finish(self) -> None:
         """Complete the video; without a frame there is none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -50,6 +51,10 @@ class StridedFrames(FrameSource):
     def read(self, index: int) -> np.ndarray:
         """One frame; see `FrameSource.read`."""
         return self._source.read(self._indices[self.check_index(index)])
+
+    def decoded(self, index: int) -> Any | None:
+        """A frame as the file has it; see `FrameSource.decoded`."""
+        return self._source.decoded(self._indices[index])
 
     def close(self) -> None:
         """Nothing: the source belongs to somebody else."""

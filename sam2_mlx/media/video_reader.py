@@ -22,6 +22,8 @@ _MATRICES = {1: 1, 5: 5, 6: 5, 9: 9, 10: 9}
 _UNSPECIFIED = 2
 # To decode on from where one is.
 _HERE = -1
+# Frames that are kept as decoded: more than are read ahead and wait to be written, together.
+_DECODED = 10
 
 
 class VideoFrames(FrameSource):
@@ -49,6 +51,7 @@ class VideoFrames(FrameSource):
         self._problem: Exception | None = None
         self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
         self._cache_bytes = cache_bytes
+        self._decoded: OrderedDict[int, Any] = OrderedDict()
         self._reformatter = VideoReformatter()
         self._other_sizes: set[tuple[int, int]] = set()
         self._index = index_video(path)
@@ -78,9 +81,14 @@ class VideoFrames(FrameSource):
             index -= 1
         return self._cache[index]
 
+    def decoded(self, index: int) -> Any | None:
+        """A frame as the file has it; see `FrameSource.decoded`."""
+        return self._decoded.get(index)
+
     def close(self) -> None:
         """Close the file."""
         self._cache.clear()
+        self._decoded.clear()
         self._frames = iter(())
         if self._container is not None:
             self._container.close()
@@ -263,6 +271,13 @@ class VideoFrames(FrameSource):
             dst_color_range=ColorRange.JPEG,
         ).to_ndarray()
         quarters, mirrored = self._turn
+        written_alike = matrix == self.format.colors.matrix and not full
+        whole = size == self._coded_size and not any(length % 2 for length in size)
+        if frame.format.name == "yuv420p" and written_alike and whole and not any(self._turn):
+            self._decoded.pop(number, None)
+            self._decoded[number] = frame
+            if len(self._decoded) > _DECODED:
+                self._decoded.popitem(last=False)
         if mirrored:
             rgb = rgb[:, ::-1]
         rgb = np.ascontiguousarray(np.rot90(rgb, quarters))

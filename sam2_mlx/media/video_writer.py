@@ -95,11 +95,12 @@ class VideoWriter:
         if self._audio is not None:
             self._audio.start = origin
 
-    def write(self, frame: np.ndarray, time: Fraction, duration: Fraction) -> None:
+    def write(self, frame: Any, time: Fraction, duration: Fraction) -> None:
         """Add a frame.
 
         Args:
-            frame: uint8 (height, width, 3) RGB, or (height, width, 4) with alpha.
+            frame: uint8 (height, width, 3) RGB, or (height, width, 4) with alpha; or what
+                `yuv.rgb_to_yuv420` gives.
             time: seconds from the first written frame, rising.
             duration: seconds that the frame is shown.
 
@@ -108,14 +109,15 @@ class VideoWriter:
             BrokenPipeError: if nobody reads the pipe any more.
             ValueError: if the frame has another size.
         """
+        in_rgb = isinstance(frame, np.ndarray)
         channels = 4 if self._encoding.alpha else 3
         expected = (self._format.height, self._format.width, channels)
-        if frame.shape != expected:
+        if in_rgb and frame.shape != expected:
             raise ValueError(f"frames need shape {expected}; got {frame.shape}")
         with dropping(self.target, self.abort, av.FFmpegError):
             if self._container is None:
                 self._open()
-            picture = self._to_yuv(frame)
+            picture = self._to_yuv(frame) if in_rgb else frame
             picture.pts = self._ticks(time)
             picture.time_base = self._time_base
             self._durations.append(

@@ -29,10 +29,7 @@ def rgb_to_yuv420(picture: np.ndarray, matrix: int) -> Any:
     """
     height, width = picture.shape[:2]
     frame = av.VideoFrame(width, height, "yuv420p")
-    luma, *colors = (
-        np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, -1)[:, : plane.width]
-        for plane in frame.planes
-    )
+    luma, *colors = planes_of(frame)
     rows = _rows(matrix)
     # Three channels are converted faster than one.
     cv2.extractChannel(cv2.transform(picture, rows), 0, luma)
@@ -41,6 +38,14 @@ def rgb_to_yuv420(picture: np.ndarray, matrix: int) -> Any:
     for channel, plane in enumerate(colors, 1):
         cv2.extractChannel(halved, channel, plane)
     return frame
+
+
+def planes_of(frame: Any) -> list[np.ndarray]:
+    """The planes of one of PyAV's frames with 8 bits a value, each uint8 (rows, columns)."""
+    return [
+        np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, -1)[:, : plane.width]
+        for plane in frame.planes
+    ]
 
 
 @lru_cache(maxsize=4)

@@ -49,7 +49,9 @@ def shown(index: int, *visible: bool) -> ShownFrame:
 
 
 def test_times_count_from_the_first_frame_that_is_written() -> None:
-    source: Any = SimpleNamespace(origin=Fraction(2), time=lambda index: Fraction(index, 10))
+    source: Any = SimpleNamespace(
+        origin=Fraction(2), time=lambda index: Fraction(index, 10), decoded=lambda index: None
+    )
     writer = Writer()
     sink = VideoSink(writer, source, alone=False)
     for index in (7, 8):
