@@ -24,10 +24,10 @@ from sam2_mlx.checkpoints.quantized import quantize
 from sam2_mlx.checkpoints.read import Weights, read_weights
 from sam2_mlx.checkpoints.tensors import CheckpointError
 from sam2_mlx.config import ModelConfig
-from sam2_mlx.files import FileError, StagedFolder, open_regular, real_path, sha256
+from sam2_mlx.files import StagedFolder, real_path, sha256
 from sam2_mlx.ops.dtypes import FLOATS
 from sam2_mlx.ops.random_state import random_numbers_kept
-from sam2_mlx.ops.tensor_file import read_safetensors
+from sam2_mlx.ops.tensor_file import write_safetensors
 
 
 @random_numbers_kept()
@@ -114,7 +114,6 @@ def _check_target(out: Path, source: Path, overwrite: bool) -> None:
 
 
 def _write(folder: Path, weights: Weights, config: ModelConfig, dtype: str, source: Path) -> None:
-    path = folder / WEIGHTS_NAME
     size = sum(array.nbytes for array in weights.arrays.values())
     free = shutil.disk_usage(folder).free
     if free < size + 2**20:
@@ -122,13 +121,7 @@ def _write(folder: Path, weights: Weights, config: ModelConfig, dtype: str, sour
             f"not enough space in {folder.parent}: {size / 1e6:.0f} MB are needed, "
             f"{free / 1e6:.0f} MB are free"
         )
-    try:
-        mx.save_safetensors(str(path), weights.arrays, metadata={"format": "mlx"})
-        # MLX does not report a short write, so the file is read back as far as its table.
-        with open_regular(path) as file:
-            read_safetensors(file)
-    except (RuntimeError, FileError) as error:
-        raise OSError(f"could not write {size / 1e6:.0f} MB to {folder.parent}") from error
+    write_safetensors(folder / WEIGHTS_NAME, weights.arrays, {"format": "mlx"})
     record: dict[str, Any] = {
         "format": "sam2_mlx",
         "format_version": FORMAT_VERSION,

@@ -6,12 +6,13 @@ import math
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import mlx.core as mx
 import numpy as np
 
-from sam2_mlx.files import FileError, parse_json, quoted
+from sam2_mlx.files import FileError, open_regular, parse_json, quoted
 
 MAX_HEADER_BYTES = 2**24
 """The longest header that is read: 16 MB; that of the largest published model has 0.1 MB."""
@@ -89,6 +90,22 @@ class _Entry:
     shape: tuple[int, ...]
     begin: int
     end: int
+
+
+def write_safetensors(
+    path: Path, arrays: dict[str, mx.array], metadata: dict[str, str] | None = None
+) -> None:
+    """Write arrays, and look whether they are there, because MLX does not report a short write.
+
+    Raises:
+        OSError: if they are not.
+    """
+    try:
+        mx.save_safetensors(str(path), arrays, metadata)
+        with open_regular(path) as file:
+            read_safetensors(file)
+    except (RuntimeError, FileError) as problem:
+        raise OSError("its values did not get there whole; is the disk full?") from problem
 
 
 def _checked(name: str, entry: Any) -> _Entry:

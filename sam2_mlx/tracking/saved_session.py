@@ -13,12 +13,12 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from sam2_mlx.files import FileError, StagedFile, open_regular, parse_json, writing_failed
+from sam2_mlx.files import FileError, StagedFile, open_regular, parse_json
 from sam2_mlx.media.frame_source import Frames
 from sam2_mlx.model.memory import FrameMemory, ObjectMask
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.ops.dtypes import FLOATS, dtype_name
-from sam2_mlx.ops.tensor_file import StoredTensor, read_safetensors
+from sam2_mlx.ops.tensor_file import StoredTensor, read_safetensors, write_safetensors
 from sam2_mlx.prompts import Prompt
 from sam2_mlx.tracking.memory_bank import FrameRecord
 from sam2_mlx.tracking.options import TrackingOptions
@@ -63,13 +63,7 @@ def save_session(session: TrackingSession, path: str | Path) -> None:
         ],
     }
     with StagedFile(target) as staged:
-        try:
-            mx.save_safetensors(str(staged), arrays.by_name(), {_KEY: json.dumps(description)})
-            # MLX does not report a short write; this does.
-            with open_regular(staged) as file:
-                read_safetensors(file)
-        except (RuntimeError, FileError) as problem:
-            raise writing_failed(target, problem) from problem
+        write_safetensors(staged, arrays.by_name(), {_KEY: json.dumps(description)})
 
 
 def load_session(path: str | Path, model: Sam, source: Frames | None = None) -> TrackingSession:

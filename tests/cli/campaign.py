@@ -283,7 +283,9 @@ class Campaign:
                 with open_frames(file) as video:
                     if not sum(1 for _ in video):
                         problems.append(f"{file.name} is empty")
-            if ended.code == 0 and not list(place.glob("*.mp4")) and "disk full" not in kind:
+            # Larger pictures may come before the first of a recording.
+            empty = not list(place.glob("*.mp4")) and kind not in ("larger", "disk full")
+            if ended.code == 0 and empty:
                 problems.append(f"nothing was recorded: {ended.err[-200:]}")
             self._take(row, ended, problems, f"{kind} {number}")
             shutil.rmtree(place)

@@ -1,7 +1,7 @@
 """The webcam demo and the preview with a camera and a window that are not there.
 
-    python -m tests.cli.fake_camera gone FRAMES KEYS ARGUMENTS      the camera ends after FRAMES
-    python -m tests.cli.fake_camera preview FRAMES ARGUMENTS        the window closes after FRAMES
+    python -m tests.cli.fake_camera gone FRAMES KEYS ARGUMENTS   no camera FRAMES after the first r
+    python -m tests.cli.fake_camera preview FRAMES ARGUMENTS     no window after FRAMES
 
 In place of `gone`: `stuck` (no answer any more), `empty`, `grey` or `larger` pictures, `ever`.
 KEYS are pressed one after the other, one a look at the window once it shows the camera's picture,
@@ -44,7 +44,7 @@ def main() -> None:
     limit = int(frames)
 
     class Camera:
-        """Gives `limit` noisy frames, 200 a second, and then what `kind` says."""
+        """200 noisy frames a second, `limit` of them recorded, and then what `kind` says."""
 
         left = limit
         noise = np.random.default_rng(1)
@@ -56,7 +56,7 @@ def main() -> None:
 
         def read(self) -> tuple[bool, Any]:
             time.sleep(0.005)
-            Camera.left -= 1
+            Camera.left -= Window.recording
             frame = Camera.noise.integers(0, 120, (*SIZE, 3), np.uint8)
             frame[20:40, 30:50] = 220
             return (True, frame) if Camera.left >= 0 else AFTER[kind](frame)
@@ -70,7 +70,7 @@ def main() -> None:
     keys = iter("" if kind == "preview" else rest.pop(0))
 
     class Window:
-        live = False
+        live = recording = False
 
         def __init__(self, title: str) -> None: ...
 
@@ -82,6 +82,7 @@ def main() -> None:
 
         def poll(self, controls: Any, scale: float) -> str | None:
             key = next(keys, None) if self.live else "."
+            Window.recording |= key == "r"
             return "" if key == "." else key
 
         def close(self) -> None: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import shutil
@@ -24,6 +25,8 @@ IMAGE = "image photos/0.png --point 9,9 --model nano --image-size 64 --save-mask
 EVERYTHING = "everything photos --model nano --image-size 64 --points-per-side 4 --output found"
 EVAL = "eval data --model nano --image-size 64 --json eval.json --save-masks saved"
 CONVERT = "convert nano converted"
+EXPORT = "export nano bundle --image-size 64"
+BATCH = "batch jobs.jsonl --model nano --image-size 64 --out results --workers 1 --save-masks png"
 LAST = 30
 """The last frame of a whole run of `VIDEO`."""
 
@@ -37,7 +40,7 @@ class Fault:
     Attributes:
         name: what it lacks, for people.
         command: the arguments of sam2-mlx.
-        codes: exit codes that are right.
+        codes: exit codes that are right; 3 is a clip that failed.
         closed: streams that are closed.
         streams: what the process gets as a stream in place of a pipe: a file, or "unread".
         limits: resources that it may have.
@@ -56,7 +59,7 @@ class Fault:
 def faults() -> Iterator[Fault]:
     """Each way in which a machine refuses something, for each command."""
     video = VIDEO.format(end=LAST)
-    for command in (video, IMAGE, EVERYTHING, EVAL, CONVERT):
+    for command in (video, IMAGE, EVERYTHING, EVAL, CONVERT, EXPORT, BATCH):
         name = command.split()[0]
         yield Fault(f"{name}, stdout closed", command, (0,), closed=(1,))
         yield Fault(f"{name}, stderr closed", command, (0,), closed=(2,))
@@ -66,11 +69,12 @@ def faults() -> Iterator[Fault]:
         yield Fault(f"{name}, stdout is full", command, (2,), streams={"stdout": "/dev/full"})
         yield Fault(f"{name}, stderr is full", command, (0,), streams={"stderr": "/dev/full"})
         for size in (0, 30_000, 150_000):
-            yield Fault(f"{name}, {size} bytes of disk", command, disk=size)
-            yield Fault(f"{name}, files of {size} bytes", command,
+            yield Fault(f"{name}, {size} bytes of disk", command, (0, 2, 3), disk=size)
+            yield Fault(f"{name}, files of {size} bytes", command, (0, 2, 3),
                         limits={resource.RLIMIT_FSIZE: size})  # fmt: skip
         for count in (8, 16, 32):
-            yield Fault(f"{name}, {count} handles", command, limits={resource.RLIMIT_NOFILE: count})
+            yield Fault(f"{name}, {count} handles", command, (0, 2, 3),
+                        limits={resource.RLIMIT_NOFILE: count})  # fmt: skip
         for size in (600, 1200):
             yield Fault(f"{name}, {size} MB of addresses", command, (2,),
                         limits={resource.RLIMIT_AS: size * MEGABYTE})  # fmt: skip
@@ -109,6 +113,8 @@ def draw_inputs(folder: Path) -> None:
     picture[20:40, 30:50] = 220
     label = (picture[..., 0] > 100).astype(np.uint8)
     (folder / "photos").mkdir()
+    job = {"clip": "photos", "prompts": [{"points": [[40, 30]]}]}
+    (folder / "jobs.jsonl").write_text(json.dumps(job))
     for name in ("JPEGImages", "Annotations"):
         (folder / "data" / name / "a").mkdir(parents=True)
     for number in range(3):

@@ -39,4 +39,4 @@ def test_every_command_meets_every_fault() -> None:
     names = [fault.name for fault in faults()]
     assert len(names) == len(set(names))
     commands = {fault.command.split()[0] for fault in faults()}
-    assert commands == {"video", "image", "everything", "eval", "convert"}
+    assert commands == {"video", "image", "everything", "eval", "convert", "export", "batch"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,7 @@ from sam2_mlx.apps.exporting.functions import Functions
 from sam2_mlx.apps.exporting.tracing import plain_operations, write_functions
 from sam2_mlx.cli.bench.models import seeded_model
 from sam2_mlx.config import MODELS
+from sam2_mlx.files import FileError
 from sam2_mlx.model.sam import Sam
 from tests.tiny import tiny_model
 
@@ -111,6 +113,20 @@ def test_a_constant_that_is_a_view_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match=r"shape \(3, 2\) in the function of x is a view"):
         write_functions(tmp_path / "x.mlxfn", function, [{"x": mx.eye(3)}])
+
+
+def test_a_full_disk_is_said_and_nothing_stays(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for size in (0, 20_000):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            with pytest.raises(
+                FileError, match="could not be written: MLX says .*is the disk full"
+            ):
+                export_bundle(tiny_model(), tmp_path / "bundle", tiers=((1, 0),))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())
 
 
 def test_compiling_and_kernels_are_as_before(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from sam2_mlx.files import FileError, StagedFolder, read_json, sha256
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.ops.device import device_kind
 from sam2_mlx.ops.dtypes import dtype_name
+from sam2_mlx.ops.tensor_file import write_safetensors
 
 FORMAT = 1
 FACTS, MODEL, CHECK = "bundle.json", "model.mlxfn", "check.safetensors"
@@ -69,7 +70,7 @@ def export_bundle(model: Sam, out: Path, tiers: Tiers = TIERS, points: int = MAX
         write_functions(folder / MODEL, functions, _calls(functions, model, tiers, points))
         facts = _facts(model, tiers, points)
         check = make_check(functions, facts)
-        mx.save_safetensors(str(folder / CHECK), check)
+        write_safetensors(folder / CHECK, check)
         digests = {name: sha256(folder / name) for name in (MODEL, CHECK)}
         facts = Facts(**{**asdict(facts), "sha256": digests})
         (folder / FACTS).write_text(json.dumps(asdict(facts), indent=1) + "\n")

@@ -48,13 +48,18 @@ def write_functions(
 
     Raises:
         ValueError: if a constant could not be read back as it is.
+        OSError: if the file cannot be written.
     """
     with plain_operations():
         for call in calls:
             _check_constants(function, call)
-        with mx.exporter(str(path), function) as exporter:
-            for call in calls:
-                exporter(**call)
+        try:
+            with mx.exporter(str(path), function) as exporter:
+                for call in calls:
+                    exporter(**call)
+        except RuntimeError as problem:
+            # All calls have been traced before; what can go wrong now is the file.
+            raise OSError(f"MLX says {problem}; is the disk full?") from problem
 
 
 def _check_constants(function: Callable[..., Arrays], call: Arguments) -> None:
