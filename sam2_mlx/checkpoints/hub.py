@@ -270,15 +270,15 @@ def _probe(repository: str) -> None:
         raise DownloadError(
             f"HF_HUB_OFFLINE is set and {repository} is not in the cache; unset it, {_GET_FILE}"
         )
-    endpoint = urllib.parse.urlsplit(constants.ENDPOINT)
-    proxies = urllib.request.getproxies()
-    proxy = proxies.get(endpoint.scheme) or proxies.get("all")
-    if proxy and not urllib.request.proxy_bypass(endpoint.hostname or ""):
-        endpoint = urllib.parse.urlsplit(proxy if "//" in proxy else f"//{proxy}")
     answered = threading.Event()
 
     def connect() -> None:
         try:
+            endpoint = urllib.parse.urlsplit(constants.ENDPOINT)
+            proxies = urllib.request.getproxies()
+            proxy = proxies.get(endpoint.scheme) or proxies.get("all")
+            if proxy and not urllib.request.proxy_bypass(endpoint.hostname or ""):
+                endpoint = urllib.parse.urlsplit(proxy if "//" in proxy else f"//{proxy}")
             port = endpoint.port or _PORTS.get(endpoint.scheme, 443)
             with socket.create_connection((endpoint.hostname, port), PROBE_SECONDS):
                 answered.set()

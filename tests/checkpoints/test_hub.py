@@ -304,6 +304,15 @@ def test_no_network_is_noticed_at_once(unreachable: None, monkeypatch: pytest.Mo
     assert time.monotonic() - start < 2
 
 
+def test_a_proxy_that_is_no_address_is_no_network(
+    unreachable: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub.urllib.request, "getproxies", lambda: {"https": "http://[::1"})
+    with pytest.raises(DownloadError, match="no connection to Hugging Face"):
+        load("tiny")
+    assert load_auto()[0] == "nano"
+
+
 def test_a_network_that_never_answers_is_given_up(
     unreachable: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
