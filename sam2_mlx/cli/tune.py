@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sam2_mlx.cli.arguments import CommandParser, add_options, read_count
+from sam2_mlx.cli.progress import PATIENCE_SECONDS, said_if_slow
 
 if TYPE_CHECKING:
     import mlx.core as mx
@@ -51,7 +52,6 @@ def main(argv: list[str]) -> int:
     options = _parser().parse_args(argv)
     from sam2_mlx.checkpoints.load import load, load_auto, profile_place
     from sam2_mlx.checkpoints.profiles import profile_key
-    from sam2_mlx.cli.progress import said_if_slow
     from sam2_mlx.cli.stop import StopSignals
     from sam2_mlx.files import check_target
     from sam2_mlx.ops.cpu.allocator import keep_freed_memory
@@ -96,7 +96,6 @@ def tune(model: Sam, objects: int, stop: StopSignals) -> dict[str, Any]:
         was `tried`, each with its time as a `share` of that of the form it would replace, or its
         `fault`, and whether it was `taken`; and on a Mac the verdicts on `attention`.
     """
-    from sam2_mlx.cli.progress import said_if_slow
     from sam2_mlx.ops.profile import Profile, use
 
     default = best = Profile()
@@ -268,9 +267,12 @@ class _TimedFrame:
         return rounds
 
     def time(self, profile: Profile) -> float:
-        """Milliseconds of a frame in a form that ran before."""
-        self.times.setdefault(profile, []).append(self._milliseconds(profile))
-        return self.times[profile][-1]
+        """Milliseconds of a frame in a form that ran before; slow ones leave a dot."""
+        took = self._milliseconds(profile)
+        if took > 1000 * PATIENCE_SECONDS:
+            print(".", end="", file=sys.stderr, flush=True)
+        self.times.setdefault(profile, []).append(took)
+        return took
 
     def _milliseconds(self, profile: Profile) -> float:
         start = time.perf_counter()

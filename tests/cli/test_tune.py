@@ -112,7 +112,10 @@ def test_faster_in_most_rounds_is_not_enough(run: Any) -> None:
     assert entry["choices"] == {} and entry["tried"][0]["share"] == 0.9
 
 
-def test_what_loses_is_measured_no_further(run: Any) -> None:
+def test_what_loses_is_measured_no_further(
+    run: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tune, "PATIENCE_SECONDS", 2.0)
     calls: list[Profile] = []
 
     def clock(profile: Profile) -> float:
@@ -120,6 +123,7 @@ def test_what_loses_is_measured_no_further(run: Any) -> None:
         return 9000.0 if profile.chosen() else 8000.0
 
     tried = [each["choices"] for each in run(clock)["tried"]]
+    assert capsys.readouterr().err.count(".") >= len(calls)
     usual = attention.SCORES
     assert tried == [
         {"lanes": 1, "blas_threads": 2},
