@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import mlx.core as mx
 import numpy as np
 
 PADDING, TOP_LEFT, BOTTOM_RIGHT = -1, 2, 3
@@ -85,7 +87,7 @@ class Prompt:
         Raises:
             ValueError: if it does not have two axes, or holds NaN.
         """
-        array = np.asarray(mask)
+        array = _array("mask", mask)
         if array.dtype.kind not in "biuf":
             raise ValueError(f"mask must hold numbers; got {array.dtype}")
         if array.ndim != 2 or 0 in array.shape:
@@ -106,9 +108,9 @@ class Prompt:
         Raises:
             ValueError: if the shape is another one, or a number is not finite.
         """
-        array = np.asarray(logits, np.float32)
+        array = _array("mask_input", logits, np.float32)
         array = array[None] if array.ndim == 3 else array
-        if array.ndim != 4 or array.shape[1:] != (1, side, side):
+        if array.ndim != 4 or array.shape[1:] != (1, side, side) or not len(array):
             raise ValueError(
                 f"mask_input needs shape (1, {side}, {side}), the low-resolution logits of an "
                 f"earlier prediction; got {np.shape(logits)}"
@@ -141,6 +143,18 @@ class Prompt:
         return bool((self.labels == TOP_LEFT).any())
 
 
+def whole_number(name: str, value: Any) -> int:
+    """An integer of Python, of one of any kind: NumPy's would not survive in a saved session.
+
+    Raises:
+        TypeError: if it is none.
+    """
+    try:
+        return operator.index(value)
+    except TypeError as problem:
+        raise TypeError(f"{name} must be a whole number; got {value!r}") from problem
+
+
 def _points(points: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     """Points as (B, P, 2) and labels as (B, P); P is 0 where there are none."""
     if (points is None) != (labels is None):
@@ -149,7 +163,7 @@ def _points(points: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
             + ("labels without points" if points is None else "points without labels")
         )
     places = _coordinates("points", [] if points is None else points)
-    kinds = np.asarray([] if labels is None else labels)
+    kinds = _array("labels", [] if labels is None else labels)
     if not places.size and not kinds.size:
         return np.zeros((1, 0, 2)), np.zeros((1, 0), np.int32)
     if places.ndim == 2:
@@ -169,13 +183,26 @@ def _points(points: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     return places, kinds.astype(np.int32)
 
 
-def _coordinates(name: str, values: Any) -> np.ndarray:
-    """Coordinates as float64, but in single precision, as the reference takes them."""
+def _array(name: str, values: Any, dtype: Any = None) -> np.ndarray:
+    """Values as an array, of MLX's bfloat16 too.
+
+    Raises:
+        ValueError: if they are none.
+    """
     try:
+        if isinstance(values, mx.array) and values.dtype == mx.bfloat16:
+            values = values.astype(mx.float32)
+        if np.iscomplexobj(values):
+            raise TypeError("they are complex")
         with np.errstate(over="ignore"):
-            return np.asarray(values, np.float32).astype(np.float64)
+            return np.asarray(values, dtype)
     except (TypeError, ValueError, OverflowError) as problem:
         raise ValueError(f"{name} must be an array of numbers: {problem}") from problem
+
+
+def _coordinates(name: str, values: Any) -> np.ndarray:
+    """Coordinates as float64, but in single precision, as the reference takes them."""
+    return _array(name, values, np.float32).astype(np.float64)
 
 
 def _corners(box: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -200,6 +227,11 @@ def _check_places(places: np.ndarray, kinds: np.ndarray, width: int, height: int
     if outside.any():
         raise ValueError(f"points must lie in {picture}; got {_numbers(places[outside][0])}")
     corner = (kinds[:, :-1] == TOP_LEFT) & (kinds[:, 1:] == BOTTOM_RIGHT)
+    if np.isin(kinds, (TOP_LEFT, BOTTOM_RIGHT)).sum() != 2 * corner.sum():
+        raise ValueError(
+            "labels 2 and 3 are the corners of a box, one right after the other; "
+            f"got {kinds.tolist()}"
+        )
     for first, last in zip(places[:, :-1][corner], places[:, 1:][corner], strict=True):
         box = _numbers([*first, *last])
         if (last <= first).any():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import mlx.core as mx
 import numpy as np
 import pytest
 
@@ -67,6 +68,11 @@ def ask(request: pytest.FixtureRequest) -> Any:
         ({"box": [10, 40, 50, 5]}, r"\(10, 40, 50, 5\) has no area"),
         ({"box": [10, 5, 10, 40]}, "has no area"),
         ({"points": [[50, 40], [10, 5]], "labels": [2, 3]}, "has no area"),
+        ({"points": [[50, 40], [10, 5]], "labels": [3, 2]}, r"corners of a box, .* \[\[3, 2\]\]"),
+        ({"points": [[20, 30]], "labels": [2]}, r"corners of a box, .* got \[\[2\]\]"),
+        ({"points": np.array([[1j, 2]]), "labels": [1]}, "numbers: they are complex"),
+        ({"points": [[1, 2], [3]], "labels": [1, 1]}, "points must be an array of numbers"),
+        ({"points": [[1, 2], [3, 4]], "labels": [[1], [1, 1]]}, "labels must be an array"),
         ({"box": [96, 0, 120, 30]}, r"must overlap .* got \(96, 0, 120, 30\)"),
         ({"box": [-20, -20, 0, 30]}, "must overlap"),
         ({"points": [[48, 32]], "labels": [1], "normalize_coords": False}, "x from 0 to 1"),
@@ -84,6 +90,10 @@ def test_impossible_prompts_are_refused(ask: Any, prompt: dict[str, Any], messag
         ({"points": [[[20, 30]]], "labels": [[1]]}, {"points": [[20, 30]], "labels": [1]}),
         ({"points": [[[20, 30]]], "labels": [1]}, {"points": [[20, 30]], "labels": [1]}),
         ({"points": [(20, 30)], "labels": [True]}, {"points": [[20, 30]], "labels": [1.0]}),
+        (
+            {"points": mx.array([[20, 30]], mx.bfloat16), "labels": mx.array([1])},
+            {"points": [[20, 30]], "labels": [1]},
+        ),
         ({"points": [], "labels": [], "box": [5, 6, 70, 60]}, {"box": [5, 6, 70, 60]}),
         ({"box": [[5, 6], [70, 60]]}, {"box": np.array([[5, 6, 70, 60]])}),
         ({"points": [[5, 6], [70, 60]], "labels": [2, 3]}, {"box": [5, 6, 70, 60]}),
@@ -137,11 +147,28 @@ def test_masks_of_any_numbers(mask: Any, on: Any) -> None:
         ([[np.nan, 1.0]], "NaN"),
         ([["a"]], "must hold numbers"),
         (np.ones((2, 2), complex), "complex"),
+        ([[1], [1, 0]], "mask must be an array of numbers"),
+        (np.ones((2, 2), complex), "numbers: they are complex"),
     ],
 )
 def test_impossible_masks_are_refused(mask: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Prompt.from_mask(mask)
+
+
+@pytest.mark.parametrize(
+    ("logits", "message"),
+    [
+        ("many", "mask_input must be an array of numbers"),
+        ([[1], [1, 2]], "mask_input must be an array of numbers"),
+        (np.ones((1, 16, 16), complex), "they are complex"),
+        (np.ones((0, 1, 16, 16)), r"got \(0, 1, 16, 16\)"),
+        (np.full((1, 16, 16), np.nan), "finite"),
+    ],
+)
+def test_impossible_logits_are_refused(logits: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Prompt().improving(logits, 16)
 
 
 def test_logits_of_a_video_are_a_mask_prompt() -> None:

@@ -277,6 +277,8 @@ def image_to_rgb(
     image: Image.Image, name: str, levels: Levels | None = None, upright: bool = True
 ) -> np.ndarray:
     """One picture, or the page at hand of several, as RGB; see `read_picture`."""
+    if 0 in image.size:
+        raise MediaError(f"{name} has no pixels; got {image.size[0]}x{image.size[1]}")
     if image.mode == "F":
         raise MediaError(f"{name} holds floating-point numbers; save it with 8 or 16 bits")
     # Before the orientation is asked for, which can unpack the whole picture.

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from sam2_mlx.media.frame_source import Frames
 from sam2_mlx.predictors.look import as_picture
@@ -51,10 +50,7 @@ class ListedFrames:
         return image
 
     def _load(self, index: int) -> np.ndarray:
-        picture = as_array(self._pictures[index])
-        if not isinstance(picture, (np.ndarray, Image.Image, str, os.PathLike)):
-            picture = np.asarray(picture)
-        return as_picture(picture)
+        return as_picture(self._pictures[index])
 
 
 def open_clip(video: Any) -> Frames:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,7 @@ from sam2_mlx.model.image_encoder import ImageFeatures
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.ops.masks import fill_holes, remove_sprinkles
 from sam2_mlx.ops.precision import exact_matmul
+from sam2_mlx.predictors.torch_like import as_array
 from sam2_mlx.prompts import Prompt
 from sam2_mlx.transforms import Framing
 
@@ -133,6 +135,17 @@ def as_picture(image: Any, upright: bool | None = None) -> np.ndarray:
         image: an array, a PIL image or the path of a picture; see `load_picture`.
         upright: turn it as its orientation tag says. By default files are turned, as viewers
             show them, and PIL images are not: programs go on with the pixels as they lie.
+
+    Raises:
+        TypeError, ValueError: if it is none of these, or no picture.
     """
+    image = as_array(image)
+    if not isinstance(image, (np.ndarray, Image.Image, str, os.PathLike)):
+        if not hasattr(image, "__array__"):
+            raise TypeError(
+                "a picture is an array uint8 (H, W, 3) of RGB, a PIL image or the path of a "
+                f"picture; got {type(image).__name__}"
+            )
+        image = np.asarray(image)
     turned = not isinstance(image, Image.Image) if upright is None else upright
     return load_picture(image, upright=turned)

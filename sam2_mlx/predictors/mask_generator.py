@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any
 
 import mlx.core as mx
@@ -18,10 +20,12 @@ from sam2_mlx.predictors.enlarger import Enlarger
 from sam2_mlx.predictors.found_masks import OUTPUT_MODES, FoundMasks, segmentation, to_xywh
 from sam2_mlx.predictors.image_predictor import SAM2ImagePredictor
 from sam2_mlx.predictors.look import Look, as_picture, encode_pictures, without_small_regions
-from sam2_mlx.prompts import Prompt
+from sam2_mlx.prompts import Prompt, whole_number
 
 # Masks are enlarged to the picture's size a few at a time: this many logits at most.
 _ENLARGED_AT_ONCE = 2**25
+# More than a point for each cell of the finest features.
+_MAX_SIDE = 512
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,19 @@ class SAM2AutomaticMaskGenerator:
             )
         if points_per_batch < 1:
             raise ValueError(f"points_per_batch must be at least 1; got {points_per_batch}")
+        numbers = {
+            "pred_iou_thresh": pred_iou_thresh,
+            "stability_score_thresh": stability_score_thresh,
+            "stability_score_offset": stability_score_offset,
+            "mask_threshold": mask_threshold,
+            "box_nms_thresh": box_nms_thresh,
+            "crop_nms_thresh": crop_nms_thresh,
+            "crop_overlap_ratio": crop_overlap_ratio,
+            "min_mask_region_area": min_mask_region_area,
+        }
+        for name, value in numbers.items():
+            if not isinstance(value, Real) or not math.isfinite(value):
+                raise ValueError(f"{name} must be a number; got {value!r}")
         self.predictor = SAM2ImagePredictor(
             model, max_hole_area=min_mask_region_area, max_sprinkle_area=min_mask_region_area
         )
@@ -300,8 +317,10 @@ def _grids(
     if (side is None) == (grids is None):
         raise ValueError("give points_per_side or point_grids, and None for the other")
     if grids is None:
-        assert side is not None
-        return layer_grids(side, layers, downscale)
+        side = whole_number("points_per_side", side)
+        if side > _MAX_SIDE:
+            raise ValueError(f"points_per_side must be at most {_MAX_SIDE}; got {side}")
+        return layer_grids(side, whole_number("crop_n_layers", layers), downscale)
     layered = [np.asarray(grid, np.float64) for grid in grids]
     for grid in layered:
         if grid.ndim != 2 or grid.shape[1] != 2:

@@ -29,7 +29,9 @@ HOST = Device("cpu")
 
 
 def as_array(values: Any) -> Any:
-    """An array of a tensor of torch, whatever its device, type and graph; else `values`."""
+    """NumPy's array of one of MLX or a tensor of torch, of any type and device; else `values`."""
+    if isinstance(values, mx.array):
+        return np.asarray(values.astype(mx.float32) if values.dtype == mx.bfloat16 else values)
     if type(values).__module__.partition(".")[0] != "torch":
         return values
     values = values.detach().cpu()

@@ -306,12 +306,12 @@ class SAM2VideoPredictor(TorchModule):
         Returns:
             As `add_new_points_or_box`, or None.
         """
-        inference_state.clear(obj_id, frame_idx)
+        self._ready(inference_state).clear(obj_id, frame_idx)
         return _reference(inference_state.masks_on(frame_idx)) if need_output else None
 
     def reset_state(self, inference_state: TrackingSession) -> None:
         """Remove all objects and prompts."""
-        inference_state.reset()
+        self._ready(inference_state).reset()
 
     @at_home
     def remove_object(
@@ -335,7 +335,7 @@ class SAM2VideoPredictor(TorchModule):
         Raises:
             RuntimeError: if the object is unknown and `strict`.
         """
-        if obj_id not in inference_state.object_ids:
+        if obj_id not in self._ready(inference_state).object_ids:
             if strict:
                 raise RuntimeError(
                     f"there is no object {obj_id}; objects: {list(inference_state.object_ids)}"
@@ -350,6 +350,10 @@ class SAM2VideoPredictor(TorchModule):
 
     def _ready(self, state: TrackingSession) -> TrackingSession:
         """The state, following by the options as they are now."""
+        if not isinstance(state, TrackingSession):
+            raise TypeError(
+                f"inference_state is what init_state(...) gives; got {type(state).__name__}"
+            )
         if state.options != self._options:
             state.options = self._options
         return state

@@ -16,6 +16,7 @@ from sam2_mlx.media.frame_source import Frames
 from sam2_mlx.media.read_ahead import ReadAhead
 from sam2_mlx.model.image_encoder import ImageFeatures
 from sam2_mlx.model.sam import Sam
+from sam2_mlx.prompts import whole_number
 from sam2_mlx.transforms import check_picture, normalise, resize_frame
 
 Resize = Callable[[np.ndarray, int], np.ndarray]
@@ -128,13 +129,15 @@ class CurrentFrame:
             return 0, 0
         return self._frames[index].image.shape[0], self._frames[index].image.shape[1]
 
-    def check(self, index: int) -> None:
-        """Check that a frame can be worked on.
+    def check(self, index: int) -> int:
+        """Check that a frame can be worked on; returns its number.
 
         Raises:
+            TypeError: if it is no whole number.
             RuntimeError: if there is no frame yet.
             ValueError: if the clip has no such frame, or the stream is past it.
         """
+        index = whole_number("frame", index)
         if self._source is not None:
             if not 0 <= index < self._source.num_frames:
                 last = self._source.num_frames - 1
@@ -144,3 +147,4 @@ class CurrentFrame:
         elif index not in self._frames:
             (last,) = self._frames
             raise ValueError(f"a stream is prompted on the frame shown last ({last}); got {index}")
+        return index

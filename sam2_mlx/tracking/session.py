@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import operator
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +13,7 @@ from sam2_mlx.media.frame_source import Frames
 from sam2_mlx.model.memory import ObjectMask
 from sam2_mlx.model.sam import Sam
 from sam2_mlx.ops.device import at_home
-from sam2_mlx.prompts import Prompt
+from sam2_mlx.prompts import Prompt, whole_number
 from sam2_mlx.tracking.frame_masks import joined_masks, without_holes
 from sam2_mlx.tracking.frames import CurrentFrame, Resize
 from sam2_mlx.tracking.options import TrackingOptions
@@ -170,8 +169,10 @@ class TrackingSession:
         self.require_prompts()
         if start is None:
             start = min(t for tracked in self._objects.values() for t in tracked.bank.prompted)
-        self._current.check(start)
-        count = self.num_frames if length is None else length
+        start = self._current.check(start)
+        count = self.num_frames if length is None else whole_number("length", length)
+        if count < 0:
+            raise ValueError(f"length must be the number of frames to follow; got {count}")
         if reverse:
             # As in the reference, there is nothing behind the first frame.
             frames = range(start, max(start - count, 0) - 1, -1) if start > 0 else range(0)
@@ -244,9 +245,7 @@ class TrackingSession:
         """
         if len(prompt.labels) != 1:
             raise ValueError(f"prompt one object at a time; got {len(prompt.labels)} together")
-        # NumPy's integers would not survive in a saved session.
-        object_id, frame = operator.index(object_id), operator.index(frame)
-        self._current.check(frame)
+        object_id, frame = whole_number("object_id", object_id), self._current.check(frame)
         features = self._current.features(frame)
         tracked = self._objects.get(object_id) or self.new_object()
         if keep_points and frame in tracked.prompts and tracked.prompts[frame].mask is None:
@@ -311,6 +310,7 @@ class TrackingSession:
     @at_home
     def masks_on(self, frame: int) -> FrameMasks:
         """The masks last shown on a frame; an object not seen there is absent."""
+        frame = self._current.check(frame)
         masks = [tracked.mask_on(frame) for tracked in self._objects.values()]
         return self._frame_masks(frame, joined_masks(masks, self.model.config))
 

@@ -216,3 +216,18 @@ def test_from_pretrained_sorts_its_options() -> None:
     assert generator.use_m2m
     with pytest.raises(TypeError, match="points_a_side"):
         SAM2AutomaticMaskGenerator.from_pretrained("nano", points_a_side=7)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"points_per_side": 1.5}, "points_per_side must be a whole number; got 1.5"),
+        ({"points_per_side": 10**6}, "points_per_side must be at most 512"),
+        ({"pred_iou_thresh": float("nan")}, "pred_iou_thresh must be a number; got nan"),
+        ({"box_nms_thresh": "0.7"}, "box_nms_thresh must be a number; got '0.7'"),
+        ({"crop_n_layers": 0.5}, "crop_n_layers must be a whole number"),
+    ],
+)
+def test_options_that_are_no_numbers(nano, options: dict, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        SAM2AutomaticMaskGenerator(nano, **options)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import mlx.core as mx
 import numpy as np
 import pytest
 from PIL import Image
@@ -124,3 +125,22 @@ def test_wrong_order_of_calls() -> None:
 def test_not_a_picture(predictor: SAM2ImagePredictor, bad: np.ndarray) -> None:
     with pytest.raises((TypeError, ValueError), match="picture"):
         predictor.set_image(bad)
+
+
+@pytest.mark.parametrize("picture", [None, 5, b"cat.jpg", [[[1, 2, 3]]], {}])
+def test_what_is_no_picture(predictor: SAM2ImagePredictor, picture: object) -> None:
+    with pytest.raises(TypeError, match=r"a picture is an array uint8 \(H, W, 3\) .*; got "):
+        predictor.set_image(picture)
+
+
+def test_pictures_of_other_libraries(predictor: SAM2ImagePredictor) -> None:
+    class Tensor:
+        def __array__(self, dtype: object = None, copy: object = None) -> np.ndarray:
+            return PICTURE
+
+    expected = predictor.predict([[20, 20]], [1])[0]
+    for picture in (mx.array(PICTURE), Tensor(), np.asfortranarray(PICTURE)):
+        predictor.set_image(picture)
+        np.testing.assert_array_equal(predictor.predict([[20, 20]], [1])[0], expected)
+    with pytest.raises(ValueError, match="has no pixels; got 0x5"):
+        predictor.set_image(Image.new("RGB", (0, 5)))

@@ -90,6 +90,42 @@ def test_ranges_as_in_the_reference(predictor: SAM2VideoPredictor) -> None:
     assert frames(start_frame_idx=0, reverse=True) == []
 
 
+@pytest.mark.parametrize("number", [1.5, "1", None, np.float32(1), [1]])
+def test_frames_and_ids_are_whole_numbers(predictor: SAM2VideoPredictor, number: object) -> None:
+    state = predictor.init_state(ToyClip())
+    point = {"points": [[20, 30]], "labels": [1]}
+    with pytest.raises(TypeError, match="frame must be a whole number; got "):
+        predictor.add_new_points_or_box(state, number, 1, **point)
+    with pytest.raises(TypeError, match="object_id must be a whole number; got "):
+        predictor.add_new_points_or_box(state, 0, number, **point)
+    with pytest.raises(TypeError, match="frame must be a whole number; got "):
+        predictor.clear_all_prompts_in_frame(state, number, 1)
+    assert predictor.add_new_points_or_box(state, np.int64(0), np.uint8(3), **point)[1] == [3]
+    if number is not None:
+        with pytest.raises(TypeError, match="must be a whole number"):
+            list(predictor.propagate_in_video(state, max_frame_num_to_track=number))
+
+
+def test_frames_that_are_not_there(predictor: SAM2VideoPredictor) -> None:
+    state = predictor.init_state(ToyClip())
+    predictor.add_new_points_or_box(state, 0, 1, points=[[20, 30]], labels=[1])
+    with pytest.raises(ValueError, match="frames 0 to 7; got 99"):
+        predictor.clear_all_prompts_in_frame(state, 99, 1)
+    with pytest.raises(ValueError, match="number of frames to follow; got -1"):
+        list(predictor.propagate_in_video(state, max_frame_num_to_track=-1))
+
+
+def test_what_is_no_state(predictor: SAM2VideoPredictor) -> None:
+    for use in (
+        lambda: predictor.reset_state(None),
+        lambda: predictor.remove_object({}, 1),
+        lambda: list(predictor.propagate_in_video("clip.mp4")),
+        lambda: predictor.add_new_points_or_box(5, 0, 1, points=[[1, 2]], labels=[1]),
+    ):
+        with pytest.raises(TypeError, match=r"init_state\(...\) gives; got "):
+            use()
+
+
 def test_points_are_replaced_or_kept(predictor: SAM2VideoPredictor) -> None:
     clip = ToyClip(4)
 
