@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from sam2_mlx.config import ModelConfig
+from sam2_mlx.media.frame_source import check_area
 from sam2_mlx.ops.derived import constant
 from sam2_mlx.ops.resize import resize_matrix
 
@@ -31,13 +32,14 @@ def check_picture(image: np.ndarray) -> np.ndarray:
 
     Raises:
         TypeError: if it is not a uint8 array.
-        ValueError: if its shape is not (H, W, 3).
+        ValueError: if its shape is not (H, W, 3), or it has more than 2**27 pixels.
     """
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
         kind = image.dtype if isinstance(image, np.ndarray) else type(image).__name__
         raise TypeError(f"a picture is a uint8 array of RGB values from 0 to 255; got {kind}")
     if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise ValueError(f"a picture has shape (height, width, 3); got {image.shape}")
+    check_area("the picture", (image.shape[1], image.shape[0]))
     return image
 
 

@@ -20,17 +20,27 @@ MAX_PIXELS = 2**27
 _FREE_PIXELS, _PIXELS_A_BYTE = 2**25, 2**10
 
 
+def check_area(name: object, size: tuple[int, int]) -> None:
+    """Refuse (width, height) pixels that would fill the memory.
+
+    Raises:
+        MediaError: if they are more than `MAX_PIXELS`; it begins with the name.
+    """
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise MediaError(
+            f"{name} has {width}x{height} pixels (at most {MAX_PIXELS:,}); make it smaller"
+        )
+
+
 def check_pixels(path: Path, size: tuple[int, int]) -> None:
     """Refuse (width, height) pixels that would fill the memory, or that cannot be in their file.
 
     Raises:
         MediaError: if they have too many pixels.
     """
+    check_area(path, size)
     width, height = size
-    if width * height > MAX_PIXELS:
-        raise MediaError(
-            f"{path} has {width}x{height} pixels (at most {MAX_PIXELS:,}); make it smaller"
-        )
     length = path.stat().st_size
     if width * height > _FREE_PIXELS + _PIXELS_A_BYTE * length:
         raise MediaError(

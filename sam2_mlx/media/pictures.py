@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 
 from sam2_mlx.files import check_regular, expanded, open_regular
 from sam2_mlx.media.errors import MediaError
-from sam2_mlx.media.frame_source import MAX_PIXELS, check_pixels
+from sam2_mlx.media.frame_source import MAX_PIXELS, check_area, check_pixels
 
 PICTURE_SUFFIXES = frozenset(
     ".bmp .jfif .jpe .jpeg .jpg .pgm .png .pnm .ppm .tga .tif .tiff .webp .jp2 .avif".split()
@@ -68,13 +68,14 @@ def load_picture(
         uint8 (H, W, 3) RGB.
 
     Raises:
-        MediaError: if the file is no picture, is damaged, or has more than 2**27 pixels.
+        MediaError: if it has more than 2**27 pixels, or a file is no picture or is damaged.
         FileNotFoundError: if there is no such file.
         ValueError: if an array has another shape or type.
     """
     if isinstance(picture, np.ndarray):
         return _array_to_rgb(picture)
     if isinstance(picture, Image.Image):
+        check_area("the picture", picture.size)
         return image_to_rgb(picture, "the picture", upright=upright)
     return read_picture(expanded(picture), upright=upright)
 
@@ -374,6 +375,8 @@ def _pixels(image: Image.Image) -> np.ndarray:
 
 def _array_to_rgb(array: np.ndarray) -> np.ndarray:
     channels = array.shape[2] if array.ndim == 3 else 1
+    if array.ndim in (2, 3):
+        check_area("the picture", (array.shape[1], array.shape[0]))
     if array.dtype == np.uint16 and array.ndim in (2, 3):
         array = _to_8_bits(array)
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or channels not in (1, 3, 4):

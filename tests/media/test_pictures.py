@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sam2_mlx.media import MediaError, load_picture, open_frames
+from sam2_mlx.media import MediaError, frame_source, load_picture, open_frames
 from sam2_mlx.media.pictures import picture_size
+from sam2_mlx.transforms import check_picture
 
 RED = np.array([250, 10, 20])
 
@@ -148,6 +149,20 @@ def test_sixteen_bit_colours_keep_their_upper_half(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "deep.png"), deep[..., ::-1])
     picture = load_picture(tmp_path / "deep.png")
     assert np.abs(picture[0, 0].astype(int) - (233, 117, 2)).max() <= 1 and not picture[4].any()
+
+
+def test_pictures_at_hand_are_bounded_as_files_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A view of one pixel: to convert it would take 24 GB.
+    huge = np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (90_000, 90_000, 3))
+    for refuse in (load_picture, check_picture):
+        with pytest.raises(ValueError, match="has 90000x90000 pixels .at most 134,217,728.; make"):
+            refuse(huge)
+    with pytest.raises(MediaError, match="the picture has 90000x90000 pixels"):
+        load_picture(huge[..., 0].view())
+    monkeypatch.setattr(frame_source, "MAX_PIXELS", 99)
+    with pytest.raises(MediaError, match="the picture has 20x5 pixels"):
+        load_picture(Image.new("L", (20, 5)))
+    assert load_picture(Image.new("L", (9, 11))).shape == (11, 9, 3)
 
 
 def test_what_is_no_picture_is_refused_in_one_line(tmp_path: Path) -> None:
