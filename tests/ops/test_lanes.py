@@ -92,6 +92,19 @@ def test_members_are_the_batch(monkeypatch: pytest.MonkeyPatch, batch: int) -> N
 
 
 @pytest.mark.usefixtures("three_lanes")
+def test_a_lane_takes_one_object_at_a_time() -> None:
+    # As large as those of the published models are in a picture of 256 pixels.
+    sizes = []
+
+    def attend(x: mx.array, memory: mx.array) -> mx.array:
+        sizes.append(len(memory))
+        return x
+
+    lanes.spread_groups(attend, (mx.zeros((6 * 256, 256)), mx.zeros((6, 7, 2))), (256, 1))
+    assert sizes == [1] * 6
+
+
+@pytest.mark.usefixtures("three_lanes")
 def test_parts_go_to_different_streams() -> None:
     used = []
     for number in range(4):
