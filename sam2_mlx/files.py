@@ -19,7 +19,6 @@ from contextvars import ContextVar
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO
 
 MAX_JSON_BYTES = 2**24
@@ -91,6 +90,12 @@ def expanded(path: str | os.PathLike[str]) -> Path:
 def real_path(path: Path) -> Path:
     """A path without links; one whose links go round stays, where `Path.resolve` raises."""
     return Path(os.path.realpath(path))
+
+
+def free_path(folder: Path, stem: str, ending: str) -> Path:
+    """A path in a folder that nothing has yet; the stem gets a number where it is taken."""
+    paths = (folder / f"{stem}{f'_{number}' if number else ''}{ending}" for number in count())
+    return next(path for path in paths if not path.exists())
 
 
 def printable(text: str) -> str:
@@ -251,12 +256,7 @@ class _Staged:
     def __enter__(self) -> Path:
         return self.path
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        problem: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, problem: BaseException | None, trace: object) -> None:
         if problem is None:
             self.commit()
             return

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sam2_mlx.files import free_path
 from sam2_mlx.live.objects import ObjectView
 from sam2_mlx.media.errors import MediaError
 from sam2_mlx.media.frame_source import StreamFormat
@@ -19,12 +20,7 @@ _MILLISECONDS = 1000
 
 def fresh_name(folder: Path, stem: str, suffix: str) -> Path:
     """A file name with the present time that is not taken."""
-    base = f"{stem}_{time.strftime('%Y%m%d_%H%M%S')}"
-    target, count = folder / f"{base}{suffix}", 1
-    while target.exists():
-        count += 1
-        target = folder / f"{base}_{count}{suffix}"
-    return target
+    return free_path(folder, f"{stem}_{time.strftime('%Y%m%d_%H%M%S')}", suffix)
 
 
 class Recording:

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, Full, Queue
-from types import TracebackType
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -53,12 +52,7 @@ class WriteBehind(Generic[T]):
             self._worker.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        problem: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, problem: BaseException | None, trace: object) -> None:
         if self._worker is None:
             return
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from itertools import count
 from pathlib import Path
 
 from sam2_mlx.apps.fields import Refusal
@@ -16,12 +15,6 @@ PROJECTS = "sam2-mlx-projects"
 
 _REMEMBERED = ".clips.json"
 _MOST_REMEMBERED = 1000
-
-
-def free_path(folder: Path, stem: str, ending: str) -> Path:
-    """A path in a folder that nothing has yet; the stem gets a number where it is taken."""
-    paths = (folder / f"{stem}{f'_{number}' if number else ''}{ending}" for number in count())
-    return next(path for path in paths if not path.exists())
 
 
 class Access:

@@ -8,10 +8,10 @@ from typing import get_args
 import numpy as np
 
 from sam2_mlx.apps.fields import Refusal, choice, path_name, several
-from sam2_mlx.apps.serving.access import free_path
 from sam2_mlx.apps.serving.conversation import MAX_CREDIT, Conversation, Job, Video, Work
 from sam2_mlx.apps.serving.method import NUMBER, Engine, method
 from sam2_mlx.apps.serving.video_methods import FRAME, OBJECT
+from sam2_mlx.files import free_path
 from sam2_mlx.media.encodings import CLIP_ENDINGS, ENCODINGS
 from sam2_mlx.media.frame_source import FrameSource
 from sam2_mlx.media.mask_writer import open_mask_writer

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from sam2_mlx.apps.fields import Refusal, integer, path_name, text
-from sam2_mlx.apps.serving.access import free_path
 from sam2_mlx.apps.serving.conversation import Answer, Conversation, Upload
 from sam2_mlx.apps.serving.messages import Blob
 from sam2_mlx.apps.serving.method import Engine, method
-from sam2_mlx.files import StagedFile
+from sam2_mlx.files import StagedFile, free_path
 from sam2_mlx.media.pictures import PICTURE_SUFFIXES
 from sam2_mlx.media.reader import CLIP_SUFFIXES
 
