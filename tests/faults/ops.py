@@ -54,6 +54,12 @@ FAULTS = (
     ),
     Fault(
         "ops/cpu/lanes.py",
+        "parts // lanes * lanes or parts",
+        "min(lanes, parts)",
+        "tests/ops/test_lanes.py::test_spread_is_the_function",
+    ),
+    Fault(
+        "ops/cpu/lanes.py",
         "_GROUP_VALUES = 2**16",
         "_GROUP_VALUES = 2**20",
         "tests/ops/test_lanes.py::test_a_lane_takes_one_object_at_a_time",

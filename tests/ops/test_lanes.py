@@ -46,7 +46,7 @@ def test_spread_is_the_function(length: int, axis: int) -> None:
     got = lanes.spread(double, x, x + 1, axis=axis)
     np.testing.assert_array_equal(np.array(got), np.array(x * 2 + (x + 1)))
     if length > 1:
-        assert sum(seen) == length and len(seen) == min(3, length)
+        assert sum(seen) == length and len(seen) == (length // 3 * 3 or length)
     assert lanes.lane_count() == 3
 
 

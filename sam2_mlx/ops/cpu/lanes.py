@@ -25,7 +25,8 @@ from sam2_mlx.ops.profile import Profile, active
 
 # More lanes than this hold more memory at once than they save time.
 _MOST = 8
-# Below this many values a part is not worth a hand-over between streams.
+# Values of a part, or up to twice as many: fewer are not worth a hand-over between streams, and more
+# have larger intermediate results.
 _LEAST_VALUES = 2**17
 # A group has many operations, so fewer values are worth one.
 _LEAST_GROUPED = 2**14
@@ -162,7 +163,7 @@ def worth_spreading(array: mx.array) -> bool:
 
 
 def spread(function: Function, *arrays: mx.array, axis: int) -> Any:
-    """Apply a function that treats slices along an axis independently, on all lanes.
+    """Apply a function that treats slices along an axis independently, some on each lane in turn.
 
     Args:
         function: called with a slice of each array; returns what belongs to it along `axis`.
@@ -172,13 +173,15 @@ def spread(function: Function, *arrays: mx.array, axis: int) -> Any:
     Returns:
         What `function(*arrays)` would be.
     """
-    length = arrays[0].shape[axis]
-    parts = min(lane_count(), length, arrays[0].size // _LEAST_VALUES)
-    if parts <= 1:
+    length, lanes = arrays[0].shape[axis], lane_count()
+    parts = min(length, arrays[0].size // _LEAST_VALUES)
+    if lanes == 1 or parts <= 1:
         return function(*arrays)
+    # Every lane gets as many.
+    parts = parts // lanes * lanes or parts
     ends = _ends(length, parts)[:-1]
     slices = zip(*(mx.split(array, ends, axis=axis) for array in arrays), strict=True)
-    return join([run_in_lane(i, function, *piece) for i, piece in enumerate(slices)], axis)
+    return join(run_in_turn(function, slices), axis)
 
 
 def spread_groups(function: Function, arrays: Sequence[mx.array], units: Sequence[int]) -> Any:
