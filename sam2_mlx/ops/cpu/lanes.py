@@ -25,8 +25,8 @@ from sam2_mlx.ops.profile import Profile, active
 
 # More lanes than this hold more memory at once than they save time.
 _MOST = 8
-# Values of a part, or up to twice as many: fewer are not worth a hand-over between streams, more have
-# larger intermediate results.
+# Values of a part, or up to twice as many. Fewer are not worth a hand-over between streams; more
+# have larger intermediate results.
 _LEAST_VALUES = 2**17
 # A group has many operations, so fewer values are worth one.
 _LEAST_GROUPED = 2**14
