@@ -48,10 +48,9 @@ def run(args: argparse.Namespace) -> int:
         options = {"prompt": prompt, "memory": args.memory, "fill_holes": args.fill_holes}
         settings = options | {"max_frames": args.max_frames}
     stop = StopSignals()
-    begin = time.perf_counter()
-    work, facts = _work(dataset, args, options | {"max_frames": args.max_frames}, stop)
+    work, facts, seconds = _work(dataset, args, options | {"max_frames": args.max_frames}, stop)
     settings = {name: facts[name] for name in ("model", "dtype", "image_size") if facts} | settings
-    settings["seconds"] = round(time.perf_counter() - begin, 1)
+    settings["seconds"] = round(seconds, 1)
     settings |= {"dataset": real_path(dataset.root).name, "layout": dataset.layout, "set": args.set}
     entries = work.skipped | work.done
     scores = [
@@ -88,8 +87,8 @@ def _check(args: argparse.Namespace, dataset: Dataset) -> None:
 
 def _work(
     dataset: Dataset, args: argparse.Namespace, options: dict[str, Any], stop: StopSignals
-) -> tuple[Work[str], dict[str, Any]]:
-    """Score the sequences that are not scored yet; also what is said of the model.
+) -> tuple[Work[str], dict[str, Any], float]:
+    """Score the sequences that are not scored yet; also what is said of the model, and seconds.
 
     Args:
         dataset: with the sequences.
@@ -119,6 +118,7 @@ def _work(
                 raise Interrupted(stop.received)
             bars.show(name, done, total)
 
+        begin = time.perf_counter()
         with engine, stop, Bars("sequences", len(dataset.names)) as bars:
             jobs = {name: name for name in dataset.names}
             retry = args.retry_failed
@@ -126,4 +126,5 @@ def _work(
             with suppress(Interrupted):
                 for outcome in engine.run(work.queue.next_task, on_frame):
                     work.take(outcome)
-        return work, engine.facts
+            seconds = time.perf_counter() - begin
+        return work, engine.facts, seconds

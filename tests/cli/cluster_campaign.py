@@ -83,9 +83,14 @@ class Machines:
     def _start(self, *words: str, path: Path | None = None) -> subprocess.Popen[bytes]:
         paths = [str(place) for place in (path, ROOT) if place]
         kind, *rest = words
+        settings = {
+            "PYTHONPATH": os.pathsep.join(paths),
+            "SAM2_MLX_LANES": "1",
+            "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+        }
         process = subprocess.Popen(
             [sys.executable, "-m", f"distributed.cli.dask_{kind}", *rest],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "SAM2_MLX_LANES": "1"},
+            env=os.environ | settings,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

@@ -293,7 +293,8 @@ def _connect(address: str, count: int) -> tuple[Any, Any]:
         cluster = LocalCluster(
             n_workers=count,
             threads_per_worker=1,
-            env={"SAM2_MLX_LANES": lanes},
+            # Looking a hundred times a second at a thread that waits takes 2 % of a core.
+            env={"SAM2_MLX_LANES": lanes, "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False"},
             dashboard_address=":0",
             silence_logs=logging.CRITICAL,
         )
