@@ -9,6 +9,8 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
+from sam2_mlx.media.frame_source import check_area
+
 PADDING, TOP_LEFT, BOTTOM_RIGHT = -1, 2, 3
 _LABELS = (PADDING, 0, 1, TOP_LEFT, BOTTOM_RIGHT)
 
@@ -85,13 +87,14 @@ class Prompt:
                 logits are; else those above one half.
 
         Raises:
-            ValueError: if it does not have two axes, or holds NaN.
+            ValueError: if it does not have two axes, holds NaN, or has more than 2**27 pixels.
         """
         array = _array("mask", mask)
         if array.dtype.kind not in "biuf":
             raise ValueError(f"mask must hold numbers; got {array.dtype}")
         if array.ndim != 2 or 0 in array.shape:
             raise ValueError(f"mask needs shape (height, width); got {array.shape}")
+        check_area("the mask", (array.shape[1], array.shape[0]))
         if array.dtype == bool:
             return cls(mask=array)
         if np.isnan(array).any():
@@ -208,7 +211,7 @@ def _coordinates(name: str, values: Any) -> np.ndarray:
 def _corners(box: Any) -> tuple[np.ndarray, np.ndarray]:
     """Boxes as points (B, 2, 2) and labels (B, 2)."""
     corners = _coordinates("box", box)
-    if not corners.size or (corners.shape[-1] != 4 and corners.shape != (2, 2)):
+    if not corners.size or (corners.shape[-1:] != (4,) and corners.shape != (2, 2)):
         raise ValueError(
             "box needs 4 numbers (x0, y0, x1, y1) in pixels, or shape (B, 4); "
             f"got shape {corners.shape}"

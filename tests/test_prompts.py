@@ -58,6 +58,8 @@ def ask(request: pytest.FixtureRequest) -> Any:
         ({"points": [[96.5, 20]], "labels": [1]}, r"x from 0 to 96 .* got \(96.5, 20\)"),
         ({"points": [[5, 5], [20, -1]], "labels": [1, 0]}, r"got \(20, -1\)"),
         ({"box": [1, 2, 3]}, r"got shape \(3,\)"),
+        ({"box": 5.0}, r"got shape \(\)"),
+        ({"points": 5.0, "labels": 1}, r"got points \(\) and labels \(\)"),
         ({"box": "1,2,3,4"}, "box must be an array of numbers: .*'1,2,3,4'"),
         ({"box": [10**400, 1, 2, 3]}, "box must be an array of numbers"),
         ({"box": [1e300, 1, 2, 3]}, "finite"),
@@ -144,6 +146,7 @@ def test_masks_of_any_numbers(mask: Any, on: Any) -> None:
     [
         (np.zeros((1, 4, 4)), r"got \(1, 4, 4\)"),
         (np.zeros((0, 4)), r"got \(0, 4\)"),
+        (np.broadcast_to(np.zeros((1, 1), bool), (90_000, 90_000)), "mask has 90000x90000 pixels"),
         ([[np.nan, 1.0]], "NaN"),
         ([["a"]], "must hold numbers"),
         (np.ones((2, 2), complex), "complex"),
