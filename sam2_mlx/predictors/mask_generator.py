@@ -26,6 +26,17 @@ from sam2_mlx.prompts import Prompt, whole_number
 _ENLARGED_AT_ONCE = 2**25
 # More than a point for each cell of the finest features.
 _MAX_SIDE = 512
+_NUMBERS = (
+    "pred_iou_thresh",
+    "stability_score_thresh",
+    "stability_score_offset",
+    "mask_threshold",
+    "box_nms_thresh",
+    "crop_nms_thresh",
+    "crop_overlap_ratio",
+    "min_mask_region_area",
+)
+"""Options that are numbers, whole or not."""
 
 
 @dataclass(frozen=True)
@@ -96,32 +107,6 @@ class SAM2AutomaticMaskGenerator:
         use_m2m: bool = False,
         multimask_output: bool = True,
     ) -> None:
-        if output_mode not in OUTPUT_MODES:
-            raise ValueError(
-                f"output_mode is one of {', '.join(OUTPUT_MODES)}; got {output_mode!r}"
-            )
-        if points_per_batch < 1:
-            raise ValueError(f"points_per_batch must be at least 1; got {points_per_batch}")
-        numbers = {
-            "pred_iou_thresh": pred_iou_thresh,
-            "stability_score_thresh": stability_score_thresh,
-            "stability_score_offset": stability_score_offset,
-            "mask_threshold": mask_threshold,
-            "box_nms_thresh": box_nms_thresh,
-            "crop_nms_thresh": crop_nms_thresh,
-            "crop_overlap_ratio": crop_overlap_ratio,
-            "min_mask_region_area": min_mask_region_area,
-        }
-        for name, value in numbers.items():
-            if not isinstance(value, Real) or not math.isfinite(value):
-                raise ValueError(f"{name} must be a number; got {value!r}")
-        self.predictor = SAM2ImagePredictor(
-            model, max_hole_area=min_mask_region_area, max_sprinkle_area=min_mask_region_area
-        )
-        self.model = self.predictor.model
-        self.point_grids = _grids(
-            points_per_side, point_grids, crop_n_layers, crop_n_points_downscale_factor
-        )
         self.points_per_batch = points_per_batch
         self.pred_iou_thresh = pred_iou_thresh
         self.stability_score_thresh = stability_score_thresh
@@ -136,6 +121,26 @@ class SAM2AutomaticMaskGenerator:
         self.output_mode = output_mode
         self.use_m2m = use_m2m
         self.multimask_output = multimask_output
+        self._check()
+        self.predictor = SAM2ImagePredictor(
+            model, max_hole_area=min_mask_region_area, max_sprinkle_area=min_mask_region_area
+        )
+        self.model = self.predictor.model
+        self.point_grids = _grids(
+            points_per_side, point_grids, crop_n_layers, crop_n_points_downscale_factor
+        )
+
+    def _check(self) -> None:
+        if self.output_mode not in OUTPUT_MODES:
+            raise ValueError(
+                f"output_mode is one of {', '.join(OUTPUT_MODES)}; got {self.output_mode!r}"
+            )
+        if self.points_per_batch < 1:
+            raise ValueError(f"points_per_batch must be at least 1; got {self.points_per_batch}")
+        for name in _NUMBERS:
+            value = getattr(self, name)
+            if not isinstance(value, Real) or not math.isfinite(value):
+                raise ValueError(f"{name} must be a number; got {value!r}")
 
     @classmethod
     def from_pretrained(cls, model_id: str, **kwargs: Any) -> SAM2AutomaticMaskGenerator:
