@@ -53,9 +53,11 @@ def run(args: argparse.Namespace) -> int:
     settings["seconds"] = round(seconds, 1)
     settings |= {"dataset": real_path(dataset.root).name, "layout": dataset.layout, "set": args.set}
     entries = work.skipped | work.done
-    scores = [
-        SequenceScore.from_fields(entries[name].score) for name in dataset.names if name in entries
-    ]
+    fields = [entries[name].score for name in dataset.names if name in entries]
+    try:
+        scores = [SequenceScore.from_fields(one) for one in fields]
+    except (KeyError, TypeError, ValueError) as problem:
+        raise UsageError(f"{args.out / MANIFEST} is damaged; remove it") from problem
     if args.json:
         write_json(args.json, as_json(scores, work.failed, settings), indent=1)
     say(table(scores, dataset.layout, work.failed))

@@ -63,8 +63,22 @@ class SequenceScore:
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> SequenceScore:
-        """What `dataclasses.asdict` made a dictionary of, perhaps written as JSON since."""
-        return cls(**fields | {"objects": [ObjectScore(**one) for one in fields["objects"]]})
+        """What `dataclasses.asdict` made a dictionary of, perhaps written as JSON since.
+
+        Raises:
+            KeyError, TypeError, ValueError: if it is something else.
+        """
+        objects = [
+            ObjectScore(
+                str(one["name"]),
+                [float(value) for value in one["regions"]],
+                [float(value) for value in one["boundaries"]],
+                None if one["first"] is None else float(one["first"]),
+            )
+            for one in fields["objects"]
+        ]
+        names = [str(name) for name in fields["left_out"]]
+        return cls(str(fields["name"]), int(fields["frames"]), objects, names)
 
 
 @dataclass(frozen=True)

@@ -224,6 +224,35 @@ class TestManifest:
         assert manifest.earlier("a", "1", folder) and manifest.earlier("d", "4", folder)
         manifest.close()
 
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "[" * 99_999,
+            "7",
+            '"a clip"',
+            '{"clip": [], "facts": []}',
+            '{"clip": "a", "facts": 7}',
+            '{"name": [], "state": "done", "fingerprint": "1"}',
+            '{"name": "a", "state": "done", "fingerprint": "1", "files": 7}',
+            '{"name": "a", "state": "done", "fingerprint": "1", "score": "x"}',
+            '{"name": "a", "state": "done", "fingerprint": "1", "other": 1}',
+            "\x00\xff",
+        ],
+    )
+    def test_lines_of_another_kind_say_nothing(
+        self, folder: Path, entries: list[Entry], line: str
+    ) -> None:
+        (folder / "manifest.jsonl").write_text(line + "\n")
+        manifest = Manifest(folder)
+        assert manifest.earlier("a", "1", folder) is None
+        (folder / "a").write_bytes(b"clip")
+        assert len(manifest.digest(folder / "a")) == 64
+        manifest.add(entries[0])
+        manifest.close()
+        again = Manifest(folder)
+        assert again.earlier("a", "1", folder) == entries[0]
+        again.close()
+
     def test_one_that_is_no_file_is_refused(self, folder: Path) -> None:
         (folder / "manifest.jsonl").symlink_to("/dev/zero")
         with pytest.raises(FileError, match="is a device or a pipe"):

@@ -352,6 +352,10 @@ class TestEngine:
         changed = davis / "Annotations" / "480p" / "clip-0" / "00001.png"
         save(changed, np.roll(values(changed), 9, axis=1))
         assert score(*several, 1)[0] != alone[0] and entries()[3:] == ["clip-0"]
+        manifest = tmp_path / "work" / "manifest.jsonl"
+        manifest.write_text(manifest.read_text().replace('"regions"', '"religions"'))
+        code, _, said = run(capsys, davis, *MODEL, *several, 1)
+        assert code == 2 and f"{manifest} is damaged; remove it" in said
 
     def test_a_sequence_that_kills_its_workers_is_set_aside(
         self,

@@ -120,10 +120,12 @@ class Manifest:
         try:
             content = json.loads(line)
             if "clip" in content:
-                self._digests[content["clip"]] = content["facts"]
+                self._digests[content["clip"]] = list(content["facts"])
             else:
-                self._note(Entry(**content))
-        except (ValueError, TypeError, KeyError):
+                kinds = {"files": dict, "notes": list, "score": dict}
+                parts = {name: kind(content.get(name, ())) for name, kind in kinds.items()}
+                self._note(Entry(**content | parts))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             pass  # cut off, or from another version: what it said is done again
 
     def _note(self, entry: Entry) -> None:
