@@ -171,7 +171,7 @@ def _points(points: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros((1, 0, 2)), np.zeros((1, 0), np.int32)
     if places.ndim == 2:
         places, kinds = places[None], kinds[None]
-    elif kinds.ndim == 1 and len(places) == 1:
+    elif kinds.ndim == 1 and places.shape[:1] == (1,):
         kinds = kinds[None]
     if places.ndim != 3 or places.shape[2] != 2 or kinds.shape != places.shape[:2]:
         raise ValueError(
@@ -179,9 +179,11 @@ def _points(points: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
             f"got points {np.shape(points)} and labels {np.shape(labels)}"
         )
     if not np.isin(kinds, _LABELS).all():
+        # Whatever they are: of some kinds one cannot make a set, or sort it.
+        values = sorted(set(map(repr, kinds.ravel().tolist())))
         raise ValueError(
             "labels are 1 (object) or 0 (background), also 2 and 3 for box corners; "
-            f"got {sorted(set(kinds.ravel().tolist()))}"
+            f"got [{', '.join(values)}]"
         )
     return places, kinds.astype(np.int32)
 
