@@ -202,11 +202,11 @@ def together() -> Iterator[None]:
         finally:
             _complete.reset(outer)
         for staged in waiting:
-            staged.commit()
-    except BaseException:
+            staged._rename()
+    finally:
+        # Not between two renames: an earlier folder of many masks takes seconds to remove.
         for staged in waiting:
             staged.discard()
-        raise
 
 
 class _Staged:
@@ -239,14 +239,19 @@ class _Staged:
             waiting.append(self)
             return
         try:
-            self._replace()
-        except OSError as problem:
-            raise writing_failed(self.target, problem) from problem
+            self._rename()
         finally:
             self.discard()
 
+    def _rename(self) -> None:
+        # What a folder replaces is there until `discard`.
+        try:
+            self._replace()
+        except OSError as problem:
+            raise writing_failed(self.target, problem) from problem
+
     def discard(self) -> None:
-        """Remove what was written; the target stays as it was."""
+        """Remove what was written and not renamed, and what a folder replaced."""
         _remove(self.path)
         _in_use.discard(self.path.name)
 

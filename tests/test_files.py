@@ -74,6 +74,32 @@ def test_several_files_appear_together_or_not_at_all(
     assert (tmp_path / "c.txt").exists()
 
 
+def test_nothing_is_removed_between_the_renames_of_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    replace, remove = os.replace, files._remove
+
+    def rename(source: Path, to: Path) -> None:
+        events.append("rename")
+        replace(source, to)
+
+    def note(path: Path) -> None:
+        events.append("remove")
+        remove(path)
+
+    for _ in range(2):
+        monkeypatch.setattr(os, "replace", rename)
+        monkeypatch.setattr(files, "_remove", note)
+        events.clear()
+        with together():
+            with StagedFolder(tmp_path / "masks", lambda _: ("a",)) as folder:
+                (folder / "a").write_text("a")
+            with StagedFile(tmp_path / "video") as path:
+                path.write_text("video")
+    assert events == ["rename"] * 4 + ["remove"] * 2 and names(tmp_path) == ["masks", "video"]
+
+
 def test_a_name_may_be_as_long_as_names_can_be(tmp_path: Path) -> None:
     target = tmp_path / ("n" * 251 + ".png")
     with StagedFile(target) as path:

@@ -263,7 +263,8 @@ class Campaign:
             keys = "." * self.random.randint(0, 9) + "r" + "." * self.random.randint(30, 150)
             frames, model = self.random.randint(2, 120), "--model nano --image-size 64"
             if kind.startswith("preview"):
-                command = f"preview {frames % 9 + 1} demo --point 9,9 {model} --output p.mp4"
+                words = f"demo --point 9,9 --end {LAST} {model} --output p.mp4"
+                command = f"preview {frames % 9 + 1} {words}"
             else:
                 camera = "ever" if kind in ("disk full", "Ctrl-C") else kind
                 keys += "." * 100_000 * (kind == "Ctrl-C")
@@ -279,13 +280,13 @@ class Campaign:
                 process.send_signal(signal.SIGINT)
             ended = end(process)
             problems = [*ended.problems, *(f"left behind: {name}" for name in hidden(place))]
-            for file in place.glob("*.mp4"):
+            videos = list(place.glob("[!.]*.mp4"))
+            for file in videos:
                 with open_frames(file) as video:
                     if not sum(1 for _ in video):
                         problems.append(f"{file.name} is empty")
             # Larger pictures may come before the first of a recording.
-            empty = not list(place.glob("*.mp4")) and kind not in ("larger", "disk full")
-            if ended.code == 0 and empty:
+            if ended.code == 0 and not videos and kind not in ("larger", "disk full"):
                 problems.append(f"nothing was recorded: {ended.err[-200:]}")
             self._take(row, ended, problems, f"{kind} {number}")
             shutil.rmtree(place)
