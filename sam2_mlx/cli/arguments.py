@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from sam2_mlx.cli.errors import INVALID, UsageError, note, report
 from sam2_mlx.config import MODELS
-from sam2_mlx.files import FileError, expanded
+from sam2_mlx.files import FileError, expanded, printable
 
 DTYPES = ("float32", "float16", "bfloat16")
 DEVICES = ("auto", "gpu", "cpu", "mps", "cuda")
@@ -61,7 +61,7 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print one line and leave with exit code 2."""
-        report(f"{message}; see --help")
+        report(f"{printable(message)}; see --help")
         raise SystemExit(INVALID)
 
 
