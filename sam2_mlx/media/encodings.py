@@ -45,8 +45,9 @@ H264 = Encoding(
     (("preset", "veryfast"), ("crf", "18")),
 )
 # At 4K the slower preset takes two thirds of a frame's processor time; this one gives the same
-# peak signal-to-noise ratio in half of it, and a file a quarter larger.
-_H264_LARGE = replace(H264, options=(("preset", "superfast"), ("crf", "19")))
+# peak signal-to-noise ratio in half of it, and a file a quarter larger. To choose where B-frames
+# lie takes a fifth of what is left, for a file of the same size.
+_H264_LARGE = replace(H264, options=(("preset", "superfast"), ("crf", "19"), ("b_strategy", "0")))
 _LARGE_PIXELS = 2**22
 # The encoder of Apple's chips, at a constant quality of 65 of 100 (118 is FFmpeg's unit of it).
 _H264_HARDWARE = replace(
