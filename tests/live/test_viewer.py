@@ -157,6 +157,7 @@ def test_a_frozen_picture_stands_still_and_takes_prompts(model, tmp_path: Path, 
     frames: list[int | None] = []
 
     def note(controls: Controls) -> None:
+        time.sleep(0.05)  # another frame has time to come
         frames.append(session.frame)
 
     window = ScriptedWindow(
