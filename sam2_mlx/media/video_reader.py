@@ -20,6 +20,8 @@ from sam2_mlx.media.video_index import index_video
 
 _MATRICES = {1: 1, 5: 5, 6: 5, 9: 9, 10: 9}
 _UNSPECIFIED = 2
+# RGB, FCC and SMPTE 240M: FFmpeg converts these as frames have them, and no others.
+_AS_THEY_ARE = frozenset({0, 4, 7})
 # To decode on from where one is.
 _HERE = -1
 # Frames that are kept as decoded: more than are read ahead and wait to be written, together.
@@ -235,8 +237,8 @@ class VideoFrames(FrameSource):
         aspect = self._stream.sample_aspect_ratio or context.sample_aspect_ratio or Fraction(1)
         if self._turn[0] % 2:
             width, height, aspect = height, width, 1 / aspect
-        self._matrix = int(first.colorspace)
-        if self._matrix == _UNSPECIFIED:
+        coded = self._matrix = int(first.colorspace)
+        if coded not in _MATRICES and coded not in _AS_THEY_ARE:
             # What players assume: BT.709 for high definition, BT.601 below.
             self._matrix = 1 if min(width, height) >= 720 else 5
         tags = ColorTags()
@@ -249,6 +251,11 @@ class VideoFrames(FrameSource):
         self.origin = int(index.times[0]) * index.time_base
         self.sound = index.sound
         self.notes = list(index.notes)
+        if coded not in (_UNSPECIFIED, self._matrix):
+            self.notes.append(
+                f"{self.path} has colours of a kind that is not read (matrix {coded} of H.273); "
+                f"they are taken as those of matrix {self._matrix}"
+            )
         self._cache[0] = self._to_rgb(first, 0)
 
     def _to_rgb(self, frame: Any, number: int) -> np.ndarray:
@@ -262,14 +269,20 @@ class VideoFrames(FrameSource):
             )
         full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
         matrix = _MATRICES.get(self._matrix)
-        rgb: np.ndarray = self._reformatter.reformat(
-            frame,
-            *self._coded_size,
-            format="rgb24",
-            src_colorspace=None if matrix is None else Colorspace(matrix),
-            src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
-            dst_color_range=ColorRange.JPEG,
-        ).to_ndarray()
+        try:
+            rgb: np.ndarray = self._reformatter.reformat(
+                frame,
+                *self._coded_size,
+                format="rgb24",
+                src_colorspace=None if matrix is None else Colorspace(matrix),
+                src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
+                dst_color_range=ColorRange.JPEG,
+            ).to_ndarray()
+        except (av.FFmpegError, OSError, ValueError) as problem:
+            raise MediaError(
+                f"the colours of frame {number} of {self.path} cannot be read ({problem}); "
+                "convert the file"
+            ) from problem
         quarters, mirrored = self._turn
         written_alike = matrix == self.format.colors.matrix and not full
         whole = size == self._coded_size and not any(length % 2 for length in size)

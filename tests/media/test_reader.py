@@ -133,6 +133,17 @@ def test_colours_follow_the_tags(tmp_path: Path) -> None:
         assert np.abs(pixel - color[0, 0]).max() <= 4
 
 
+@pytest.mark.parametrize(("name", "matrix"), [("YCgCo", 8), ("ICtCp", 14)])
+def test_colours_of_a_kind_that_ffmpeg_does_not_convert(
+    tmp_path: Path, name: str, matrix: int
+) -> None:
+    recipe = Recipe(frames=4, options={"x264-params": f"colormatrix={name}"})
+    path = make_clip(tmp_path / "clip.mp4", recipe)
+    with open_frames(path) as source:
+        assert [read_number(frame) for frame in source] == list(range(4))
+        assert source.note is not None and f"matrix {matrix} of H.273" in source.note
+
+
 def test_a_folder_is_sorted_by_number(tmp_path: Path) -> None:
     for number in (10, 2, 1):
         Image.fromarray(numbered_frame(number)).save(tmp_path / f"{number}.PNG")
