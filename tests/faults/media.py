@@ -77,4 +77,28 @@ FAULTS = (
         "            item",
         "tests/tracking/test_pipeline.py::test_a_loop_left_early_leaves_no_thread",
     ),
+    Fault(
+        "media/video_scan.py",
+        "len(stream.index_entries)",
+        "stream.frames",
+        "tests/media/test_video_kinds.py::test_what_an_edit_hides_is_not_missing",
+    ),
+    Fault(
+        "media/containers.py",
+        "av.formats_available - _OTHERS - _TEXT",
+        "av.formats_available",
+        "tests/media/test_reader.py::test_no_file_opens_another_one",
+    ),
+    Fault(
+        "media/video_reader.py",
+        "for one_by_one in dict.fromkeys((self._one_by_one, True)):",
+        "for one_by_one in (self._one_by_one,):",
+        "tests/media/test_reader.py::test_a_cut_packet_takes_no_other_frame_with_it",
+    ),
+    Fault(
+        "prompts.py",
+        "!= 2 * corner.sum()",
+        "< 0",
+        "tests/test_prompts.py::test_impossible_prompts_are_refused",
+    ),
 )
