@@ -249,8 +249,7 @@ def test_frames_with_what_pyav_does_not_know_beside_them(tmp_path: Path) -> None
 
     whole = make_clip(tmp_path / "whole.mov", Recipe(frames=5, codec="mjpeg", bframes=0))
     path = remux(whole, tmp_path / "clip.mov", with_exif)
-    with av.open(str(path)) as container, pytest.raises(ValueError, match="not a valid Type"):
-        _ = next(container.decode(video=0)).side_data
+    # PyAV 18 raises a ValueError where such data is asked for; PyAV 19 has a name for it.
     numbers(path, list(range(5)))
 
 
