@@ -64,6 +64,7 @@ def cold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@COMPILES
 def test_functions_run_as_they_are_until_the_mark(cold: Path) -> None:
     calls: list[Any] = []
 

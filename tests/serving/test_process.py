@@ -129,7 +129,8 @@ def test_a_reader_that_never_reads_does_not_block_what_comes_in() -> None:
         assert events <= 8
 
 
-def test_what_prints_does_not_meet_the_messages(tmp_path: Path) -> None:
+def test_what_prints_does_not_meet_the_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     with Process("-c", CHATTY) as app:
         app.call("hello", protocol=1)
         assert app.call("chat") == ({}, b"")

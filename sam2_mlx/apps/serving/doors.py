@@ -41,6 +41,9 @@ def _own_streams() -> Iterator[MessageStream]:
     try:
         yield MessageStream(raw, open(target, "wb", buffering=0, closefd=False))
     finally:
+        # What was printed and is still held must not follow the messages.
+        with suppress(OSError):
+            sys.stdout.flush()
         os.dup2(source, 0)
         os.dup2(target, 1)
         os.close(target)
