@@ -115,6 +115,8 @@ def test_faster_in_most_rounds_is_not_enough(run: Any) -> None:
 def test_what_loses_is_measured_no_further(
     run: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    # As where there is a compiler.
+    monkeypatch.delenv("MLX_DISABLE_COMPILE", raising=False)
     monkeypatch.setattr(tune, "PATIENCE_SECONDS", 2.0)
     calls: list[Profile] = []
 
