@@ -10,6 +10,7 @@ import mlx.core as mx
 import numpy as np
 
 from sam2_mlx.media.frame_source import check_area
+from sam2_mlx.ops.dtypes import host_array
 
 PADDING, TOP_LEFT, BOTTOM_RIGHT = -1, 2, 3
 _LABELS = (PADDING, 0, 1, TOP_LEFT, BOTTOM_RIGHT)
@@ -195,8 +196,8 @@ def _array(name: str, values: Any, dtype: Any = None) -> np.ndarray:
         ValueError: if they are none.
     """
     try:
-        if isinstance(values, mx.array) and values.dtype == mx.bfloat16:
-            values = values.astype(mx.float32)
+        if isinstance(values, mx.array):
+            values = host_array(values)
         if np.iscomplexobj(values):
             raise TypeError("they are complex")
         with np.errstate(over="ignore"):

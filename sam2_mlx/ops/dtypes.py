@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mlx.core as mx
+import numpy as np
 
 from sam2_mlx.ops.device import on_gpu
 
@@ -13,6 +14,11 @@ FLOATS = {"float32": mx.float32, "float16": mx.float16, "bfloat16": mx.bfloat16}
 def dtype_name(dtype: mx.Dtype) -> str:
     """The bare name of a dtype, such as float16."""
     return str(dtype).rpartition(".")[2]
+
+
+def host_array(array: mx.array) -> np.ndarray:
+    """NumPy's array of one of MLX; bfloat16, which NumPy lacks, becomes float32."""
+    return np.asarray(array.astype(mx.float32) if array.dtype == mx.bfloat16 else array)
 
 
 def resolve_dtype(dtype: str | mx.Dtype) -> mx.Dtype:

@@ -13,7 +13,7 @@ import mlx.core as mx
 import numpy as np
 
 from sam2_mlx.model.sam import Sam
-from sam2_mlx.ops.dtypes import resolve_dtype
+from sam2_mlx.ops.dtypes import host_array, resolve_dtype
 
 
 class Device(str):
@@ -31,7 +31,7 @@ HOST = Device("cpu")
 def as_array(values: Any) -> Any:
     """NumPy's array of one of MLX or a tensor of torch, of any type and device; else `values`."""
     if isinstance(values, mx.array):
-        return np.asarray(values.astype(mx.float32) if values.dtype == mx.bfloat16 else values)
+        return host_array(values)
     if type(values).__module__.partition(".")[0] != "torch":
         return values
     values = values.detach().cpu()
